@@ -1,0 +1,15 @@
+# What the headers need; used by the build and by the installed package.
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(xtensor)
+find_dependency(xtensor-blas)
+find_dependency(BLAS)
+find_dependency(LAPACK)
+find_dependency(simdjson)
+if(NOT TARGET optscope::pcre2)
+  find_path(OPTSCOPE_PCRE2_INCLUDE_DIR pcre2.h REQUIRED)
+  find_library(OPTSCOPE_PCRE2_LIBRARY pcre2-8 REQUIRED)
+  add_library(optscope::pcre2 UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(optscope::pcre2 PROPERTIES IMPORTED_LOCATION ${OPTSCOPE_PCRE2_LIBRARY}
+                                                   INTERFACE_INCLUDE_DIRECTORIES ${OPTSCOPE_PCRE2_INCLUDE_DIR})
+endif()

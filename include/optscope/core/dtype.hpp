@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Element types as stored in files, and their conversion to what is computed with.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace optscope {
+
+/// Floating-point types that checkpoints store.
+enum class dtype { f16, bf16, f32, f64 };
+
+[[nodiscard]] constexpr std::size_t size_of(dtype type) noexcept {
+  return type == dtype::f64 ? 8 : type == dtype::f32 ? 4 : 2;
+}
+
+/// Name as in safetensors: `F16`, `BF16`, `F32`, `F64`.
+[[nodiscard]] constexpr std::string_view name_of(dtype type) noexcept {
+  switch (type) {
+    case dtype::f16: return "F16";
+    case dtype::bf16: return "BF16";
+    case dtype::f32: return "F32";
+    default: return "F64";
+  }
+}
+
+/// IEEE half to float, exact, subnormals, infinities and NaN included; without a branch, so loops of it vectorise.
+[[nodiscard]] inline float half_to_float(std::uint16_t half) noexcept {
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(half & 0x7fffu) << 13;
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
+  const std::uint32_t scaled = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
+  const std::uint32_t special = magnitude | 0x7f800000u;  // exponent all ones: infinity or NaN
+  return std::bit_cast<float>((magnitude >= 0x0f800000u ? special : scaled) | sign);
+}
+
+[[nodiscard]] inline float bfloat16_to_float(std::uint16_t value) noexcept {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
+}
+
+/// Converts `count` stored elements at `source` (any alignment, little endian) to `To` (float or double).
+template <class To>
+void convert(const std::byte* source, dtype type, std::size_t count, To* target) {
+  static_assert(std::is_floating_point_v<To>);
+  const auto each = [&]<class Stored>(Stored, auto&& decode) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Stored stored;
+      std::memcpy(&stored, source + i * sizeof(Stored), sizeof(Stored));
+      target[i] = static_cast<To>(decode(stored));
+    }
+  };
+  switch (type) {
+    case dtype::f16: return each(std::uint16_t{}, half_to_float);
+    case dtype::bf16: return each(std::uint16_t{}, bfloat16_to_float);
+    case dtype::f32: return each(float{}, [](float value) { return value; });
+    case dtype::f64: return each(double{}, [](double value) { return value; });
+  }
+}
+
+}  // namespace optscope

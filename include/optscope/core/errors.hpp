@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The exceptions of the library: every one names the file, the item in it, what was expected and what was found.
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace optscope {
+
+/// Base of everything this library throws.
+struct error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Something the user gave cannot be used: a file, a folder, a text, a selection of layers.
+/// `what()` reads `FILE: ITEM: expected EXPECTED, found FOUND`; empty parts are left out. Programs exit with 3 on it.
+class bad_input : public error {
+ public:
+  bad_input(std::string file, std::string item, std::string expected, std::string found)
+      : error{sentence(file, item, expected, found)},
+        file_{std::move(file)},
+        item_{std::move(item)},
+        expected_{std::move(expected)},
+        found_{std::move(found)} {}
+
+  [[nodiscard]] const std::string& file() const noexcept { return file_; }
+  [[nodiscard]] const std::string& item() const noexcept { return item_; }  ///< tensor, line, key, option
+  [[nodiscard]] const std::string& expected() const noexcept { return expected_; }
+  [[nodiscard]] const std::string& found() const noexcept { return found_; }
+
+ private:
+  static std::string sentence(const std::string& file, const std::string& item, const std::string& expected,
+                              const std::string& found) {
+    std::string text = file;
+    if (!item.empty()) text += (text.empty() ? "" : ": ") + item;
+    std::string verdict;
+    if (!expected.empty()) verdict += "expected " + expected;
+    if (!found.empty()) verdict += (verdict.empty() ? "" : ", ") + ("found " + found);
+    if (!verdict.empty()) text += (text.empty() ? "" : ": ") + verdict;
+    return text;
+  }
+
+  std::string file_, item_, expected_, found_;
+};
+
+/// A file or folder that cannot be opened, read or created.
+struct file_error : bad_input {
+  using bad_input::bad_input;
+};
+
+/// A checkpoint (config.json, safetensors, torch .bin, index) that is broken or does not fit the model.
+struct checkpoint_error : bad_input {
+  using bad_input::bad_input;
+};
+
+/// A tokenizer file that is broken, or text that is not UTF-8.
+struct tokenizer_error : bad_input {
+  using bad_input::bad_input;
+};
+
+/// An array file (.npy) that is broken or has another type or rank than asked for.
+struct array_error : bad_input {
+  using bad_input::bad_input;
+};
+
+/// Writing failed after it had begun (disk full, input/output error). Programs exit with 1 on it.
+struct write_error : error {
+  using error::error;
+};
+
+}  // namespace optscope

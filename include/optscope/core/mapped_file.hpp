@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A read-only memory-mapped file.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <optscope/core/errors.hpp>
+#include <span>
+#include <utility>
+
+namespace optscope {
+
+/// Maps a regular file for reading; pages come in as they are touched and never count as anonymous memory.
+/// Throws `file_error` if the path is missing, unreadable or not a regular file. An empty file gives an empty span.
+class mapped_file {
+ public:
+  mapped_file() = default;
+
+  explicit mapped_file(std::filesystem::path path) : path_{std::move(path)} {
+    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) throw file_error{path_.string(), "", "a readable file", std::strerror(errno)};
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+      ::close(fd);
+      throw file_error{path_.string(), "", "a regular file", S_ISDIR(status.st_mode) ? "a folder" : "something else"};
+    }
+    size_ = static_cast<std::size_t>(status.st_size);
+    if (size_ != 0) {
+      void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0);
+      const int reason = errno;
+      ::close(fd);
+      if (address == MAP_FAILED) {
+        throw file_error{path_.string(), "", "a file that can be mapped", std::strerror(reason)};
+      }
+      data_ = static_cast<const std::byte*>(address);
+    } else {
+      ::close(fd);
+    }
+  }
+
+  mapped_file(mapped_file&& other) noexcept { swap(other); }
+  mapped_file& operator=(mapped_file&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  mapped_file(const mapped_file&) = delete;
+  mapped_file& operator=(const mapped_file&) = delete;
+  ~mapped_file() {
+    if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  }
+
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  void swap(mapped_file& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace optscope

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Row-major tensors without arithmetic: `tensor_view` refers, `tensor` owns.
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace optscope {
+
+/// Turns a view into another library's container; specialised in `interop/` (`xt::xtensor`).
+template <class Container>
+struct container_from_view;
+
+/// A view of row-major data: the last axis is contiguous, the first may have a stride of its own.
+///
+///     tensor_view<const float, 2> x = ...;   // (position, hidden)
+///     float value = x(3, 17);
+///     std::span<const float> row = x.row(3);
+///
+/// Copying a view copies a pointer. It converts to a view of const, and, with `interop/xtensor.hpp` included, to
+/// `xt::xtensor<float, 2>` (a copy).
+template <class T, std::size_t Rank>
+class tensor_view {
+  static_assert(Rank >= 1, "a tensor has at least one axis");
+
+ public:
+  using value_type = std::remove_const_t<T>;
+  static constexpr std::size_t rank = Rank;
+
+  tensor_view() = default;
+  tensor_view(T* data, std::array<std::size_t, Rank> shape) : data_{data}, shape_{shape}, stride_{inner()} {}
+  /// `stride`: elements from one index of the first axis to the next.
+  tensor_view(T* data, std::array<std::size_t, Rank> shape, std::size_t stride)
+      : data_{data}, shape_{shape}, stride_{stride} {}
+
+  template <class U>
+  requires std::same_as<const U, T> tensor_view(const tensor_view<U, Rank>& other)
+      : tensor_view{other.data(), other.shape(), other.stride()} {}
+
+  template <class Container>
+  requires requires(tensor_view v) { container_from_view<Container>::make(v); }
+  operator Container() const { return container_from_view<Container>::make(*this); }
+
+  [[nodiscard]] T* data() const noexcept { return data_; }
+  [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept { return shape_[axis]; }
+  [[nodiscard]] std::size_t rows() const noexcept { return shape_[0]; }
+  [[nodiscard]] std::size_t cols() const noexcept { return inner(); }  ///< elements in one row, all later axes together
+  [[nodiscard]] std::size_t stride() const noexcept { return stride_; }
+  [[nodiscard]] std::size_t size() const noexcept { return rows() * cols(); }
+  [[nodiscard]] bool contiguous() const noexcept { return stride_ == inner() || rows() <= 1; }
+
+  template <std::integral... Index>
+  requires(sizeof...(Index) == Rank) T& operator()(Index... index) const {
+    const std::array<std::size_t, Rank> at{static_cast<std::size_t>(index)...};
+    std::size_t offset = 0;
+    for (std::size_t axis = 1; axis < Rank; ++axis) offset = offset * shape_[axis] + at[axis];
+    return data_[at[0] * stride_ + offset];
+  }
+
+  [[nodiscard]] std::span<T> row(std::size_t i) const { return {data_ + i * stride_, inner()}; }
+
+  /// Rows first to first + count, without a copy.
+  [[nodiscard]] tensor_view slice(std::size_t first, std::size_t count) const {
+    auto shape = shape_;
+    shape[0] = count;
+    return {data_ + first * stride_, shape, stride_};
+  }
+
+  /// The same memory with another shape of equal size; the view must be contiguous unless the first axis is kept.
+  template <std::size_t NewRank>
+  [[nodiscard]] tensor_view<T, NewRank> reshape(std::array<std::size_t, NewRank> shape) const {
+    if (shape[0] == shape_[0]) return {data_, shape, stride_};
+    return {data_, shape};
+  }
+
+ private:
+  [[nodiscard]] std::size_t inner() const noexcept {
+    std::size_t product = 1;
+    for (std::size_t axis = 1; axis < Rank; ++axis) product *= shape_[axis];
+    return product;
+  }
+
+  T* data_ = nullptr;
+  std::array<std::size_t, Rank> shape_{};
+  std::size_t stride_ = 0;
+};
+
+/// Owns what a `tensor_view` refers to; zero-initialised.
+template <class T, std::size_t Rank>
+class tensor {
+ public:
+  using value_type = T;
+  static constexpr std::size_t rank = Rank;
+
+  tensor() = default;
+  explicit tensor(std::array<std::size_t, Rank> shape) : shape_{shape}, data_(product(shape)) {}
+
+  [[nodiscard]] tensor_view<T, Rank> view() { return {data_.data(), shape_}; }
+  [[nodiscard]] tensor_view<const T, Rank> view() const { return {data_.data(), shape_}; }
+  operator tensor_view<T, Rank>() { return view(); }
+  operator tensor_view<const T, Rank>() const { return view(); }
+
+  template <class Container>
+  requires requires(tensor_view<const T, Rank> v) { container_from_view<Container>::make(v); }
+  operator Container() const { return container_from_view<Container>::make(view()); }
+
+  [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept { return shape_[axis]; }
+  [[nodiscard]] std::size_t rows() const noexcept { return shape_[0]; }
+  [[nodiscard]] std::size_t size() const noexcept { return data_.size(); }
+  [[nodiscard]] T* data() noexcept { return data_.data(); }
+  [[nodiscard]] const T* data() const noexcept { return data_.data(); }
+
+  template <std::integral... Index>
+  T& operator()(Index... index) {
+    return view()(index...);
+  }
+  template <std::integral... Index>
+  const T& operator()(Index... index) const {
+    return view()(index...);
+  }
+  [[nodiscard]] std::span<T> row(std::size_t i) { return view().row(i); }
+  [[nodiscard]] std::span<const T> row(std::size_t i) const { return view().row(i); }
+
+ private:
+  static std::size_t product(const std::array<std::size_t, Rank>& shape) {
+    std::size_t size = 1;
+    for (const std::size_t extent : shape) size *= extent;
+    return size;
+  }
+
+  std::array<std::size_t, Rank> shape_{};
+  std::vector<T> data_;
+};
+
+}  // namespace optscope

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Token ids and batches of them.
+
+#include <cstdint>
+#include <vector>
+
+namespace optscope {
+
+/// Index into a model's vocabulary.
+using token_id = std::int32_t;
+
+/// One text as token ids, BOS included where the tokenizer adds one.
+using token_list = std::vector<token_id>;
+
+/// Texts of any lengths; nothing is ever padded.
+using token_batch = std::vector<token_list>;
+
+}  // namespace optscope

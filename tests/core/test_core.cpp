@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optscope/core/dtype.hpp>
+#include <optscope/core/json_writer.hpp>
+#include <optscope/core/mapped_file.hpp>
+#include <optscope/core/output_file.hpp>
+#include <optscope/core/tensor.hpp>
+#include <optscope/core/threads.hpp>
+
+using namespace optscope;
+
+namespace {
+// Plain reference: the value of an IEEE half from its definition.
+double half_by_definition(unsigned half) {
+  const double sign = half & 0x8000 ? -1 : 1;
+  const int exponent = static_cast<int>(half >> 10 & 31);
+  const double fraction = (half & 1023) / 1024.0;
+  if (exponent == 31) return fraction == 0 ? sign * INFINITY : NAN;
+  return sign * (exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1 + fraction, exponent - 15));
+}
+}  // namespace
+
+TEST_CASE("every half converts to the float that its definition gives") {
+  for (unsigned half = 0; half < 65536; ++half) {
+    const double expected = half_by_definition(half);
+    const float found = half_to_float(static_cast<std::uint16_t>(half));
+    if (std::isnan(expected)) {
+      CHECK(std::isnan(found));
+    } else if (static_cast<double>(found) != expected || std::signbit(found) != std::signbit(expected)) {
+      FAIL("half " << half << " gives " << found << ", expected " << expected);
+    }
+  }
+}
+
+TEST_CASE("bf16 is the upper half of a float") {
+  CHECK_EQ(bfloat16_to_float(0x3f80), 1.0f);
+  CHECK_EQ(bfloat16_to_float(0xc049), -3.140625f);
+}
+
+TEST_CASE("a view indexes rows with a stride and reshapes without moving") {
+  float data[24];
+  for (int i = 0; i < 24; ++i) data[i] = static_cast<float>(i);
+  const tensor_view<float, 3> x{data, {2, 3, 2}, 12};
+  CHECK_EQ(x(1, 2, 1), 17.0f);
+  CHECK_EQ(x.row(1)[0], 12.0f);
+  CHECK_FALSE(x.contiguous());
+  CHECK_EQ(x.reshape<2>({2, 6})(1, 5), 17.0f);
+  CHECK_EQ(x.slice(1, 1)(0, 0, 1), 13.0f);
+}
+
+TEST_CASE("a parallel loop visits every index once, for any number of threads, and passes an exception on") {
+  for (const std::size_t threads : {1u, 2u, 5u}) {
+    thread_pool pool{threads};
+    for (int round = 0; round < 200; ++round) {
+      std::vector<int> visits(101);
+      pool.parallel_for(visits.size(), [&](std::size_t i, std::size_t worker) {
+        REQUIRE(worker < threads);
+        ++visits[i];
+      });
+      CHECK_EQ(std::count(visits.begin(), visits.end(), 1), 101);
+    }
+    CHECK_THROWS_AS(pool.parallel_for(7,
+                                      [](std::size_t i, std::size_t) {
+                                        if (i == 5) throw error{"five"};
+                                      }),
+                    error);
+  }
+}
+
+TEST_CASE("an output file appears only when it is committed") {
+  const auto folder = std::filesystem::temp_directory_path() / ("optscope-core-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  {
+    output_file file{folder / "a"};
+    file.write(std::string_view{"half"});
+  }
+  CHECK(std::filesystem::is_empty(folder));
+  write_file(folder / "a", "whole");
+  const mapped_file mapped{folder / "a"};
+  CHECK_EQ(mapped.bytes().size(), 5);
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder}, std::filesystem::directory_iterator{}), 1);
+  CHECK_THROWS_AS(write_file(folder / "missing" / "a", ""), file_error);
+  CHECK_THROWS_AS(mapped_file{folder / "missing"}, file_error);
+  CHECK_THROWS_AS(mapped_file{folder}, file_error);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("JSON text is escaped and numbers read back") {
+  json_writer json;
+  json.begin_object().field("a\"\\\n<\x01", 0.1).field("n", std::nan("")).key("l").begin_array();
+  json.value(1).value(true).begin_object().end_object().end_array().end_object();
+  CHECK_EQ(json.text(), R"({"a\"\\\n\u003c\u0001":0.1,"n":null,"l":[1,true,{}]})");
+}
+
+TEST_CASE("an error names file, item, expected and found, and leaves out what is empty") {
+  CHECK_EQ(std::string{bad_input("f", "i", "e", "x").what()}, "f: i: expected e, found x");
+  CHECK_EQ(std::string{bad_input("f", "", "", "x").what()}, "f: found x");
+}
