@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Row kernels without BLAS: LayerNorm, softmax, nonlinearities, as loops that compilers vectorise.
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optscope/core/architecture.hpp>
+
+namespace optscope::kernel {
+
+/// e^x for x <= 0 within 2 units in the last place (float); underflows to about 1e-38 instead of 0 below -87.
+/// Cody-Waite reduction and the polynomial of Cephes' `expf`. In double it is the standard function.
+[[nodiscard]] inline float exp_nonpositive(float x) noexcept {
+  constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+  x = x < -87.0f ? -87.0f : x;
+  const float shifted = x * 1.44269504088896341f + magic;
+  const std::int32_t n = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(magic);
+  const float whole = shifted - magic;
+  const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;  // x - whole * ln 2 in two steps
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  return std::bit_cast<float>(std::bit_cast<std::int32_t>(p) + (n << 23));
+}
+[[nodiscard]] inline double exp_nonpositive(double x) noexcept { return std::exp(x); }
+
+/// Sum of `f(x[i])` in 16 interleaved partial sums: fixed order, and wide enough for any vector unit.
+template <class T, class Function>
+[[nodiscard]] T lane_sum(const T* x, std::size_t n, Function f) noexcept {
+  T lanes[16] = {};
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] += f(x[i + lane]);
+  }
+  for (; i < n; ++i) lanes[i % 16] += f(x[i]);
+  for (std::size_t half = 8; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  return lanes[0];
+}
+
+/// y = (x - mean) / sqrt(var + 1e-5) * gamma + beta, biased variance; `gamma` and `beta` may be null. In place allowed.
+template <class T>
+void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
+  const T mean = lane_sum(x, n, [](T value) { return value; }) / static_cast<T>(n);
+  const T variance = lane_sum(x, n, [mean](T value) { return (value - mean) * (value - mean); }) / static_cast<T>(n);
+  const T scale = T{1} / std::sqrt(variance + static_cast<T>(1e-5));
+  for (std::size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale;
+  if (gamma != nullptr) {
+    for (std::size_t i = 0; i < n; ++i) y[i] *= gamma[i];
+  }
+  if (beta != nullptr) {
+    for (std::size_t i = 0; i < n; ++i) y[i] += beta[i];
+  }
+}
+
+/// Softmax of x[0, n) in place. n >= 1.
+template <class T>
+void softmax(T* x, std::size_t n) noexcept {
+  T lanes[16];
+  std::fill_n(lanes, 16, -std::numeric_limits<T>::infinity());
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] = lanes[lane] < x[i + lane] ? x[i + lane] : lanes[lane];
+  }
+  for (; i < n; ++i) lanes[0] = lanes[0] < x[i] ? x[i] : lanes[0];
+  const T largest = *std::max_element(lanes, lanes + 16);
+  for (i = 0; i < n; ++i) x[i] = exp_nonpositive(x[i] - largest);
+  const T factor = T{1} / lane_sum(x, n, [](T value) { return value; });
+  for (i = 0; i < n; ++i) x[i] *= factor;
+}
+
+/// The nonlinearity of the MLP, in place.
+template <class T>
+void activate(activation kind, T* x, std::size_t n) noexcept {
+  const auto each = [&](auto&& f) {
+    for (std::size_t i = 0; i < n; ++i) x[i] = f(x[i]);
+  };
+  switch (kind) {
+    case activation::relu: return each([](T v) { return v < T{0} ? T{0} : v; });  // lets NaN through
+    case activation::gelu: return each([](T v) { return v * T{0.5} * std::erfc(v * static_cast<T>(-M_SQRT1_2)); });
+    case activation::gelu_tanh:
+      return each([](T v) {
+        return T{0.5} * v *
+               (T{1} + std::tanh(static_cast<T>(0.7978845608028654) * (v + static_cast<T>(0.044715) * v * v * v)));
+      });
+    case activation::silu: return each([](T v) { return v / (T{1} + std::exp(-v)); });
+    case activation::tanh: return each([](T v) { return std::tanh(v); });
+    case activation::sigmoid: return each([](T v) { return T{1} / (T{1} + std::exp(-v)); });
+    case activation::identity: return;
+  }
+}
+
+}  // namespace optscope::kernel

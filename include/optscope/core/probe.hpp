@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The probe concept: what a type must have to be shown activations.
+
+#include <concepts>
+#include <cstddef>
+#include <optscope/core/architecture.hpp>
+#include <optscope/core/site.hpp>
+#include <optscope/core/tensor.hpp>
+#include <type_traits>
+#include <vector>
+
+namespace optscope {
+
+/// What a run is going to do, told to probes before it starts.
+struct run_plan {
+  architecture shape;
+  std::vector<std::size_t> lengths;  ///< tokens of each text
+};
+
+namespace detail {
+template <class Probe, class T, class Site>
+concept takes = requires(Probe probe, place at, tensor_view<T, Site::rank> view) {
+  probe(Site{}, at, view);
+};
+
+template <class Probe, class T, class List>
+struct takes_all;
+template <class Probe, class T, class... Sites>
+struct takes_all<Probe, T, site_list<Sites...>> {
+  static_assert((takes<Probe, T, Sites> && ...),
+                "this probe lists a site in `sites` but has no call operator (site, place, tensor_view<const T, rank>) "
+                "for it, T being the scalar of the model");
+  static constexpr bool value = (takes<Probe, T, Sites> && ...);
+};
+}  // namespace detail
+
+/// A type that lists the sites it wants and has a call operator for each:
+///
+///     struct largest_neuron {
+///       using sites = site_list<site::mlp_post>;
+///       void operator()(site::mlp_post, const place& at, tensor_view<const float, 2> neurons);  // (position, ffn)
+///     };
+///
+/// The forward pass calls it on one thread, layer by layer and within a layer text by text. Sites that no probe lists
+/// leave no trace in the program. Optional members: `void begin(const run_plan&)` before the first call, `void end()`
+/// after the last, `bool wants(Site, std::size_t layer) const` to leave out layers or sites at run time.
+template <class Probe, class T>
+concept probe_for = requires {
+  typename std::remove_cvref_t<Probe>::sites;
+}
+&&detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;
+
+/// True if the probe's type lists the site.
+template <class Probe, class Site>
+inline constexpr bool lists_site = std::remove_cvref_t<Probe>::sites::template contains<Site>;
+
+/// True if the probe wants the site in this layer.
+template <class Site, class Probe>
+[[nodiscard]] bool wants(const Probe& probe, std::size_t layer) {
+  if constexpr (!lists_site<Probe, Site>) {
+    return false;
+  } else if constexpr (requires { probe.wants(Site{}, layer); }) {
+    return probe.wants(Site{}, layer);
+  } else {
+    return true;
+  }
+}
+
+}  // namespace optscope

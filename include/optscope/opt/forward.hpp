@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The decoder: one block for pre-LN and post-LN models, offering each site to the probes that list it.
+
+#include <algorithm>
+#include <cstddef>
+#include <optscope/backend/backend.hpp>
+#include <optscope/core/probe.hpp>
+#include <optscope/core/site.hpp>
+#include <optscope/core/tensor.hpp>
+#include <optscope/opt/weights.hpp>
+#include <tuple>
+#include <vector>
+
+namespace optscope {
+
+/// All activations of a run, sized once. Rows of several texts lie one after the other; nothing is padded.
+template <class T>
+struct activations {
+  tensor<T, 2> stream;    // (position of every text, hidden)
+  tensor<T, 2> normed;    // (position, hidden): the LayerNorm's output; this and all below: of one chunk of texts
+  tensor<T, 2> qkv;       // (position, 3 hidden): q, k, v of a position side by side
+  tensor<T, 2> z;         // (position, hidden)
+  tensor<T, 2> out;       // (position, hidden): what a block adds to the stream
+  tensor<T, 2> neurons;   // (position, ffn)
+  std::vector<T> square;  // (head, position, key) of one text; only if a probe lists scores or pattern
+  std::vector<T> result;  // (position, head, hidden) of one text; only if a probe lists result
+};
+
+/// Texts that are computed together: [first, last) of the batch, rows [begin, begin + rows) of the stream.
+struct text_chunk {
+  std::size_t first, last, begin, rows;
+};
+
+/// Cuts a batch into chunks of whole texts: as many as fit into `most_rows`, at least one.
+[[nodiscard]] inline std::vector<text_chunk> chunks_of(const std::vector<std::size_t>& lengths, std::size_t most_rows) {
+  std::vector<text_chunk> chunks;
+  std::size_t begin = 0;
+  for (std::size_t text = 0; text < lengths.size(); begin += lengths[text++]) {
+    if (chunks.empty() || chunks.back().rows + lengths[text] > most_rows) chunks.push_back({text, text, begin, 0});
+    chunks.back().last = text + 1;
+    chunks.back().rows += lengths[text];
+  }
+  return chunks;
+}
+
+/// One run over a batch: `layer` takes every text through a layer, then comes the next layer.
+template <class T, class Backend, class... Probes>
+class forward_pass {
+ public:
+  forward_pass(const run_plan& plan, Backend& backend, Probes&... probes)
+      : plan_{plan}, shape_{plan.shape}, backend_{backend}, probes_{probes...} {
+    // A row of one text must not depend on the others: texts share products only where the backend promises that.
+    chunks_ = chunks_of(plan.lengths, backend.template row_invariant<T>() ? 2048 : 0);
+    std::size_t rows = 0, chunk_rows = 0, longest = 0;
+    for (const std::size_t length : plan.lengths) {
+      rows += length;
+      longest = std::max(longest, length);
+    }
+    for (const text_chunk& chunk : chunks_) chunk_rows = std::max(chunk_rows, chunk.rows);
+    memory_.stream = tensor<T, 2>{{rows, shape_.hidden}};
+    memory_.normed = tensor<T, 2>{{chunk_rows, shape_.hidden}};
+    memory_.qkv = tensor<T, 2>{{chunk_rows, 3 * shape_.hidden}};
+    memory_.z = tensor<T, 2>{{chunk_rows, shape_.hidden}};
+    memory_.out = tensor<T, 2>{{chunk_rows, shape_.hidden}};
+    memory_.neurons = tensor<T, 2>{{chunk_rows, shape_.ffn}};
+    if (wanted_anywhere<site::scores>() || wanted_anywhere<site::pattern>()) {
+      memory_.square.resize(shape_.heads * longest * longest);
+    }
+    if (wanted_anywhere<site::result>()) memory_.result.resize(longest * shape_.heads * shape_.hidden);
+  }
+
+  [[nodiscard]] activations<T>& memory() noexcept { return memory_; }
+  [[nodiscard]] const std::vector<text_chunk>& chunks() const noexcept { return chunks_; }
+
+  /// Shows a site of all texts in a chunk to the probes; `rows` has one row a position.
+  template <class Site>
+  void offer(const text_chunk& chunk, std::size_t layer, tensor_view<T, Site::rank> rows) {
+    if constexpr (listed<Site>) {
+      std::size_t begin = 0;
+      for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
+        show<Site>({text, layer, 0}, rows.slice(begin, plan_.lengths[text]));
+      }
+    }
+  }
+
+  /// Shows one text's part of a site to the probes that want it.
+  template <class Site>
+  void show(const place& at, tensor_view<const T, Site::rank> view) {
+    std::apply([&](auto&... probe) { (show_to<Site>(probe, at, view), ...); }, probes_);
+  }
+
+  /// Calls `body(place, first row in the chunk, rows)` for each text of a chunk, at most `most` positions at a time.
+  template <class Body>
+  void for_pieces(const text_chunk& chunk, std::size_t most, Body&& body) const {
+    std::size_t begin = 0;
+    for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
+      for (std::size_t position = 0; position < plan_.lengths[text]; position += most) {
+        body(place{text, 0, position}, begin + position, std::min(most, plan_.lengths[text] - position));
+      }
+    }
+  }
+
+  /// True if a probe wants the site in this layer.
+  template <class Site>
+  [[nodiscard]] bool wanted(std::size_t layer) const {
+    if constexpr (listed<Site>) {
+      return std::apply([&](const auto&... probe) { return (optscope::wants<Site>(probe, layer) || ...); }, probes_);
+    } else {
+      return false;
+    }
+  }
+
+  /// Takes every text through layer `index`.
+  void layer(std::size_t index, const layer_weights<T>& weights) {
+    for (const text_chunk& chunk : chunks_) {
+      const tensor_view<T, 2> stream = memory_.stream.view().slice(chunk.begin, chunk.rows);
+      const tensor_view<T, 2> normed = memory_.normed.view().slice(0, chunk.rows);
+      const tensor_view<T, 2> out = memory_.out.view().slice(0, chunk.rows);
+
+      offer<site::resid_pre>(chunk, index, stream);
+      if (shape_.pre_layer_norm) {
+        backend_.layer_norm(constant(stream), weights.ln1.gamma, weights.ln1.beta, normed);
+        offer<site::ln1>(chunk, index, normed);
+      }
+      attention(chunk, index, weights, constant(shape_.pre_layer_norm ? normed : stream), out);
+      offer<site::attn_out>(chunk, index, out);
+      backend_.add(constant(out), stream);
+      if (!shape_.pre_layer_norm) {
+        backend_.layer_norm(constant(stream), weights.ln1.gamma, weights.ln1.beta, stream);
+        offer<site::ln1>(chunk, index, stream);
+      }
+      offer<site::resid_mid>(chunk, index, stream);
+
+      if (shape_.pre_layer_norm) {
+        backend_.layer_norm(constant(stream), weights.ln2.gamma, weights.ln2.beta, normed);
+        offer<site::ln2>(chunk, index, normed);
+      }
+      mlp(chunk, index, weights, constant(shape_.pre_layer_norm ? normed : stream), out);
+      offer<site::mlp_out>(chunk, index, out);
+      backend_.add(constant(out), stream);
+      if (!shape_.pre_layer_norm) {
+        backend_.layer_norm(constant(stream), weights.ln2.gamma, weights.ln2.beta, stream);
+        offer<site::ln2>(chunk, index, stream);
+      }
+      offer<site::resid_post>(chunk, index, stream);
+    }
+  }
+
+ private:
+  template <class Site>
+  static constexpr bool listed = (lists_site<Probes, Site> || ...);
+
+  static tensor_view<const T, 2> constant(tensor_view<T, 2> view) { return view; }
+
+  template <class Site>
+  [[nodiscard]] bool wanted_anywhere() const {
+    if constexpr (listed<Site>) {
+      for (std::size_t layer = 0; layer < shape_.layers; ++layer) {
+        if (wanted<Site>(layer)) return true;
+      }
+    }
+    return false;
+  }
+
+  template <class Site, class Probe>
+  static void show_to(Probe& probe, const place& at, tensor_view<const T, Site::rank> view) {
+    if constexpr (lists_site<Probe, Site>) {
+      if (optscope::wants<Site>(probe, at.layer)) probe(Site{}, at, view);
+    }
+  }
+
+  /// x (position, hidden) to out (position, hidden): W_O softmax(q·k / sqrt(head_dim)) v, head by head.
+  void attention(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<const T, 2> x,
+                 tensor_view<T, 2> out) {
+    const tensor_view<T, 2> qkv = memory_.qkv.view().slice(0, chunk.rows);
+    const tensor_view<T, 2> z = memory_.z.view().slice(0, chunk.rows);
+    backend_.linear(x, weights.qkv.weight, weights.qkv.bias, qkv);
+    const auto part = [&](std::size_t which) {  // 0: q, 1: k, 2: v
+      return tensor_view<T, 2>{qkv.data() + which * shape_.hidden, {chunk.rows, shape_.hidden}, qkv.stride()};
+    };
+    offer<site::q>(chunk, layer, by_head(part(0)));
+    offer<site::k>(chunk, layer, by_head(part(1)));
+    offer<site::v>(chunk, layer, by_head(part(2)));
+
+    std::size_t begin = 0;
+    for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
+      const std::size_t length = plan_.lengths[text];
+      const auto rows_of = [&](std::size_t which) { return constant(part(which).slice(begin, length)); };
+      if (wanted<site::scores>(layer) || wanted<site::pattern>(layer)) {
+        const tensor_view<T, 3> square{memory_.square.data(), {shape_.heads, length, length}};
+        backend_.attention_scores(rows_of(0), rows_of(1), square);
+        if constexpr (listed<site::scores>) show<site::scores>({text, layer, 0}, square);
+        backend_.attention_softmax(square);
+        if constexpr (listed<site::pattern>) show<site::pattern>({text, layer, 0}, square);
+        backend_.attention_mix(tensor_view<const T, 3>{square}, rows_of(2), z.slice(begin, length));
+      } else {
+        backend_.attention(rows_of(0), rows_of(1), rows_of(2), shape_.heads, z.slice(begin, length));
+      }
+    }
+    offer<site::z>(chunk, layer, by_head(z));
+    if (wanted<site::result>(layer)) results(chunk, layer, weights, z);
+    backend_.linear(constant(z), weights.out.weight, weights.out.bias, out);
+  }
+
+  /// Each head's z through its columns of W_O, text by text.
+  void results(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<T, 2> z) {
+    if constexpr (listed<site::result>) {
+      const std::size_t width = shape_.head_dim(), hidden = shape_.hidden;
+      std::size_t begin = 0;
+      for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
+        const std::size_t length = plan_.lengths[text];
+        const tensor_view<T, 3> result{memory_.result.data(), {length, shape_.heads, hidden}};
+        for (std::size_t head = 0; head < shape_.heads; ++head) {
+          const T* w = weights.out.weight.data() + head * width;
+          backend_.linear(tensor_view<const T, 2>{z.row(begin).data() + head * width, {length, width}, z.stride()},
+                          tensor_view<const T, 2>{w, {hidden, width}, hidden}, static_cast<const T*>(nullptr),
+                          tensor_view<T, 2>{result.data() + head * hidden, {length, hidden}, shape_.heads * hidden});
+        }
+        show<site::result>({text, layer, 0}, result);
+      }
+    }
+  }
+
+  /// x (position, hidden) to out (position, hidden).
+  void mlp(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<const T, 2> x,
+           tensor_view<T, 2> out) {
+    const tensor_view<T, 2> neurons = memory_.neurons.view().slice(0, chunk.rows);
+    backend_.linear(x, weights.fc1.weight, weights.fc1.bias, neurons);
+    offer<site::mlp_pre>(chunk, layer, neurons);
+    backend_.activate(shape_.nonlinearity, neurons);
+    offer<site::mlp_post>(chunk, layer, neurons);
+    backend_.linear(constant(neurons), weights.fc2.weight, weights.fc2.bias, out);
+  }
+
+  [[nodiscard]] tensor_view<T, 3> by_head(tensor_view<T, 2> rows) const {
+    return rows.template reshape<3>({rows.rows(), shape_.heads, shape_.head_dim()});
+  }
+
+  const run_plan& plan_;
+  const architecture& shape_;
+  Backend& backend_;
+  std::tuple<Probes&...> probes_;
+  std::vector<text_chunk> chunks_;
+  activations<T> memory_;
+};
+
+}  // namespace optscope

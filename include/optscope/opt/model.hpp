@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A model: a variant, its weights and a backend, and the run that shows activations to probes.
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <optscope/backend/blas.hpp>
+#include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/core/errors.hpp>
+#include <optscope/core/probe.hpp>
+#include <optscope/core/tokens.hpp>
+#include <optscope/opt/forward.hpp>
+#include <optscope/opt/variants.hpp>
+#include <optscope/opt/weights.hpp>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+namespace detail {
+/// Instantiated for each site that a probe lists; the error shows both types.
+template <class Site, class Variant>
+struct model_has_site {
+  static_assert(Site::exists(Variant::shape), "a probe lists a site that this model does not have");
+};
+}  // namespace detail
+
+/// An OPT model, ready to run.
+///
+///     #include <optscope/optscope.hpp>
+///     using namespace optscope;
+///
+///     int main(int, char** argv) {
+///       const checkpoint files{argv[1]};
+///       model<opt_125m> opt{files};                                // another shape on disk is an error that says so
+///       const token_batch texts{tokenizer{argv[1]}.encode("Paris is the capital of")};
+///       capture<site::resid_post> probe{positions::last()};
+///       opt.run(texts, probe);
+///       const auto last = probe(site::resid_post{}, opt.layers() - 1);  // (text, hidden)
+///     }
+///
+/// `Variant` names the architecture (`any_opt`: the checkpoint's), `Scalar` is what is computed in (float; double as an
+/// oracle), `Backend` the arithmetic, `Weights` where the weights are while it runs.
+template <class Variant = any_opt, class Scalar = float, class Backend = blas, class Weights = streamed_weights<Scalar>>
+requires backend_for<Backend, Scalar> && weight_policy<Weights, Scalar>
+class model {
+ public:
+  using scalar = Scalar;
+
+  /// Checks every tensor's shape. Throws `checkpoint_error` if one is missing or different, or if the architecture is
+  /// not the variant's.
+  explicit model(checkpoint files, Backend backend = Backend{})
+      : files_{std::move(files)},
+        shape_{checked_shape(files_)},
+        backend_{std::move(backend)},
+        weights_{files_, shape_, backend_.pool()} {
+    require_shape(files_.embedding(), {shape_.vocabulary, shape_.embed_dim});
+    require_shape(files_.unembedding(), {shape_.vocabulary, shape_.embed_dim});
+    require_shape(files_.at(positions_name), {shape_.max_positions + position_offset, shape_.hidden});
+    if (projected()) {
+      project_in_ = read("decoder.project_in.weight", {shape_.hidden, shape_.embed_dim});
+      project_out_ = read("decoder.project_out.weight", {shape_.embed_dim, shape_.hidden});
+    }
+    if (shape_.final_layer_norm && shape_.affine_layer_norm) {
+      final_gamma_ = read("decoder.final_layer_norm.weight", {shape_.hidden});
+      final_beta_ = read("decoder.final_layer_norm.bias", {shape_.hidden});
+    }
+  }
+
+  [[nodiscard]] const architecture& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::size_t layers() const noexcept { return shape_.layers; }
+  [[nodiscard]] const checkpoint& files() const noexcept { return files_; }
+  [[nodiscard]] Backend& backend() noexcept { return backend_; }
+
+  /// `report(done, layers)` is called after every layer of a run.
+  void on_progress(std::function<void(std::size_t, std::size_t)> report) { report_ = std::move(report); }
+
+  /// Runs the texts, layer by layer, and shows each site to the probes that list it. Texts may have any lengths; what a
+  /// probe is shown of one does not depend on the others. Stops behind the last site that is wanted. Throws `bad_input`
+  /// for an empty text, an id outside the vocabulary, more tokens than positions, or a site that the model lacks.
+  template <class... Probes>
+  requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, Probes&&... probes) {
+    (check_sites<std::remove_cvref_t<Probes>>(), ...);
+    const run_plan plan = checked_plan(texts);
+    (begin(probes, plan), ...);
+    forward_pass<Scalar, Backend, std::remove_reference_t<Probes>...> pass{plan, backend_, probes...};
+    embed(texts, pass);
+    for (std::size_t layer = 0; layer < shape_.layers; ++layer) {
+      pass.layer(layer, weights_.layer(layer, backend_.pool()));
+      if (report_) report_(layer + 1, shape_.layers);
+    }
+    unembed(pass);
+    (end(probes), ...);
+  }
+
+ private:
+  static constexpr std::size_t position_offset = 2;  // rows before that of position 0
+  static constexpr const char* positions_name = "decoder.embed_positions.weight";
+
+  static architecture checked_shape(const checkpoint& files) {
+    const std::string file = (files.folder() / "config.json").string();
+    const architecture found = architecture_of(files.configuration(), file);
+    if constexpr (fixed_variant<Variant>) require_variant<Variant>(found, file);
+    return found;
+  }
+
+  [[nodiscard]] bool projected() const noexcept { return shape_.embed_dim != shape_.hidden; }
+
+  std::vector<Scalar> read(const std::string& name, const std::vector<std::size_t>& shape) const {
+    const stored_tensor& stored = require_shape(files_.at(name), shape);
+    std::vector<Scalar> values(stored.size());
+    stored.copy_to(values.data());
+    return values;
+  }
+
+  template <class Probe>
+  void check_sites() const {
+    Probe::sites::for_each([&]<class Site>(Site) {
+      if constexpr (fixed_variant<Variant>) {
+        static_cast<void>(detail::model_has_site<Site, Variant>{});
+      } else if (!Site::exists(shape_)) {
+        throw bad_input{files_.folder().string(), "site " + std::string{Site::name}, "a site of this model",
+                        "none: the architecture has no such place"};
+      }
+    });
+  }
+
+  run_plan checked_plan(const token_batch& texts) const {
+    run_plan plan{shape_, {}};
+    const auto reject = [&](std::size_t text, std::string expected, std::string found) {
+      throw bad_input{"", "text " + std::to_string(text), std::move(expected), std::move(found)};
+    };
+    for (std::size_t text = 0; text < texts.size(); ++text) {
+      const token_list& tokens = texts[text];
+      if (tokens.empty()) reject(text, "at least one token", "none");
+      if (tokens.size() > shape_.max_positions) {
+        reject(text, "at most " + std::to_string(shape_.max_positions) + " tokens", std::to_string(tokens.size()));
+      }
+      for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= shape_.vocabulary) {
+          reject(text, "ids below " + std::to_string(shape_.vocabulary),
+                 std::to_string(tokens[i]) + " at position " + std::to_string(i));
+        }
+      }
+      plan.lengths.push_back(tokens.size());
+    }
+    return plan;
+  }
+
+  template <class Probe>
+  static void begin(Probe& probe, const run_plan& plan) {
+    if constexpr (requires { probe.begin(plan); }) probe.begin(plan);
+  }
+  template <class Probe>
+  static void end(Probe& probe) {
+    if constexpr (requires { probe.end(); }) probe.end();
+  }
+
+  /// stream = token embedding (through project_in) + position embedding.
+  template <class Pass>
+  void embed(const token_batch& texts, Pass& pass) {
+    activations<Scalar>& memory = pass.memory();
+    const stored_tensor& table = files_.embedding();
+    const stored_tensor& position_table = files_.at(positions_name);
+    std::vector<Scalar> narrow(projected() ? memory.normed.rows() * shape_.embed_dim : 0);
+    for (const text_chunk& chunk : pass.chunks()) {
+      const tensor_view<Scalar, 2> stream = memory.stream.view().slice(chunk.begin, chunk.rows);
+      const tensor_view<Scalar, 2> where = memory.normed.view().slice(0, chunk.rows);
+      const tensor_view<Scalar, 2> tokens =
+          projected() ? tensor_view<Scalar, 2>{narrow.data(), {chunk.rows, shape_.embed_dim}} : stream;
+      std::size_t row = 0;
+      for (std::size_t text = chunk.first; text < chunk.last; ++text) {
+        position_table.copy_rows(position_offset, texts[text].size(), where.row(row).data());
+        for (const token_id id : texts[text])
+          table.copy_rows(static_cast<std::size_t>(id), 1, tokens.row(row++).data());
+      }
+      if (projected()) {
+        backend_.linear(tensor_view<const Scalar, 2>{tokens},
+                        tensor_view<const Scalar, 2>{project_in_.data(), {shape_.hidden, shape_.embed_dim}},
+                        static_cast<const Scalar*>(nullptr), stream);
+      }
+      pass.template offer<site::embed>(chunk, 0, stream);
+      pass.template offer<site::pos_embed>(chunk, 0, where);
+      backend_.add(tensor_view<const Scalar, 2>{where}, stream);
+    }
+  }
+
+  /// Final LayerNorm, project_out and logits, as far as a probe wants them.
+  template <class Pass>
+  void unembed(Pass& pass) {
+    const bool logits = pass.template wanted<site::logits>(0);
+    if (!logits && !pass.template wanted<site::ln_final>(0)) return;
+    activations<Scalar>& memory = pass.memory();
+    for (const text_chunk& chunk : pass.chunks()) {
+      tensor_view<Scalar, 2> rows = memory.stream.view().slice(chunk.begin, chunk.rows);
+      if (shape_.final_layer_norm) {
+        const tensor_view<Scalar, 2> normed = memory.normed.view().slice(0, chunk.rows);
+        const auto pointer = [](const std::vector<Scalar>& v) { return v.empty() ? nullptr : v.data(); };
+        backend_.layer_norm(tensor_view<const Scalar, 2>{rows}, pointer(final_gamma_), pointer(final_beta_), normed);
+        pass.template offer<site::ln_final>(chunk, 0, normed);
+        rows = normed;
+      }
+      if (logits) show_logits(pass, chunk, rows);
+    }
+  }
+
+  /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, with the
+  /// unembedding converted a block of its rows at a time, so that neither is ever whole in memory.
+  template <class Pass>
+  void show_logits(Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows) {
+    constexpr std::size_t most_positions = 512, block = 4096;
+    const stored_tensor& table = files_.unembedding();
+    const std::size_t width = shape_.embed_dim, vocabulary = shape_.vocabulary;
+    std::vector<Scalar> weights(std::min(block, vocabulary) * width), narrow, logits;
+    pass.for_pieces(chunk, most_positions, [&](const place& at, std::size_t begin, std::size_t count) {
+      tensor_view<const Scalar, 2> x = rows.slice(begin, count);
+      if (projected()) {
+        narrow.resize(count * width);
+        const tensor_view<Scalar, 2> projected_rows{narrow.data(), {count, width}};
+        backend_.linear(x, tensor_view<const Scalar, 2>{project_out_.data(), {width, shape_.hidden}},
+                        static_cast<const Scalar*>(nullptr), projected_rows);
+        x = projected_rows;
+      }
+      logits.resize(count * vocabulary);
+      for (std::size_t first = 0; first < vocabulary; first += block) {
+        const std::size_t size = std::min(block, vocabulary - first);
+        constexpr std::size_t piece = 256;
+        backend_.pool().parallel_for((size + piece - 1) / piece, [&](std::size_t i, std::size_t) {
+          table.copy_rows(first + i * piece, std::min(piece, size - i * piece), weights.data() + i * piece * width);
+        });
+        backend_.linear(x, tensor_view<const Scalar, 2>{weights.data(), {size, width}},
+                        static_cast<const Scalar*>(nullptr),
+                        tensor_view<Scalar, 2>{logits.data() + first, {count, size}, vocabulary});
+      }
+      pass.template show<site::logits>(at, tensor_view<const Scalar, 2>{logits.data(), {count, vocabulary}});
+    });
+  }
+
+  checkpoint files_;
+  architecture shape_;
+  Backend backend_;
+  Weights weights_;
+  std::vector<Scalar> project_in_, project_out_, final_gamma_, final_beta_;
+  std::function<void(std::size_t, std::size_t)> report_;
+};
+
+}  // namespace optscope

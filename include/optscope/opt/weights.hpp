@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The weights of one decoder layer as the forward pass wants them, and the policies that provide them.
+
+#include <algorithm>
+#include <cstddef>
+#include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/core/architecture.hpp>
+#include <optscope/core/tensor.hpp>
+#include <optscope/core/threads.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// y = x weightᵀ + bias; weight [out, in]; bias null where the model has none.
+template <class T>
+struct linear_weights {
+  tensor_view<const T, 2> weight;
+  const T* bias = nullptr;
+};
+
+/// Scale and shift of a LayerNorm, null where it has none.
+template <class T>
+struct norm_weights {
+  const T* gamma = nullptr;
+  const T* beta = nullptr;
+};
+
+/// One layer. The three input maps of attention are one matrix: rows of q, then k, then v.
+template <class T>
+struct layer_weights {
+  norm_weights<T> ln1, ln2;
+  linear_weights<T> qkv;  // (3 hidden, hidden)
+  linear_weights<T> out;  // (hidden, hidden)
+  linear_weights<T> fc1;  // (ffn, hidden)
+  linear_weights<T> fc2;  // (hidden, ffn)
+};
+
+/// Throws `checkpoint_error` unless the tensor has this shape.
+inline const stored_tensor& require_shape(const stored_tensor& tensor, const std::vector<std::size_t>& shape) {
+  if (tensor.shape() == shape) return tensor;
+  const auto text = [](const std::vector<std::size_t>& extents) {
+    std::string result = "shape [";
+    for (std::size_t i = 0; i < extents.size(); ++i) result += (i ? ", " : "") + std::to_string(extents[i]);
+    return result + "]";
+  };
+  throw checkpoint_error{tensor.file().string(), "tensor " + tensor.name(), text(shape), text(tensor.shape())};
+}
+
+/// Reads layers from a checkpoint into buffers of T.
+template <class T>
+class layer_reader {
+ public:
+  /// Checks the shapes of all layers' tensors; throws `checkpoint_error` for one that is missing or has another.
+  layer_reader(const checkpoint& files, const architecture& shape) : shape_{shape} {
+    layers_.resize(shape.layers);
+    for (std::size_t layer = 0; layer < shape.layers; ++layer) {
+      const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
+      size_ = 0;
+      const auto place = [&](const std::string& name, std::vector<std::size_t> extents) {
+        const stored_tensor& tensor = require_shape(files.at(prefix + name), extents);
+        layers_[layer].push_back({tensor, size_});
+        size_ += tensor.size();
+      };
+      const std::size_t h = shape.hidden, f = shape.ffn;
+      // The order is the layout of the buffer; `view` walks it in the same order.
+      norm(place, "self_attn_layer_norm");
+      norm(place, "final_layer_norm");
+      for (const char* name : {"q_proj", "k_proj", "v_proj"})
+        place("self_attn." + std::string{name} + ".weight", {h, h});
+      if (shape.bias) {
+        for (const char* name : {"q_proj", "k_proj", "v_proj"}) place("self_attn." + std::string{name} + ".bias", {h});
+      }
+      linear(place, "self_attn.out_proj", h, h);
+      linear(place, "fc1", f, h);
+      linear(place, "fc2", h, f);
+    }
+  }
+
+  /// Elements that a layer needs.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  /// Converts a layer into `buffer` of `size()` elements, on all threads of the pool.
+  layer_weights<T> read(std::size_t layer, T* buffer, thread_pool& pool) const {
+    constexpr std::size_t piece = 1 << 18;  // elements a task, about
+    struct task {
+      const stored_tensor* tensor;
+      std::size_t first, count;
+      T* target;
+    };
+    std::vector<task> tasks;
+    for (const auto& [tensor, offset] : layers_[layer]) {
+      const std::size_t rows = std::max<std::size_t>(1, piece / std::max<std::size_t>(1, tensor.row_size()));
+      for (std::size_t first = 0; first < tensor.rows(); first += rows) {
+        tasks.push_back(
+            {&tensor, first, std::min(rows, tensor.rows() - first), buffer + offset + first * tensor.row_size()});
+      }
+    }
+    pool.parallel_for(tasks.size(), [&](std::size_t i, std::size_t) {
+      tasks[i].tensor->copy_rows(tasks[i].first, tasks[i].count, tasks[i].target);
+    });
+    return view(buffer);
+  }
+
+ private:
+  template <class Place>
+  void norm(Place&& place, const std::string& name) const {
+    if (!shape_.affine_layer_norm) return;
+    place(name + ".weight", {shape_.hidden});
+    place(name + ".bias", {shape_.hidden});
+  }
+  template <class Place>
+  void linear(Place&& place, const std::string& name, std::size_t out, std::size_t in) const {
+    place(name + ".weight", {out, in});
+    if (shape_.bias) place(name + ".bias", {out});
+  }
+
+  layer_weights<T> view(const T* at) const {
+    const auto take = [&at](std::size_t count) { return std::exchange(at, at + count); };
+    const auto norm = [&]() -> norm_weights<T> {
+      if (!shape_.affine_layer_norm) return {};
+      const T* gamma = take(shape_.hidden);
+      return {gamma, take(shape_.hidden)};
+    };
+    const auto linear = [&](std::size_t out, std::size_t in) -> linear_weights<T> {
+      const tensor_view<const T, 2> weight{take(out * in), {out, in}};
+      return {weight, shape_.bias ? take(out) : nullptr};
+    };
+    layer_weights<T> result;
+    result.ln1 = norm();
+    result.ln2 = norm();
+    result.qkv = linear(3 * shape_.hidden, shape_.hidden);
+    result.out = linear(shape_.hidden, shape_.hidden);
+    result.fc1 = linear(shape_.ffn, shape_.hidden);
+    result.fc2 = linear(shape_.hidden, shape_.ffn);
+    return result;
+  }
+
+  struct part {
+    stored_tensor tensor;
+    std::size_t offset;
+  };
+  architecture shape_;
+  std::vector<std::vector<part>> layers_;  // [layer]
+  std::size_t size_ = 0;
+};
+
+/// A weight policy: gives the layers in the scalar of the model. `layer(i)` is valid until the next call.
+template <class W, class T>
+concept weight_policy = requires(W weights, const checkpoint& files, const architecture& shape, thread_pool& pool) {
+  W{files, shape, pool};
+  { weights.layer(std::size_t{}, pool) } -> std::convertible_to<layer_weights<T>>;
+};
+
+/// Converts each layer from the mapped file when it is needed: memory for one layer. The default.
+template <class T>
+class streamed_weights {
+ public:
+  streamed_weights(const checkpoint& files, const architecture& shape, thread_pool&)
+      : reader_{files, shape}, buffer_(reader_.size()) {}
+
+  layer_weights<T> layer(std::size_t index, thread_pool& pool) { return reader_.read(index, buffer_.data(), pool); }
+
+ private:
+  layer_reader<T> reader_;
+  std::vector<T> buffer_;
+};
+
+/// Converts all layers once: memory for the whole model, no work later. For many short runs.
+template <class T>
+class resident_weights {
+ public:
+  resident_weights(const checkpoint& files, const architecture& shape, thread_pool& pool) {
+    const layer_reader<T> reader{files, shape};
+    buffer_.resize(reader.size() * shape.layers);
+    for (std::size_t i = 0; i < shape.layers; ++i) {
+      layers_.push_back(reader.read(i, buffer_.data() + i * reader.size(), pool));
+    }
+  }
+
+  layer_weights<T> layer(std::size_t index, thread_pool&) { return layers_[index]; }
+
+ private:
+  std::vector<T> buffer_;
+  std::vector<layer_weights<T>> layers_;
+};
+
+static_assert(weight_policy<streamed_weights<float>, float> && weight_policy<resident_weights<double>, double>);
+
+}  // namespace optscope

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+// The forward pass against transformers: every site, several shapes, float and double.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <compare.hpp>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/probe/capture.hpp>
+#include <string>
+#include <vector>
+
+using namespace optscope;
+
+namespace {
+
+const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
+const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
+
+struct golden_file {
+  tensor_table table;
+  explicit golden_file(const std::string& name) : table{read_safetensors(goldens + name + "/golden.safetensors")} {}
+  [[nodiscard]] bool has(const std::string& key) const { return table.tensors.count(key) != 0; }
+  [[nodiscard]] std::vector<double> at(const std::string& key) const {
+    const stored_tensor& stored = table.tensors.at(key);
+    std::vector<double> values(stored.size());
+    stored.copy_to(values.data());
+    return values;
+  }
+};
+
+/// basic_capture of every site in the list but ln_final, if `Final` is false.
+template <class Scalar, bool Final, class Kept, class... Left>
+struct capture_of;
+template <class Scalar, bool Final, class... Kept>
+struct capture_of<Scalar, Final, site_list<Kept...>> {
+  using type = basic_capture<Scalar, Kept...>;
+};
+template <class Scalar, bool Final, class... Kept, class Site, class... Left>
+struct capture_of<Scalar, Final, site_list<Kept...>, Site, Left...>
+    : std::conditional_t<Final || !std::is_same_v<Site, site::ln_final>,
+                         capture_of<Scalar, Final, site_list<Kept..., Site>, Left...>,
+                         capture_of<Scalar, Final, site_list<Kept...>, Left...>> {};
+template <class Scalar, bool Final, class... Sites>
+typename capture_of<Scalar, Final, site_list<>, Sites...>::type make_capture(site_list<Sites...>) {
+  return typename capture_of<Scalar, Final, site_list<>, Sites...>::type{positions::all()};
+}
+
+token_batch texts_of(const golden_file& golden) {
+  token_batch texts;
+  for (std::size_t i = 0; golden.has(std::to_string(i) + ".ids"); ++i) {
+    const std::vector<double> ids = golden.at(std::to_string(i) + ".ids");
+    texts.emplace_back(ids.begin(), ids.end());
+  }
+  return texts;
+}
+
+/// Rows of a captured site at the golden's positions, as the golden lays them out.
+template <class Site, class Scalar>
+std::vector<Scalar> rows_at(tensor_view<const Scalar, Site::rank> view, const std::vector<double>& positions) {
+  std::vector<Scalar> rows;
+  if constexpr (Site::layout == site_layout::position) {
+    for (const double position : positions) {
+      const auto row = view.row(static_cast<std::size_t>(position));
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+  } else {
+    for (std::size_t head = 0; head < view.rows(); ++head) {
+      for (const double position : positions) {
+        const Scalar* row = view.row(head).data() + static_cast<std::size_t>(position) * view.extent(2);
+        rows.insert(rows.end(), row, row + view.extent(2));
+      }
+    }
+  }
+  return rows;
+}
+
+template <class Scalar, bool Final = true>
+void compare_with_transformers(const std::string& folder, const std::string& name, double tolerance) {
+  const golden_file golden{name};
+  model<any_opt, Scalar> opt{checkpoint{folder}};
+  REQUIRE_EQ(opt.shape().final_layer_norm, Final);
+  const token_batch texts = texts_of(golden);
+  auto probe = make_capture<Scalar, Final>(all_sites{});
+  opt.run(texts, probe);
+  std::size_t compared = 0;
+  double worst = 0;
+  for (std::size_t text = 0; text < texts.size(); ++text) {
+    const std::string prefix = std::to_string(text) + ".";
+    const std::vector<double> positions = golden.at(prefix + "positions");
+    decltype(probe)::sites::for_each([&]<class Site>(Site) {
+      for (std::size_t layer = 0; layer < (Site::per_layer ? opt.layers() : 1); ++layer) {
+        const std::string key =
+            prefix + std::string{Site::name} + (Site::per_layer ? "." + std::to_string(layer) : std::string{});
+        if (!golden.has(key)) continue;
+        const std::vector<Scalar> found = rows_at<Site, Scalar>(probe(Site{}, layer, text), positions);
+        worst = std::max(worst, check_close<Scalar, double>(found, golden.at(key), tolerance, name + " " + key));
+        ++compared;
+      }
+    });
+  }
+  CHECK(compared >= 2 * texts.size() * opt.layers());
+  MESSAGE(name << std::string{sizeof(Scalar) == 8 ? " double" : " float"} << ": worst error " << worst << " of "
+               << compared << " tensors");
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("every site agrees with transformers in float64", Scalar, float, double) {
+  const double tolerance = std::is_same_v<Scalar, double> ? 1e-12 : 5e-5;
+  for (const char* name : {"head-dim-64", "head-dim-80", "head-dim-128", "head-dim-7", "no-bias-gelu"}) {
+    compare_with_transformers<Scalar>(goldens + name, name, tolerance);
+  }
+  compare_with_transformers<Scalar, false>(goldens + "post-ln-projected", "post-ln-projected", tolerance);
+}
+
+TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar, float, double) {
+  compare_with_transformers<Scalar>(demo_model, "demo-model", std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
+}
+
+namespace {
+
+struct hash_sites {  // FNV-1a over the bits of every site, one hash a text
+  using sites = all_sites;
+  std::vector<std::uint64_t> of_text;
+  void begin(const run_plan& plan) { of_text.assign(plan.lengths.size(), 1469598103934665603u); }
+  template <class Site>
+  void operator()(Site, const place& at, tensor_view<const float, Site::rank> view) {
+    for (std::size_t row = 0; row < view.rows(); ++row) {
+      for (const float value : view.row(row)) {
+        std::uint32_t bits;
+        std::memcpy(&bits, &value, 4);
+        of_text[at.text] = (of_text[at.text] ^ bits) * 1099511628211u;
+      }
+    }
+  }
+};
+
+token_list some_text(std::size_t length, std::size_t vocabulary, std::size_t seed) {
+  token_list tokens{2};
+  for (std::size_t i = 1; i < length; ++i) {
+    tokens.push_back(static_cast<token_id>((seed + i * 7919 + i * i * 31) % vocabulary));
+  }
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("the bits of a text do not depend on the others in the batch, nor on their order") {
+  for (const std::string& folder : {goldens + "head-dim-80", goldens + "head-dim-7", demo_model}) {
+    model<> opt{checkpoint{folder}};
+    token_batch texts;
+    for (const std::size_t length : {1u, 2u, 31u, 300u, 40u, 5u}) {
+      texts.push_back(some_text(length, opt.shape().vocabulary, length));
+    }
+    hash_sites together;
+    opt.run(texts, together);
+    const token_batch reversed{texts.rbegin(), texts.rend()};
+    hash_sites backwards;
+    opt.run(reversed, backwards);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      hash_sites alone;
+      opt.run({texts[i]}, alone);
+      CHECK_EQ(alone.of_text[0], together.of_text[i]);
+      CHECK_EQ(alone.of_text[0], backwards.of_text[texts.size() - 1 - i]);
+    }
+  }
+}
+
+TEST_CASE("with OpenBLAS's AVX-512 kernels the bits are the same for any number of threads") {
+  if (!blas{1}.row_invariant<float>()) {
+    MESSAGE("skipped: OpenBLAS runs its " << openblas::core() << " kernels here");
+    return;
+  }
+  std::vector<std::uint64_t> first;
+  for (const std::size_t threads : {1u, 2u, 3u, 8u}) {
+    model<> opt{checkpoint{goldens + "head-dim-64"}, blas{threads}};
+    hash_sites probe;
+    opt.run({some_text(300, 101, 1), some_text(5, 101, 2)}, probe);
+    if (first.empty()) first = probe.of_text;
+    CHECK_EQ(probe.of_text, first);
+  }
+}
+
+TEST_CASE("a later token changes no earlier bit") {
+  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  token_list text = some_text(200, 101, 3);
+  capture<site::attn_out, site::resid_post, site::logits> before, after;
+  opt.run({text}, before);
+  text[150] = (text[150] + 1) % 101;
+  opt.run({text}, after);
+  const auto same = [&](auto site, std::size_t layer, std::size_t row) {
+    return std::ranges::equal(before(site, layer).row(row), after(site, layer).row(row));
+  };
+  for (std::size_t row = 0; row < 200; ++row) {
+    CHECK_EQ(same(site::resid_post{}, 1, row), row < 150);
+    CHECK_EQ(same(site::logits{}, 0, row), row < 150);
+  }
+}
+
+TEST_CASE("each row of the pattern sums to one and sees no later key") {
+  model<> opt{checkpoint{goldens + "head-dim-7"}};
+  capture<site::scores, site::pattern> probe;
+  opt.run({some_text(37, 50, 1)}, probe);
+  const auto pattern = probe(site::pattern{}, 1, 0);
+  const auto scores = probe(site::scores{}, 1, 0);
+  for (std::size_t head = 0; head < 3; ++head) {
+    for (std::size_t i = 0; i < 37; ++i) {
+      double sum = 0;
+      for (std::size_t j = 0; j < 37; ++j) {
+        sum += pattern(head, i, j);
+        if (j > i) CHECK_EQ(pattern(head, i, j), 0.0f);
+        CHECK_EQ(std::isinf(scores(head, i, j)), j > i);
+      }
+      CHECK(std::abs(sum - 1) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("a run with the pattern observed has the bits of one without") {
+  model<> opt{checkpoint{goldens + "head-dim-80"}};
+  const token_batch texts{some_text(300, 101, 1), some_text(1, 101, 2)};
+  capture<site::resid_post> plain;
+  capture<site::resid_post, site::pattern, site::result, site::logits> observed;
+  opt.run(texts, plain);
+  opt.run(texts, observed);
+  const auto a = plain(site::resid_post{}, 1), b = observed(site::resid_post{}, 1);
+  CHECK(std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size()));
+}
+
+TEST_CASE("weights held in memory give the bits of weights read layer by layer") {
+  const checkpoint files{goldens + "head-dim-64"};
+  model<> streamed{files};
+  model<any_opt, float, blas, resident_weights<float>> resident{files};
+  hash_sites a, b;
+  for (int round = 0; round < 2; ++round) {
+    streamed.run({some_text(20, 101, 1)}, a);
+    resident.run({some_text(20, 101, 1)}, b);
+    CHECK_EQ(a.of_text, b.of_text);
+  }
+}
+
+TEST_CASE("what cannot be run is refused with a reason") {
+  const auto message = [](auto&& action) {
+    try {
+      action();
+    } catch (const bad_input& e) {
+      return std::string{e.what()};
+    }
+    return std::string{"nothing thrown"};
+  };
+  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  CHECK_EQ(message([&] { opt.run({{2, 101}}); }), "text 0: expected ids below 101, found 101 at position 1");
+  CHECK_EQ(message([&] { opt.run({{2}, {-1}}); }), "text 1: expected ids below 101, found -1 at position 0");
+  CHECK_EQ(message([&] { opt.run({{}}); }), "text 0: expected at least one token, found none");
+  CHECK_EQ(message([&] { opt.run({token_list(321, 2)}); }), "text 0: expected at most 320 tokens, found 321");
+  capture<site::resid_post> probe{positions::strided(5, 5, 3)};
+  CHECK_EQ(message([&] { opt.run({token_list(15, 2)}, probe); }),
+           "text 0: expected at least 16 tokens for position 15, found 15 tokens");
+  const std::string other = message([&] { model<opt_125m>{checkpoint{goldens + "head-dim-64"}}; });
+  CHECK(other.find("opt-125m (12 layers, hidden 768, 12 heads") != std::string::npos);
+  CHECK(other.find("found 2 layers, hidden 128, 2 heads") != std::string::npos);
+  model<> post_ln{checkpoint{goldens + "post-ln-projected"}};
+  capture<site::ln_final> final;
+  CHECK(message([&] { post_ln.run({{2}}, final); }).find("site ln_final") != std::string::npos);
+}
