@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <optscope/backend/backend.hpp>
+#include <optscope/backend/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/backend/openblas_kernels.hpp>
 #include <optscope/core/tensor.hpp>
@@ -27,7 +28,7 @@ class blas {
   /// `threads` = 0 takes as many as the machine has cores.
   explicit blas(std::size_t threads = 0)
       : pool_{std::make_shared<thread_pool>(threads)},
-        rows_are_independent_{openblas::level_of(openblas::use_best_kernels()) == openblas::level::avx512},
+        rows_are_independent_{openblas::level_of(openblas::use_best_kernels()) == cpu::level::avx512},
         scratch_(pool_->size()) {}
 
   [[nodiscard]] thread_pool& pool() const noexcept { return *pool_; }
@@ -63,16 +64,19 @@ class blas {
 
   template <class T>
   void activate(activation kind, tensor_view<T, 2> x) {
-    for_rows(x.rows(), [&](std::size_t row) { kernel::activate(kind, x.row(row).data(), x.cols()); });
+    for_rows(
+        x.rows(), [&](std::size_t row)
+                      __attribute__((always_inline)) { kernel::activate(kind, x.row(row).data(), x.cols()); });
   }
 
   template <class T>
   void add(tensor_view<const T, 2> x, tensor_view<T, 2> y) {
-    for_rows(x.rows(), [&](std::size_t row) {
-      const T* from = x.row(row).data();
-      T* to = y.row(row).data();
-      for (std::size_t i = 0; i < x.cols(); ++i) to[i] += from[i];
-    });
+    for_rows(
+        x.rows(), [&](std::size_t row) __attribute__((always_inline)) {
+          const T* from = x.row(row).data();
+          T* to = y.row(row).data();
+          for (std::size_t i = 0; i < x.cols(); ++i) to[i] += from[i];
+        });
   }
 
   template <class T>
@@ -82,7 +86,7 @@ class blas {
     for_query_blocks(q.rows(), k.rows(), heads, [&](const block_of_queries& at, std::size_t worker) {
       T* scores = scratch<T>()[worker].data();  // (query, key)
       score_block(q, k, heads, at, scores, at.keys);
-      for (std::size_t i = 0; i < at.count; ++i) causal_softmax(scores + i * at.keys, at.position + i + 1, at.keys);
+      softmax_block(at, scores, at.keys);
       mix_block(scores, at.keys, v, heads, at, z);
     });
   }
@@ -103,9 +107,9 @@ class blas {
   /// scores (heads, m, t) to pattern, in place.
   template <class T>
   void attention_softmax(tensor_view<T, 3> scores) {
-    const std::size_t queries = scores.extent(1), keys = scores.extent(2);
-    for_rows(scores.rows() * queries, [&](std::size_t row) {
-      causal_softmax(scores.data() + row * keys, keys - queries + row % queries + 1, keys);
+    const std::size_t keys = scores.extent(2);
+    for_query_blocks(scores.extent(1), keys, scores.rows(), [&](const block_of_queries& at, std::size_t) {
+      softmax_block(at, scores.row(at.head).data() + at.first * keys, keys);
     });
   }
 
@@ -136,7 +140,10 @@ class blas {
   void for_rows(std::size_t rows, Body body) {
     constexpr std::size_t size = 64;
     pool_->parallel_for(blocks(rows, size), [&](std::size_t block, std::size_t) {
-      for (std::size_t row = block * size; row < std::min(rows, (block + 1) * size); ++row) body(row);
+      const std::size_t last = std::min(rows, (block + 1) * size);
+      cpu::run([&]() __attribute__((always_inline)) {
+        for (std::size_t row = block * size; row < last; ++row) body(row);
+      });
     });
   }
 
@@ -155,10 +162,16 @@ class blas {
     });
   }
 
+  /// One function for all callers, so that they get the same bits.
   template <class T>
-  static void causal_softmax(T* row, std::size_t visible, std::size_t keys) {
-    kernel::softmax(row, visible);
-    std::fill(row + visible, row + keys, T{0});
+  [[gnu::noinline]] static void softmax_block(const block_of_queries& at, T* rows, std::size_t stride) {
+    cpu::run([&]() __attribute__((always_inline)) {
+      for (std::size_t i = 0; i < at.count; ++i) {
+        const std::size_t visible = at.position + i + 1;
+        kernel::softmax(rows + i * stride, visible);
+        std::fill(rows + i * stride + visible, rows + (i + 1) * stride, T{0});
+      }
+    });
   }
 
   template <class T>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Row kernels without BLAS: LayerNorm, softmax, nonlinearities, as loops that compilers vectorise.
+// They are always inlined, so that `cpu::run` compiles them for the CPU at hand.
 
 #include <algorithm>
 #include <bit>
@@ -14,7 +15,7 @@ namespace optscope::kernel {
 
 /// e^x for x <= 0 within 2 units in the last place (float); underflows to about 1e-38 instead of 0 below -87.
 /// Cody-Waite reduction and the polynomial of Cephes' `expf`. In double it is the standard function.
-[[nodiscard]] inline float exp_nonpositive(float x) noexcept {
+[[nodiscard, gnu::always_inline]] inline float exp_nonpositive(float x) noexcept {
   constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
   x = x < -87.0f ? -87.0f : x;
   const float shifted = x * 1.44269504088896341f + magic;
@@ -34,7 +35,7 @@ namespace optscope::kernel {
 
 /// Sum of `f(x[i])` in 16 interleaved partial sums: fixed order, and wide enough for any vector unit.
 template <class T, class Function>
-[[nodiscard]] T lane_sum(const T* x, std::size_t n, Function f) noexcept {
+[[nodiscard, gnu::always_inline]] inline T lane_sum(const T* x, std::size_t n, Function f) noexcept {
   T lanes[16] = {};
   std::size_t i = 0;
   for (; i + 16 <= n; i += 16) {
@@ -49,7 +50,7 @@ template <class T, class Function>
 
 /// y = (x - mean) / sqrt(var + 1e-5) * gamma + beta, biased variance; `gamma` and `beta` may be null. In place allowed.
 template <class T>
-void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
+[[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
   const T mean = lane_sum(x, n, [](T value) { return value; }) / static_cast<T>(n);
   const T variance = lane_sum(x, n, [mean](T value) { return (value - mean) * (value - mean); }) / static_cast<T>(n);
   const T scale = T{1} / std::sqrt(variance + static_cast<T>(1e-5));
@@ -64,7 +65,7 @@ void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) 
 
 /// Softmax of x[0, n) in place. n >= 1.
 template <class T>
-void softmax(T* x, std::size_t n) noexcept {
+[[gnu::always_inline]] inline void softmax(T* x, std::size_t n) noexcept {
   T lanes[16];
   std::fill_n(lanes, 16, -std::numeric_limits<T>::infinity());
   std::size_t i = 0;
@@ -80,7 +81,7 @@ void softmax(T* x, std::size_t n) noexcept {
 
 /// The nonlinearity of the MLP, in place.
 template <class T>
-void activate(activation kind, T* x, std::size_t n) noexcept {
+[[gnu::always_inline]] inline void activate(activation kind, T* x, std::size_t n) noexcept {
   const auto each = [&](auto&& f) {
     for (std::size_t i = 0; i < n; ++i) x[i] = f(x[i]);
   };

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <optscope/backend/cpu.hpp>
 #include <string_view>
 
 extern "C" {
@@ -20,33 +21,18 @@ __attribute__((weak)) void gotoblas_dynamic_quit();
 
 namespace optscope::openblas {
 
-/// Instruction sets in rising order.
-enum class level { baseline, avx2, avx512 };
-
 /// The name of OpenBLAS's kernel set in use, as `openblas_get_corename` gives it; empty for another BLAS.
 [[nodiscard]] inline std::string_view core() { return openblas_get_corename ? openblas_get_corename() : ""; }
 
-[[nodiscard]] inline level level_of(std::string_view core) {
+/// The instruction set that a kernel set is written for.
+[[nodiscard]] inline cpu::level level_of(std::string_view core) {
   for (const std::string_view name : {"SkylakeX", "Cooperlake", "SapphireRapids"}) {
-    if (core == name) return level::avx512;
+    if (core == name) return cpu::level::avx512;
   }
   for (const std::string_view name : {"Haswell", "Zen", "Excavator"}) {
-    if (core == name) return level::avx2;
+    if (core == name) return cpu::level::avx2;
   }
-  return level::baseline;
-}
-
-[[nodiscard]] inline level cpu_level() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const auto has_all = [](auto... yes) { return (yes && ...); };
-  if (has_all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512dq"),
-              __builtin_cpu_supports("avx512vl"), __builtin_cpu_supports("avx512cd"))) {
-    return level::avx512;
-  }
-  if (has_all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"))) return level::avx2;
-#endif
-  return level::baseline;
+  return cpu::level::baseline;
 }
 
 namespace detail {
@@ -85,9 +71,9 @@ inline std::string_view use_best_kernels() {
   static const std::string_view chosen = [] {
     const bool replaceable = openblas_get_corename && gotoblas_dynamic_init && gotoblas_dynamic_quit;
     if (!replaceable || std::getenv("OPENBLAS_CORETYPE") != nullptr) return core();
-    const level best = cpu_level();
+    const cpu::level best = cpu::best();
     if (level_of(core()) < best) {
-      detail::reload(best == level::avx512 ? "SkylakeX" : "Haswell");
+      detail::reload(best == cpu::level::avx512 ? "SkylakeX" : "Haswell");
       if (!detail::multiplies_correctly()) detail::reload(nullptr);
     }
     return core();

@@ -83,7 +83,7 @@ class model {
   /// for an empty text, an id outside the vocabulary, more tokens than positions, or a site that the model lacks.
   template <class... Probes>
   requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, Probes&&... probes) {
-    (check_sites<std::remove_cvref_t<Probes>>(), ...);
+    (check_sites(probes), ...);
     const run_plan plan = checked_plan(texts);
     (begin(probes, plan), ...);
     forward_pass<Scalar, Backend, std::remove_reference_t<Probes>...> pass{plan, backend_, probes...};
@@ -117,11 +117,11 @@ class model {
   }
 
   template <class Probe>
-  void check_sites() const {
+  void check_sites(const Probe& probe) const {
     Probe::sites::for_each([&]<class Site>(Site) {
       if constexpr (fixed_variant<Variant>) {
         static_cast<void>(detail::model_has_site<Site, Variant>{});
-      } else if (!Site::exists(shape_)) {
+      } else if (!Site::exists(shape_) && wants<Site>(probe, 0)) {
         throw bad_input{files_.folder().string(), "site " + std::string{Site::name}, "a site of this model",
                         "none: the architecture has no such place"};
       }

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <functional>
+#include <optional>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/probe/positions.hpp>
-#include <string_view>
-#include <tuple>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,15 +34,21 @@ class basic_capture {
 
   explicit basic_capture(positions where = positions::all()) : where_{std::move(where)} {}
 
-  /// Keeps only the sites and layers for which `filter(name, layer)` is true; layer is 0 for sites without one.
-  basic_capture& only(std::function<bool(std::string_view, std::size_t)> filter) {
-    filter_ = std::move(filter);
+  /// Leaves out other layers; sites without a layer stay.
+  basic_capture& only_layers(std::vector<std::size_t> layers) {
+    layers_ = std::move(layers);
+    return *this;
+  }
+  /// Leaves out other sites than those of these names: for programs that learn at run time which are wanted.
+  basic_capture& only_sites(std::vector<std::string> names) {
+    names_ = std::move(names);
     return *this;
   }
 
   template <class Site>
   [[nodiscard]] bool wants(Site, std::size_t layer) const {
-    return !filter_ || filter_(Site::name, layer);
+    const bool site = !names_ || std::ranges::count(*names_, Site::name) != 0;
+    return site && (!Site::per_layer || !layers_ || std::ranges::count(*layers_, layer) != 0);
   }
 
   /// Throws `bad_input` if a text has no token at one of the positions.
@@ -153,7 +159,8 @@ class basic_capture {
   }
 
   positions where_;
-  std::function<bool(std::string_view, std::size_t)> filter_;
+  std::optional<std::vector<std::size_t>> layers_;
+  std::optional<std::vector<std::string>> names_;
   std::vector<std::size_t> lengths_;
   std::vector<std::vector<std::size_t>> chosen_;  // [text]
   std::array<kept, sizeof...(Sites)> store_;

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the programs of this folder share: options, reading texts, progress, exit codes. Not part of the library.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <initializer_list>
+#include <iostream>
+#include <memory>
+#include <new>
+#include <optscope/core/errors.hpp>
+#include <optscope/core/mapped_file.hpp>
+#include <optscope/core/selection.hpp>
+#include <optscope/core/tokens.hpp>
+#include <optscope/tokenizer/token_lists.hpp>
+#include <optscope/tokenizer/tokenizer.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace program {
+
+namespace fs = std::filesystem;
+
+/// One text of `--texts`. With `--ids`: `name` is the list's number, `category` the file's name, `content` is empty.
+struct text {
+  std::string name, category;
+  fs::path file;
+  std::string content;
+};
+
+/// Everything a program analyses; `texts[i]` and `tokens[i]` belong together.
+struct input {
+  std::vector<text> texts;
+  optscope::token_batch tokens;
+  std::vector<std::string> categories;               // in order, each once
+  std::vector<std::size_t> category_of;              // text -> index into `categories`
+  std::shared_ptr<const optscope::tokenizer> words;  // null with `--ids` and a folder without tokenizer files
+};
+
+/// Checks an option's value: a whole number from 1.
+inline std::string not_positive(const std::string& value) {
+  const bool digits = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
+  return digits && value.find_first_not_of('0') != std::string::npos ? "" : "expected 1 or more, found " + value;
+}
+
+/// `1-articles` is shown as `articles`.
+inline std::string shown_name(const std::string& name) {
+  const std::size_t dash = name.find_first_not_of("0123456789");
+  return dash != 0 && dash < name.size() - 1 && name[dash] == '-' ? name.substr(dash + 1) : name;
+}
+
+/// The file as it is: nothing stripped, no line ending changed.
+inline text read_text(const fs::path& file, std::string category) {
+  const optscope::mapped_file mapped{file};
+  const auto bytes = mapped.bytes();
+  return {shown_name(file.stem().string()), std::move(category), file,
+          std::string{reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
+}
+
+/// The texts of a file, or of a folder whose sub-folders are the categories; a folder of texts is one category.
+inline std::vector<text> read_texts(const fs::path& path) {
+  const auto entries = [](const fs::path& folder, const auto& wanted) {
+    std::vector<fs::path> found;
+    std::error_code status;
+    for (fs::directory_iterator entry{folder, status}, end; !status && entry != end; entry.increment(status)) {
+      if (entry->path().filename().string().front() != '.' && wanted(*entry)) found.push_back(entry->path());
+    }
+    if (status) throw optscope::file_error{folder.string(), "", "a readable folder", status.message()};
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  const auto is_text = [](const fs::directory_entry& e) {
+    std::error_code status;
+    return e.path().extension() == ".txt" && !e.is_directory(status);
+  };
+  const auto is_folder = [](const fs::directory_entry& e) {
+    std::error_code status;
+    return e.is_directory(status);
+  };
+  std::error_code status;
+  if (!fs::is_directory(path, status)) return {read_text(path, shown_name(path.stem().string()))};
+
+  std::vector<fs::path> folders = entries(path, is_folder);
+  const std::vector<fs::path> loose = entries(path, is_text);
+  if (!folders.empty() && !loose.empty()) {
+    throw optscope::bad_input{path.string(), "", "texts in sub-folders, or in the folder itself",
+                              "both: " + loose[0].filename().string() + " beside " + folders[0].filename().string()};
+  }
+  if (folders.empty()) folders.push_back(path);
+  std::vector<text> texts;
+  for (const fs::path& folder : folders) {
+    const std::vector<fs::path> files = entries(folder, is_text);
+    if (files.empty()) throw optscope::bad_input{folder.string(), "", "at least one .txt file", "none"};
+    const std::string category = shown_name(fs::canonical(folder).filename().string());
+    for (const fs::path& file : files) texts.push_back(read_text(file, category));
+  }
+  return texts;
+}
+
+/// A line on stderr that counts up, only where stderr is a terminal; it is gone when the work is done.
+class progress {
+ public:
+  progress(std::string what, std::size_t total)
+      : what_{std::move(what)}, total_{total}, shown_{::isatty(STDERR_FILENO) == 1} {}
+  progress(const progress&) = delete;
+  progress& operator=(const progress&) = delete;
+  ~progress() {
+    if (drawn_) std::fputs("\r\033[K", stderr);
+  }
+
+  void operator()(std::size_t done) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!shown_ || (drawn_ && now - last_ < std::chrono::milliseconds{100})) return;
+    std::fprintf(stderr, "\r\033[K%s %zu/%zu", what_.c_str(), done, total_);
+    std::fflush(stderr);
+    last_ = now;
+    drawn_ = true;
+  }
+
+ private:
+  std::string what_;
+  std::size_t total_;
+  bool shown_, drawn_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
+/// A program: its options, and `run`, which turns exceptions into messages and exit codes.
+///
+///     int main(int argc, char** argv) {
+///       program::app app{"lengths", "How many tokens each text has.",
+///                        "--model examples/demo-model --texts examples/texts"};
+///       app.offer({"--model", "--texts", "--ids", "--length"});
+///       return app.run(argc, argv, [&] {
+///         for (const auto& tokens : app.read_input().tokens) std::cout << tokens.size() << '\n';
+///       });
+///     }
+///
+/// The example of `--help` names files below `examples/` and is printed so that it works in the current folder.
+struct app {
+  fs::path model, texts, ids, out;
+  std::size_t length = 0;                         ///< 0: no cut
+  std::string layers = "all", positions = "all";  ///< see `layers_of`, `positions_of`
+  std::size_t threads = 0;                        ///< 0: every core
+  CLI::App cli;                                   ///< for a program's own options
+
+  app(std::string name, const std::string& purpose, std::string example)
+      : cli{purpose, name}, name_{std::move(name)}, example_{std::move(example)} {}
+
+  /// Adds options of the shared list; set a field before to change its default. `--model` is required, and one of
+  /// `--texts` and `--ids` is.
+  void offer(std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) {
+      if (name == "--model") {
+        cli.add_option("--model", model, "Folder of the model as downloaded")->required()->type_name("DIR");
+      } else if (name == "--texts") {
+        cli.add_option("--texts", texts, "A text, or a folder whose sub-folders are the categories and hold .txt files")
+            ->type_name("PATH");
+      } else if (name == "--ids") {
+        cli.add_option("--ids", ids, "JSON file: a list of lists of token ids, taken as they are")->type_name("FILE");
+      } else if (name == "--length") {
+        auto* option = cli.add_option("--length", length, "Cut each text to N tokens, BOS included");
+        option->check(not_positive)->type_name("N");
+        if (length != 0) option->capture_default_str();
+      } else if (name == "--layers" || name == "--positions") {
+        const bool of_layers = name == "--layers";
+        cli.add_option(std::string{name}, of_layers ? layers : positions,
+                       of_layers ? "Layers: all, or indices and slices such as 0,5,-1 or ::2"
+                                 : "Positions, BOS being 0: all, last, or indices and slices such as 475:512:4")
+            ->type_name("SPEC")
+            ->capture_default_str()
+            ->check([of_layers](const std::string& spec) -> std::string {
+              try {
+                if (of_layers || spec != "last") optscope::selection::parse(spec, "");
+                return "";
+              } catch (const optscope::bad_input& e) {
+                return e.what();
+              }
+            });
+      } else if (name == "--threads") {
+        cli.add_option("--threads", threads, "Threads; every core if not given")->check(not_positive)->type_name("N");
+      } else if (name == "--out") {
+        cli.add_option("--out", out, "Where the results go")->required()->type_name("PATH");
+      } else {
+        throw std::logic_error{"no shared option " + std::string{name}};
+      }
+    }
+  }
+
+  /// The layers chosen of a model that has `count`.
+  [[nodiscard]] std::vector<std::size_t> layers_of(std::size_t count) const {
+    return optscope::parse_selection(layers, count, "--layers");
+  }
+
+  /// The positions chosen of a text of `length` tokens.
+  [[nodiscard]] std::vector<std::size_t> positions_of(std::size_t tokens) const {
+    return optscope::parse_selection(positions == "last" ? "-1" : positions, tokens, "--positions");
+  }
+
+  /// Reads `--texts` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.
+  [[nodiscard]] input read_input(std::size_t minimum = 1) const {
+    input result;
+    if (!ids.empty()) {
+      result.tokens = optscope::read_token_lists(ids);
+      for (std::size_t i = 0; i < result.tokens.size(); ++i) {
+        result.texts.push_back({std::to_string(i), ids.stem().string(), ids, ""});
+      }
+      if (optscope::tokenizer::present_in(model)) result.words = std::make_shared<optscope::tokenizer>(model);
+    } else {
+      result.texts = read_texts(texts);
+      result.words = std::make_shared<optscope::tokenizer>(model);
+      progress line{"reading texts", result.texts.size()};
+      for (const text& t : result.texts) {
+        result.tokens.push_back(result.words->encode(t.content, t.file.string()));
+        line(result.tokens.size());
+      }
+    }
+    for (std::size_t i = 0; i < result.tokens.size(); ++i) {
+      optscope::token_list& tokens = result.tokens[i];
+      if (length != 0 && tokens.size() > length) tokens.resize(length);
+      if (tokens.size() < minimum) {
+        throw optscope::bad_input{
+            result.texts[i].file.string(), ids.empty() ? "" : "list " + std::to_string(i),
+            "at least " + std::to_string(minimum) + " tokens",
+            std::to_string(tokens.size()) + ", " + std::to_string(minimum - tokens.size()) + " too few"};
+      }
+      const std::string& category = result.texts[i].category;
+      const auto known = std::find(result.categories.begin(), result.categories.end(), category);
+      result.category_of.push_back(static_cast<std::size_t>(known - result.categories.begin()));
+      if (known == result.categories.end()) result.categories.push_back(category);
+    }
+    return result;
+  }
+
+  /// Parses the command line, runs `body()` and gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input.
+  template <class Body>
+  int run(int argc, char** argv, Body&& body) {
+    try {
+      cli.footer("Example:\n  " + command(argv[0]));
+      cli.parse(argc, argv);
+      const auto* texts_option = cli.get_option_no_throw("--texts");
+      const auto* ids_option = cli.get_option_no_throw("--ids");
+      if (texts_option != nullptr || ids_option != nullptr) {
+        const std::string names = ids_option == nullptr ? "--texts" : "--texts or --ids";
+        if (texts.empty() && ids.empty()) throw CLI::RequiredError{names};
+        if (!texts.empty() && !ids.empty()) throw CLI::ExcludesError{"--texts", "--ids"};
+      }
+      body();
+      if (std::fflush(stdout) != 0 || !std::cout.flush())
+        throw optscope::write_error{"cannot write to standard output"};
+      return 0;
+    } catch (const CLI::ParseError& e) {
+      if (e.get_exit_code() == 0) return cli.exit(e);
+      return complain(2, std::string{e.what()} + "\n  " + name_ + " --help lists the options");
+    } catch (const optscope::bad_input& e) {
+      return complain(3, e.what());
+    } catch (const std::bad_alloc&) {
+      return complain(1, "out of memory");
+    } catch (const std::exception& e) {
+      return complain(1, e.what());
+    }
+  }
+
+ private:
+  int complain(int code, const std::string& message) const {
+    std::cout.flush();
+    std::fprintf(stderr, "%s: %s\n", name_.c_str(), message.c_str());
+    return code;
+  }
+
+  /// The example as one types it here: this program, and the files below `examples/` seen from the current folder.
+  [[nodiscard]] std::string command(const char* self) const {
+    std::error_code status;
+#ifdef OPTSCOPE_EXAMPLES_DIR
+    const fs::path near = fs::proximate(OPTSCOPE_EXAMPLES_DIR, status);
+    const std::string examples = (status || near.empty() ? fs::path{OPTSCOPE_EXAMPLES_DIR} : near).string() + "/";
+#else
+    const std::string examples = "examples/";
+#endif
+    std::string line = example_;
+    for (std::size_t at = 0; (at = line.find("examples/", at)) != std::string::npos; at += examples.size()) {
+      line.replace(at, 9, examples);
+    }
+    return std::string{self} + " " + line;
+  }
+
+  std::string name_, example_;
+};
+
+}  // namespace program

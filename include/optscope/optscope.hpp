@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Everything a program of one's own needs, in the order in which the data flows.
+
+#include <optscope/backend/blas.hpp>
+#include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/interop/npy.hpp>
+#include <optscope/interop/xtensor.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/streams.hpp>
+#include <optscope/probe/capture.hpp>
+#include <optscope/similarity/metrics.hpp>
+#include <optscope/similarity/similarity.hpp>
+#include <optscope/tokenizer/tokenizer.hpp>

@@ -1,0 +1,16 @@
+# Fails if clang-format would change a file.
+if(NOT CLANG_FORMAT)
+  message(STATUS "skipped: no clang-format")
+  return()
+endif()
+execute_process(COMMAND ${CLANG_FORMAT} --version OUTPUT_VARIABLE version)
+if(NOT version MATCHES "version 14")
+  message(STATUS "skipped: the style is that of clang-format 14, this is ${version}")
+  return()
+endif()
+file(GLOB_RECURSE files ${SOURCE}/include/*.hpp ${SOURCE}/examples/*.[ch]pp ${SOURCE}/tests/*.[ch]pp ${SOURCE}/benchmarks/*.[ch]pp)
+execute_process(COMMAND ${CLANG_FORMAT} --dry-run -Werror ${files} RESULT_VARIABLE result ERROR_VARIABLE text
+                WORKING_DIRECTORY ${SOURCE})
+if(result)
+  message(FATAL_ERROR "${text}")
+endif()

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <optscope/probe/capture.hpp>
+#include <vector>
+
+using namespace optscope;
+
+namespace {
+
+const architecture shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
+
+/// Shows a probe made-up activations: value = 1000 layer + 100 text + 10 row + column.
+template <class Site, class Probe>
+void show(Probe& probe, Site site, std::size_t layer, std::size_t text, std::size_t first, std::size_t rows) {
+  const auto inner = inner_shape(site, shape);
+  tensor<float, Site::rank> values;
+  if constexpr (Site::rank == 2) {
+    values = tensor<float, 2>{{rows, inner[0]}};
+  } else {
+    values = tensor<float, 3>{{rows, inner[0], inner[1]}};
+  }
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto out = values.row(row);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = static_cast<float>(1000 * layer + 100 * text + 10 * (first + row) + i);
+    }
+  }
+  probe(site, place{text, layer, first}, tensor_view<const float, Site::rank>{values});
+}
+
+}  // namespace
+
+TEST_CASE("capture keeps the chosen positions of each text, in the order asked for") {
+  capture<site::attn_out, site::z> probe{positions::these({4, 1})};
+  probe.begin({shape, {5, 6}});
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    show(probe, site::z{}, layer, 0, 0, 5);
+    show(probe, site::z{}, layer, 1, 0, 6);
+    show(probe, site::attn_out{}, layer, 1, 0, 6);
+    show(probe, site::attn_out{}, layer, 0, 0, 5);
+  }
+  const auto all = probe(site::attn_out{}, 1);
+  CHECK_EQ(all.shape(), std::array<std::size_t, 2>{4, 6});
+  CHECK_EQ(all(0, 2), 1042.0f);
+  CHECK_EQ(all(1, 2), 1012.0f);
+  CHECK_EQ(all(2, 0), 1140.0f);
+  const auto heads = probe(site::z{}, 0, 1);
+  CHECK_EQ(heads.shape(), std::array<std::size_t, 3>{2, 3, 2});
+  CHECK_EQ(heads(1, 2, 1), 115.0f);
+  CHECK_EQ(probe.positions_of(1), std::vector<std::size_t>{4, 1});
+}
+
+TEST_CASE("a text that is shown in pieces is put together") {
+  capture<site::logits> probe{positions::all()};
+  probe.begin({shape, {5}});
+  show(probe, site::logits{}, 0, 0, 0, 2);
+  show(probe, site::logits{}, 0, 0, 2, 3);
+  const auto logits = probe(site::logits{});
+  for (std::size_t row = 0; row < 5; ++row) CHECK_EQ(logits(row, 3), static_cast<float>(10 * row + 3));
+}
+
+TEST_CASE("only the layers and sites asked for are wanted, and take memory") {
+  capture<site::attn_out, site::embed> probe;
+  probe.only_layers({1}).only_sites({"attn_out"});
+  CHECK(probe.wants(site::attn_out{}, 1));
+  CHECK_FALSE(probe.wants(site::attn_out{}, 0));
+  CHECK_FALSE(probe.wants(site::embed{}, 0));
+  probe.begin({shape, {3}});
+  CHECK_EQ(probe(site::attn_out{}, 0).data(), nullptr);
+  CHECK(probe(site::attn_out{}, 1).data() != nullptr);
+}
+
+TEST_CASE("positions are resolved for each text, and one outside it is refused") {
+  CHECK_EQ(positions::last().in(7, 0), std::vector<std::size_t>{6});
+  CHECK_EQ(positions::all().in(3, 0), std::vector<std::size_t>{0, 1, 2});
+  CHECK_EQ(positions::strided(4, 3, 3).in(11, 0), std::vector<std::size_t>{4, 7, 10});
+  CHECK_THROWS_AS(static_cast<void>(positions::strided(4, 3, 3).in(10, 2)), bad_input);
+  CHECK_EQ(positions{[](std::size_t n) { return std::vector{n / 2}; }}.in(9, 0), std::vector<std::size_t>{4});
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <optscope/tokenizer/token_lists.hpp>
+#include <optscope/tokenizer/tokenizer.hpp>
+#include <random>
+
+#include "golden_files.hpp"
+
+using namespace optscope;
+using namespace tokenizer_tests;
+
+namespace {
+
+std::string refusal(const temporary_folder& folder) {
+  return message_of<tokenizer_error>([&] { tokenizer words{folder.path()}; });
+}
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  const std::size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("a broken vocab.json is refused with file, entry, expected and found") {
+  const temporary_folder folder;
+  const std::string vocab = content_of(folder / "vocab.json");
+  const auto with = [&](std::string_view content) {
+    folder.write("vocab.json", content);
+    const std::string message = refusal(folder);
+    CHECK_CONTAINS(message, "vocab.json: ");
+    return message;
+  };
+  CHECK_CONTAINS(with(""), "an empty file");
+  CHECK_CONTAINS(with("{"), "expected JSON");
+  CHECK_CONTAINS(with("[1, 2]"), "found a list");
+  CHECK_CONTAINS(with("{}"), "an entry for every byte");
+  CHECK_CONTAINS(with(vocab.substr(0, vocab.size() / 2)), "expected JSON");
+  CHECK_CONTAINS(with(vocab + "x"), "expected JSON");
+  CHECK_CONTAINS(with("\xff" + vocab), "expected JSON");
+  CHECK_CONTAINS(with("version https://git-lfs.github.com/spec/v1\n"), "expected JSON");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 0")), "entry \"<pad>\": expected an id of its own");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 600")), "expected an id from 0 to 599");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": -1")), "found -1");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 4294967297")), "found 4294967297");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 1.5")), "found 1.5");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": \"1\"")), "found the string \"1\"");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\"", "\"<s>\"")), "every entry once");
+  CHECK_CONTAINS(with(replaced(vocab, "\"Ġ\"", "\"missing\"")), "none for byte 32");
+}
+
+TEST_CASE("a broken merges.txt is refused with its line") {
+  const temporary_folder folder;
+  const std::string merges = content_of(folder / "merges.txt");
+  const std::size_t second = merges.find('\n') + 1;
+  const auto with = [&](std::string_view line) {
+    folder.write("merges.txt", std::string{merges}.insert(second, std::string{line} + "\n"));
+    const std::string message = refusal(folder);
+    CHECK_CONTAINS(message, "merges.txt: line 2: ");
+    return message;
+  };
+  CHECK_CONTAINS(with(""), "found \"\"");
+  CHECK_CONTAINS(with("a"), "two entries");
+  CHECK_CONTAINS(with("a b c"), "two entries");
+  CHECK_CONTAINS(with(" a"), "two entries");
+  CHECK_CONTAINS(with("a "), "two entries");
+  CHECK_CONTAINS(with("a\tb"), "two entries");
+  CHECK_CONTAINS(with("a zzzz"), "found \"zzzz\", which is not in it");
+  CHECK_CONTAINS(with("z z"), "found \"zz\", which is not in it");
+  CHECK_CONTAINS(with("\xff \xfe"), "not in it");
+  CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "not in it");
+  folder.write("merges.txt", merges + merges.substr(second, merges.find('\n', second) - second));
+  CHECK_CONTAINS(refusal(folder), "every merge once");
+
+  folder.write("merges.txt", merges);
+  const token_list expected = tokenizer{folder.path()}.encode("the matrix, row by row");
+  std::string crlf;
+  for (const char c : merges) crlf += c == '\n' ? std::string{"\r\n"} : std::string{c};
+  for (const std::string& same : {crlf, merges.substr(second), merges.substr(0, merges.size() - 1)}) {
+    folder.write("merges.txt", same);  // CR LF, no version line, no last line end
+    CHECK(tokenizer{folder.path()}.encode("the matrix, row by row") == expected);
+  }
+  folder.write("merges.txt", "");  // no merges at all: bytes
+  CHECK_EQ(tokenizer{folder.path()}.encode("the").size(), 3);
+}
+
+TEST_CASE("broken settings files are refused with file and key") {
+  const temporary_folder folder;
+  const auto with = [&](const char* name, std::string_view content) {
+    folder.write(name, content);
+    const std::string message = refusal(folder);
+    CHECK_CONTAINS(message, std::string{name} + ": ");
+    fs::remove(folder / name);
+    return message;
+  };
+  const char* config = "tokenizer_config.json";
+  CHECK_CONTAINS(with(config, "nonsense"), "expected JSON");
+  CHECK_CONTAINS(with(config, "[]"), "found a list");
+  CHECK_CONTAINS(with(config, R"({"add_bos_token": "yes"})"), "key \"add_bos_token\": expected true or false");
+  CHECK_CONTAINS(with(config, R"({"bos_token": 5})"), "key \"bos_token\": expected a token, found 5");
+  CHECK_CONTAINS(with(config, R"({"bos_token": ""})"), "found an empty string");
+  CHECK_CONTAINS(with(config, R"({"bos_token": {"id": 1}})"), "a token with \"content\"");
+  CHECK_CONTAINS(with(config, R"({"pad_token": {"content": "<pad>", "lstrip": true}})"), "lstrip to be false");
+  CHECK_CONTAINS(with(config, R"({"tokenizer_class": "LlamaTokenizer"})"), "GPT2Tokenizer");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"x": {"content": "a"}}})"), "token ids as keys");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"700": {"content": "<new>"}}})"), "expected id 600");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"5": {"content": "<pad>"}}})"), "expected id 1 as in vocab");
+  CHECK_CONTAINS(with("special_tokens_map.json", "3"), "found 3");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 9000000000})"), "expected a token id");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": -1})"), "expected a token id");
+}
+
+TEST_CASE("a folder without the two files is refused, and one with tokenizer.json alone names the way out") {
+  const temporary_folder folder;
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "missing"}; }), "expected a model folder");
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "vocab.json"}; }), "found a file");
+  fs::remove(folder / "merges.txt");
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path()}; }), "merges.txt: expected a readable file");
+  fs::remove(folder / "vocab.json");
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path()}; }), "vocab.json: expected a readable file");
+  CHECK_FALSE(tokenizer::present_in(folder.path()));
+  folder.write("tokenizer.json", "{}");
+  CHECK_CONTAINS(refusal(folder), "--ids FILE");
+}
+
+TEST_CASE("a damaged file is refused or read, never anything else") {
+  const temporary_folder folder;
+  std::mt19937 random{5};
+  for (const char* name : {"vocab.json", "merges.txt"}) {
+    const std::string good = content_of(folder / name);
+    for (int round = 0; round < 300; ++round) {
+      std::string bad = good;
+      for (int i = 0; i < 1 + round % 4; ++i) bad[random() % bad.size()] = static_cast<char>(random());
+      if (round % 5 == 0) bad.resize(random() % bad.size());
+      folder.write(name, bad);
+      try {
+        const tokenizer words{folder.path()};
+        CHECK_EQ(words.decode(words.encode("over the river and back")), "over the river and back");
+      } catch (const tokenizer_error& e) {
+        CHECK_CONTAINS(e.what(), folder.path().string());
+      }
+    }
+    folder.write(name, good);
+  }
+}
+
+TEST_CASE("lists of token ids are read strictly") {
+  const temporary_folder folder;
+  const auto with = [&](std::string_view content) {
+    folder.write("ids.json", content);
+    return message_of<bad_input>([&] { (void)read_token_lists(folder / "ids.json"); });
+  };
+  CHECK_CONTAINS(with("[]"), "at least one list");
+  CHECK_CONTAINS(with("[[1], []]"), "list 1: expected at least one token id, found an empty list");
+  CHECK_CONTAINS(with("[1, 2]"), "list 0: expected a list of token ids, found 1");
+  CHECK_CONTAINS(with("{\"a\": 1}"), "found an object");
+  CHECK_CONTAINS(with("[[1, -2]]"), "list 0, item 1: expected a token id, found -2");
+  CHECK_CONTAINS(with("[[1, 2.0]]"), "item 1: expected a token id, found 2.0");
+  CHECK_CONTAINS(with("[[1, \"2\"]]"), "found the string \"2\"");
+  CHECK_CONTAINS(with("[[1, 2147483648]]"), "found 2147483648");
+  CHECK_CONTAINS(with("[[1, 99999999999999999999999]]"), "ids.json: ");
+  CHECK_CONTAINS(with("[[1, 2]"), "expected JSON");
+  CHECK_CONTAINS(with(""), "an empty file");
+  CHECK_CONTAINS(with(std::string(5000, '[')), "expected JSON");
+  CHECK_EQ(with(" [[2, 100, 2147483647], [0]]\n"), "no exception");
+  CHECK(read_token_lists(folder / "ids.json") == token_batch{{2, 100, 2147483647}, {0}});
+}
