@@ -6,12 +6,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <initializer_list>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <optscope/core/errors.hpp>
@@ -20,6 +23,7 @@
 #include <optscope/core/tokens.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -44,6 +48,21 @@ struct input {
   std::vector<std::string> categories;               // in order, each once
   std::vector<std::size_t> category_of;              // text -> index into `categories`
   std::shared_ptr<const optscope::tokenizer> words;  // null with `--ids` and a folder without tokenizer files
+
+  /// What a token stands for; its id where there is no tokenizer.
+  [[nodiscard]] std::string token_text(std::size_t text, std::size_t position) const {
+    const optscope::token_id id = tokens[text][position];
+    return words ? words->decode({&id, 1}, false) : std::to_string(id);
+  }
+  /// The beginning of a text on one line; empty where there is no tokenizer.
+  [[nodiscard]] std::string first_words(std::size_t text) const {
+    if (!words) return "";
+    const std::span all{tokens[text]};
+    std::string shown = words->decode(all.first(std::min<std::size_t>(16, all.size())));
+    std::replace_if(
+        shown.begin(), shown.end(), [](unsigned char c) { return c < ' '; }, ' ');
+    return shown;
+  }
 };
 
 /// Checks an option's value: a whole number from 1.
@@ -146,7 +165,8 @@ class progress {
 ///
 /// The example of `--help` names files below `examples/` and is printed so that it works in the current folder.
 struct app {
-  fs::path model, texts, ids, out;
+  fs::path model, ids, out;
+  std::vector<fs::path> texts;
   std::size_t length = 0;                         ///< 0: no cut
   std::string layers = "all", positions = "all";  ///< see `layers_of`, `positions_of`
   std::size_t threads = 0;                        ///< 0: every core
@@ -162,7 +182,9 @@ struct app {
       if (name == "--model") {
         cli.add_option("--model", model, "Folder of the model as downloaded")->required()->type_name("DIR");
       } else if (name == "--texts") {
-        cli.add_option("--texts", texts, "A text, or a folder whose sub-folders are the categories and hold .txt files")
+        cli.add_option(
+               "--texts", texts,
+               "A text, a folder of .txt files, or one whose sub-folders are the categories; may be given again")
             ->type_name("PATH");
       } else if (name == "--ids") {
         cli.add_option("--ids", ids, "JSON file: a list of lists of token ids, taken as they are")->type_name("FILE");
@@ -215,7 +237,10 @@ struct app {
       }
       if (optscope::tokenizer::present_in(model)) result.words = std::make_shared<optscope::tokenizer>(model);
     } else {
-      result.texts = read_texts(texts);
+      for (const fs::path& path : texts) {
+        std::vector<text> more = read_texts(path);
+        std::move(more.begin(), more.end(), std::back_inserter(result.texts));
+      }
       result.words = std::make_shared<optscope::tokenizer>(model);
       progress line{"reading texts", result.texts.size()};
       for (const text& t : result.texts) {
@@ -238,6 +263,18 @@ struct app {
       if (known == result.categories.end()) result.categories.push_back(category);
     }
     return result;
+  }
+
+  /// Makes a folder below `--out`, or `--out` itself, where results can be written.
+  fs::path make_folder(const std::string& name = "") const {
+    const fs::path folder = name.empty() ? out : out / name;
+    std::error_code status;
+    fs::create_directories(folder, status);
+    if (status) throw optscope::file_error{folder.string(), "", "a folder that can be made", status.message()};
+    if (::access(folder.c_str(), W_OK) != 0) {
+      throw optscope::file_error{folder.string(), "", "a writable folder", std::strerror(errno)};
+    }
+    return folder;
   }
 
   /// Parses the command line, runs `body()` and gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Runs gnuplot as a child process: one description of a picture, one file for each format.
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <list>
+#include <map>
+#include <optscope/core/errors.hpp>
+#include <optscope/core/output_file.hpp>
+#include <optscope/plot/label.hpp>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+extern char** environ;
+
+namespace optscope::plot {
+
+/// gnuplot is not installed. A program that catches it can still write everything that is not a picture.
+struct gnuplot_missing : error {
+  using error::error;
+};
+
+/// gnuplot ran and failed; `what()` carries what it wrote to its standard error.
+struct gnuplot_error : error {
+  using error::error;
+};
+
+enum class format { png, svg, pdf };
+
+/// `png`, `svg`, `pdf`: also the file's extension.
+[[nodiscard]] constexpr std::string_view name_of(format type) noexcept {
+  return type == format::png ? "png" : type == format::svg ? "svg" : "pdf";
+}
+
+/// Where pictures go. `stem` = `pictures/streams` gives `pictures/streams.png` and so on.
+struct picture_files {
+  std::filesystem::path stem{};
+  std::vector<format> formats{format::png, format::svg, format::pdf};
+  std::string program = "gnuplot";  ///< looked up in PATH unless it holds a slash
+};
+
+/// What gnuplot draws: commands without `set terminal` and `set output`, which may read `data` by the gnuplot string
+/// variable `data` (a file of float32), and the size in points (1/72 inch).
+struct picture {
+  std::string commands{};
+  std::vector<float> data{};
+  double width = 720, height = 540;
+};
+
+namespace detail {
+
+/// A new folder of its own under the system's temporary folder, removed with everything in it.
+class scratch_folder {
+ public:
+  scratch_folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "optscope-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw file_error{pattern, "", "a temporary folder", std::strerror(errno)};
+    path_ = pattern;
+  }
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
+  ~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Writes a file of the scratch folder, which need not reach the disk.
+inline void put(const std::filesystem::path& file, std::string_view bytes) {
+  std::ofstream stream{file, std::ios::binary};
+  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!stream.flush()) throw write_error{file.string() + ": cannot write a temporary file"};
+}
+
+/// Runs a program (looked up in PATH), its output and messages going to files; the exit status, 128 + a signal's
+/// number, 127 if there is no such program.
+inline int run(std::vector<std::string> words, const std::string& output, const std::string& messages) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, messages.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  pid_t child = 0;
+  const int reason = ::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (reason == ENOENT || reason == ENOTDIR || reason == EACCES) return 127;
+  if (reason != 0) throw gnuplot_error{words[0] + ": cannot be started: " + std::strerror(reason)};
+
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) throw gnuplot_error{words[0] + ": cannot wait for it: " + std::strerror(errno)};
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// The commands with `?` for every character that no installed font has. Cairo's box for such a character, drawn by
+/// gnuplot 5.4, covers the whole picture. Asks fontconfig's `fc-list`, which comes with gnuplot's own libraries.
+[[nodiscard]] inline std::string drawable(std::string_view commands, const scratch_folder& scratch) {
+  const auto file = [&](const char* name) { return (scratch.path() / name).string(); };
+  std::map<std::string, bool, std::less<>> known;
+  std::string text;
+  for_each_character(commands, [&](std::string_view character) {
+    auto code = static_cast<unsigned>(static_cast<unsigned char>(character[0]));
+    if (character.size() > 1) code &= 0x7fu >> character.size();
+    for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3f);
+    // Latin letters, the ellipsis of `shortened` and the dashes are in every font.
+    bool has_font = code < 0x80 || (code >= 0xa0 && code < 0x180) || (code >= 0x2013 && code <= 0x2026);
+    if (!has_font) {
+      auto place = known.find(character);
+      if (place == known.end()) {
+        char digits[12];
+        const std::string hex_code{digits, std::to_chars(digits, digits + sizeof digits, code, 16).ptr};
+        const bool found = run({"fc-list", ":charset=" + hex_code}, file("fonts"), file("messages")) == 0 &&
+                           std::filesystem::file_size(file("fonts")) > 0;
+        place = known.emplace(character, found).first;
+      }
+      has_font = place->second;
+    }
+    text += has_font ? character : std::string_view{"?"};
+  });
+  return text;
+}
+
+/// Browsers smooth images that they enlarge; cells of a matrix have edges.
+inline void keep_pixels(const std::filesystem::path& svg) {
+  std::ifstream stream{svg, std::ios::binary};
+  std::string text{std::istreambuf_iterator<char>{stream}, {}};
+  const std::string_view from = "<image ", to = "<image style='image-rendering:pixelated' ";
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  stream.close();
+  put(svg, text);
+}
+
+}  // namespace detail
+
+/// Draws one picture in every format of `files`; the files appear together, when all are whole.
+///
+///     picture square{"plot data binary array=(2,2) format='%float' with image", {0, 1, 1, 0}};
+///     draw(square, {"pictures/square"});
+///
+/// Throws `gnuplot_missing`, `gnuplot_error`, and what `output_file` throws. Safe to call from several threads.
+inline void draw(const picture& what, const picture_files& files) {
+  const detail::scratch_folder scratch;
+  const auto path = [&](const char* name) { return (scratch.path() / name).string(); };
+
+  std::list<output_file> outputs;
+  std::string script = "set encoding utf8\ndata = " + gnuplot_path(path("data")) + "\n";
+  const std::string drawable = detail::drawable(what.commands, scratch);
+  for (const format type : files.formats) {
+    outputs.emplace_back(files.stem.string() + "." + std::string{name_of(type)});
+    const auto size = [&](double scale, const char* unit) {
+      return " size " + std::to_string(what.width * scale) + unit + "," + std::to_string(what.height * scale) + unit;
+    };
+    script += "reset\nset terminal ";
+    // PNG: 144 dots an inch, and gnuplot's own 96 for fonts.
+    if (type == format::png) script += "pngcairo enhanced" + size(2, "") + " font 'sans,10' fontscale 1.5 linewidth 2";
+    if (type == format::svg)
+      script += "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
+    if (type == format::pdf)
+      script += "pdfcairo enhanced" + size(1 / 72.0, "in") + " font 'sans,10' fontscale 1 linewidth 1";
+    script += "\nset output " + gnuplot_path(outputs.back().temporary()) + "\n";
+    script += (type == format::svg ? what.commands : drawable) + "\nset output\n";
+  }
+
+  detail::put(path("data"), {reinterpret_cast<const char*>(what.data.data()), what.data.size() * sizeof(float)});
+  detail::put(path("script"), script);
+  const int status =
+      detail::run({files.program, "--default-settings", path("script")}, path("output"), path("messages"));
+  if (status == 127) throw gnuplot_missing{files.program + ": not found; no picture is drawn (Debian: gnuplot-nox)"};
+  if (status != 0) {
+    // gnuplot repeats the line of the script, marks a place in it, and says last what is wrong.
+    std::ifstream stream{path("messages")};
+    std::string messages;
+    for (std::string line; std::getline(stream, line);)
+      if (!line.empty()) messages = line;
+    throw gnuplot_error{files.stem.string() + ": " + files.program + " failed (" + std::to_string(status) +
+                        "): " + messages};
+  }
+  auto output = outputs.begin();
+  for (const format type : files.formats) {
+    if (type == format::svg) detail::keep_pixels(output->temporary());
+    ++output;
+  }
+  for (output_file& each : outputs) each.commit();
+}
+
+}  // namespace optscope::plot

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// Loads the report in headless Chromium with two scripts added, one that notes every error and one that uses the page
+// as a reader would, by mouse and by keyboard; what that finds becomes the title of the document.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <optscope/core/output_file.hpp>
+#include <string>
+
+#include "made_up_study.hpp"
+
+namespace {
+
+constexpr std::string_view watch = R"js(<script>
+window.problems = [];
+window.addEventListener('error', (event) => problems.push(event.message));
+window.addEventListener('unhandledrejection', (event) => problems.push(String(event.reason)));
+document.addEventListener('securitypolicyviolation', (event) => problems.push(`forbidden: ${event.violatedDirective}`));
+for (const level of ['error', 'warn']) console[level] = (...words) => problems.push(words.join(' '));
+</script>)js";
+
+constexpr std::string_view use = R"js(<script>
+const one = (selector, inside = document) => inside.querySelector(selector);
+const expect = (truth, what) => { if (!truth) problems.push(what); };
+const press = (target, key) => target.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+const section = (heading) => [...document.querySelectorAll('section')].find((s) => one('h2', s).textContent === heading);
+const pick = (inside, value) => one(`input[value="${value}"]`, inside).click();
+// Whether doing something changes the picture of a canvas.
+const changes = (canvas, what) => { const before = canvas.toDataURL(); what(); return canvas.toDataURL() !== before; };
+
+const run = () => {
+  const matrices = section('Similarity of every pair'), matrix = one('canvas.matrix'), slider = one('input[type=range]');
+  const readout = one('output', matrices), thumbs = [...document.querySelectorAll('.layers button')];
+  const pressed = () => thumbs.findIndex((thumb) => thumb.getAttribute('aria-pressed') === 'true');
+  expect(thumbs.length === 12, 'twelve small matrices');
+  const colours = new Set(new Uint32Array(matrix.getContext('2d').getImageData(100, 100, 400, 400).data.buffer));
+  expect(colours.size > 30, 'the large matrix shows many colours');
+
+  const move = (to) => { slider.value = to; slider.dispatchEvent(new Event('input', {bubbles: true})); };
+  expect(changes(matrix, () => move(9)), 'the slider changes the picture');
+  expect(one('h3', matrices).textContent.includes('Layer 9'), 'the slider changes the caption');
+  expect(pressed() === 9, 'the slider chooses the small matrix');
+  expect(changes(matrix, () => thumbs[2].click()) && pressed() === 2, 'a click on a small matrix chooses it');
+  press(thumbs[2], 'ArrowRight');
+  expect(pressed() === 3 && document.activeElement === thumbs[3], 'an arrow key goes to the next small matrix');
+
+  expect(changes(matrix, () => { press(matrix, 'ArrowRight'); press(matrix, 'ArrowDown'); }), 'the cursor shows');
+  for (const part of ['value', 'articles', 'position 475', 'position 479', 'the'])
+    expect(readout.textContent.includes(part), `the readout has ${part}: ${readout.textContent}`);
+  expect(changes(matrix, () => press(matrix, 'PageUp')) && pressed() === 4, 'Page Up goes to the next layer');
+  const box = matrix.getBoundingClientRect();
+  matrix.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + box.width / 2, clientY: box.top + 20, bubbles: true}));
+  expect(readout.textContent.includes('papers'), `hover tells the column's text: ${readout.textContent}`);
+  matrix.dispatchEvent(new PointerEvent('pointerleave'));
+  expect(readout.textContent.includes('arrow keys'), 'the readout says how to get one');
+
+  expect(changes(one('canvas', thumbs[6]), () => pick(matrices, 'resid_post')), 'another site, other small matrices');
+  expect(changes(matrix, () => pick(matrices, 'last position')), 'another set of vectors, another picture');
+  press(matrix, 'ArrowRight');
+  expect(readout.textContent.includes('position 511'), 'the last position is told');
+  pick(matrices, 'scaled_cosine');
+  expect(one('h3', matrices).textContent.includes('scaled_cosine'), 'the metric changes');
+  one('input[type=checkbox]', matrices).click();
+
+  const curves = section('Similarity by layer'), chart = one('canvas', curves);
+  expect(changes(chart, () => { press(chart, 'ArrowRight'); press(chart, 'ArrowUp'); }), 'the cursor of a chart shows');
+  expect(one('output', curves).textContent.includes('p = 0.31'), `the chart tells p: ${one('output', curves).textContent}`);
+  expect(curves.textContent.includes('all 2100 assignments'), 'what p was taken over');
+  expect(document.querySelectorAll('details table').length === 2, 'a table for each chart');
+
+  const streams = section('Streams'), picture = one('canvas', streams), input = one('input[type=number]', streams);
+  const ask = (dimension) => { input.value = dimension; input.dispatchEvent(new Event('change')); };
+  expect(changes(picture, () => ask(5)), 'another dimension, another picture');
+  expect(one('h3', streams).textContent.includes('dimension 5'), 'the dimension is told');
+  expect(changes(picture, () => pick(streams, 'whole')), 'the whole range looks different');
+  expect(changes(picture, () => one('.best button', streams).click()) && input.value === '17', 'the best dimension is a click away');
+  const select = one('select', streams), first = () => one('.best button', streams).value;
+  select.value = '3';
+  select.dispatchEvent(new Event('change'));
+  expect(first() === '21' && document.querySelectorAll('.best button').length === 5, 'the best dimensions of one layer');
+  expect(changes(picture, () => pick(streams, 'resid_post')), 'another site, other streams');
+  press(picture, 'ArrowRight');
+  expect(one('output', streams).textContent.includes('layer 0'), 'the chart tells the layer');
+
+  expect(!document.getElementById('injected'), 'a name is text, not markup');
+  expect(section('Texts').textContent.includes('<b id="injected">'), 'a name with markup is shown as it is');
+  expect(document.documentElement.scrollWidth <= window.innerWidth, 'nothing is wider than the window');
+};
+
+let waited = 0;
+const start = () => {
+  if (document.querySelector('canvas.matrix')?.width < 400 && ++waited < 100) return setTimeout(start, 50);
+  try { run(); } catch (problem) { problems.push(String(problem)); }
+  document.title = problems.length ? `failed: ${problems.join(' | ')}` : 'passed';
+};
+start();
+</script>)js";
+
+std::string quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
+
+std::string chromium() {
+  for (const char* name : {"chromium", "chromium-browser", "google-chrome"})
+    if (std::system((std::string{name} + " --version >/dev/null 2>&1").c_str()) == 0) return name;
+  return {};
+}
+
+#define NEEDS_CHROMIUM                                                \
+  const std::string browser = chromium();                             \
+  if (browser.empty()) {                                              \
+    MESSAGE("skipped: chromium is not installed (Debian: chromium)"); \
+    return;                                                           \
+  }
+
+void run_browser(const std::string& browser, const std::filesystem::path& folder, const std::string& action,
+                 const std::filesystem::path& page) {
+  const std::string command =
+      "timeout 120 " + browser + " --headless --no-sandbox --disable-gpu --hide-scrollbars " +
+      "--disable-dev-shm-usage --virtual-time-budget=10000 --user-data-dir=" + quoted(folder / "profile") + " " +
+      action + " file://" + quoted(page) + " >" + quoted(folder / "output") + " 2>" + quoted(folder / "messages");
+  REQUIRE_MESSAGE(std::system(command.c_str()) == 0, made_up::contents(folder / "messages"));
+}
+
+// The title that the page has after it has been used: `passed`, or `failed: ` and what was wrong.
+std::string verdict(const std::string& browser, const std::filesystem::path& folder, std::string page) {
+  page.insert(page.find("<head>") + 6, watch);
+  page.insert(page.rfind("</body>"), use);
+  optscope::write_file(folder / "used.html", page);
+  run_browser(browser, folder, "--window-size=1280,1000 --dump-dom", folder / "used.html");
+  const std::string document = made_up::contents(folder / "output");
+  const std::size_t from = document.find("<title>"), to = document.find("</title>");
+  REQUIRE_NE(to, std::string::npos);
+  return document.substr(from + 7, to - from - 7);
+}
+
+// The page of a study, with a name that would be markup.
+std::string page_of_study(const std::filesystem::path& folder) {
+  made_up::study study{96};
+  study.report.texts[1].name = "<b id=\"injected\">bold</b>";
+  optscope::plot::write_report(study.report, folder / "report.html");
+  return made_up::contents(folder / "report.html");
+}
+
+}  // namespace
+
+TEST_CASE("the report works in a browser, by mouse and by keyboard, without an error") {
+  NEEDS_CHROMIUM
+  const made_up::folder folder;
+  const std::string page = page_of_study(folder.path);
+  CHECK_EQ(verdict(browser, folder.path, page), "passed");
+  // To look at, beside the test program.
+  const auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  run_browser(browser, folder.path, "--window-size=1280,3000 --screenshot=" + quoted(beside / "report.png"),
+              folder.path / "report.html");
+  CHECK_GT(std::filesystem::file_size(beside / "report.png"), 50000);
+}
+
+TEST_CASE("the browser test notices a slider that does nothing, and an error") {
+  NEEDS_CHROMIUM
+  const made_up::folder folder;
+  std::string page = page_of_study(folder.path);
+  const std::string handler = "layer = Number(slider.value);";
+  const std::size_t at = page.find(handler);
+  REQUIRE_NE(at, std::string::npos);
+  page.replace(at, handler.size(), "undefined.gone;");
+  const std::string found = verdict(browser, folder.path, page);
+  CHECK_NE(found.find("the slider changes the picture"), std::string::npos);
+  CHECK_NE(found.find("TypeError"), std::string::npos);
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <limits>
+#include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/streams.hpp>
+
+#include "made_up.hpp"
+
+using namespace optscope;
+using namespace optscope::plot;
+using made_up::contents;
+
+namespace {
+bool gnuplot_is_here() {
+  const made_up::folder folder;
+  try {
+    draw({"plot data binary array=(2,2) format='%float' with image", {0, 1, 1, 0}}, {folder.path / "a", {format::svg}});
+  } catch (const gnuplot_missing&) {
+    return false;
+  }
+  return true;
+}
+
+// For tests that draw: by name, where it cannot run.
+#define NEEDS_GNUPLOT                                                   \
+  if (!gnuplot_is_here()) {                                             \
+    MESSAGE("skipped: gnuplot is not installed (Debian: gnuplot-nox)"); \
+    return;                                                             \
+  }
+
+std::uint32_t big_endian(const std::string& bytes, std::size_t at) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes.at(at + i));
+  return value;
+}
+
+// All three are whole; the PNG has some size and more in it than a blank page would.
+void check_pictures(const std::filesystem::path& stem) {
+  const std::string png = contents(stem.string() + ".png"), svg = contents(stem.string() + ".svg"),
+                    pdf = contents(stem.string() + ".pdf");
+  REQUIRE_GT(png.size(), 5000);
+  CHECK_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
+  CHECK_EQ(png.substr(png.size() - 8, 4), "IEND");
+  CHECK_GT(big_endian(png, 16), 800);  // width, height
+  CHECK_GT(big_endian(png, 20), 300);
+  CHECK_NE(svg.find("<svg"), std::string::npos);
+  CHECK_NE(svg.find("</svg>"), std::string::npos);
+  CHECK_EQ(pdf.substr(0, 5), "%PDF-");
+  CHECK_NE(pdf.find("%%EOF"), std::string::npos);
+}
+
+std::size_t files_in(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator{folder}, std::filesystem::directory_iterator{}));
+}
+
+const std::vector<group> categories{{"articles", 4}, {"papers", 3}, {"code", 3}};
+// What a file name may hold, and gnuplot, a shell, XML and enhanced text each read in a way of their own.
+const std::string nasty = R"(q"q'q`touch oops`$(touch oops)\n\q</script>&amp;x_a^{b}@c~d%g#e|f)";
+
+// PATH for the time of a test.
+struct path_variable {
+  std::string before{std::getenv("PATH")};
+  explicit path_variable(const std::string& value) { ::setenv("PATH", value.c_str(), 1); }
+  ~path_variable() { ::setenv("PATH", before.c_str(), 1); }
+};
+}  // namespace
+
+TEST_CASE("viridis starts, passes and ends at its colours, and a shade keeps its hue between dark and light") {
+  CHECK_EQ(hex(viridis(0)), "#440154");
+  CHECK_EQ(hex(viridis(0.5)), "#21918c");
+  CHECK_EQ(hex(viridis(1)), "#fde725");
+  CHECK_EQ(hex(viridis(-3)), hex(viridis(0)));
+  CHECK_EQ(shade(2, 0, 1), hue(2));
+  CHECK_LT(shade(0, 0, 4).green, shade(0, 1, 4).green);
+  CHECK_LT(shade(0, 1, 4).green, shade(0, 3, 4).green);
+}
+
+TEST_CASE("a gnuplot string holds no character that gnuplot reads") {
+  const std::string literal = gnuplot_string(nasty + "\n\t\x7f");
+  CHECK_EQ(literal.find_first_of("`$'{}^@~%#|<>&\n\t\x7f", 1), std::string::npos);
+  CHECK_EQ(literal.find('"', 1), literal.size() - 1);
+  CHECK_EQ(gnuplot_string("naïve ✓ a_b"), "\"naïve ✓ a_b\"");
+  CHECK_EQ(gnuplot_string("a\xff\xe2\x82z\xc0\xaf\xed\xa0\x80"), gnuplot_string("a???z?????"));
+}
+
+TEST_CASE("heat maps, streams and line charts come out whole in all three formats") {
+  NEEDS_GNUPLOT
+  const made_up::folder folder;
+  const auto streams_of_all = made_up::streams(24);
+  const auto matrices = made_up::cosines(streams_of_all, true);
+  heatmap(matrices.view(), {"Similarity", "cosine", {}, categories}, {folder.path / "heat"});
+  check_pictures(folder.path / "heat");
+  heatmap(tensor_view<const float, 2>{matrices.data(), {10, 10}}, {"One"}, {folder.path / "one"});
+  check_pictures(folder.path / "one");
+  streams(streams_of_all.view(), 3, {"Stream", "value", categories}, {folder.path / "stream"});
+  check_pictures(folder.path / "stream");
+  line_panel panel{"", {{"falling", {1, 10, 100}, {5, 3, 0}, {4, 2, 0}, {6, 4, 1}}}};
+  lines_options options{"Spectrum", "index", "singular value"};
+  options.log_x = options.log_y = true;
+  lines({&panel, 1}, options, {folder.path / "lines"});
+  check_pictures(folder.path / "lines");
+  CHECK_EQ(files_in(folder.path), 12);
+}
+
+TEST_CASE("an empty chart, one value, equal values and values that are not finite are drawn too") {
+  NEEDS_GNUPLOT
+  const made_up::folder folder;
+  const float one = 0.5f, nan = std::numeric_limits<float>::quiet_NaN();
+  const float equal[8] = {1, 1, 1, 1, 1, 1, 1, 1}, holes[8] = {nan, 1, 2, nan, nan, nan, nan, nan};
+  const picture_files files{folder.path / "a", {format::png}};
+  heatmap(tensor_view<const float, 2>{&one, {1, 1}}, {"", "x", {}, {{"a", 1}}}, files);
+  heatmap(tensor_view<const float, 3>{equal, {2, 2, 2}}, {}, files);
+  heatmap(tensor_view<const float, 3>{holes, {2, 2, 2}}, {}, files);
+  streams(tensor_view<const float, 3>{holes, {8, 1, 1}}, {}, files);
+  streams(tensor_view<const float, 3>{&one, {1, 1, 1}}, {}, files);
+  lines({}, {"nothing"}, files);
+  const line_panel empty{"empty", {}};
+  lines({&empty, 1}, {"nothing"}, files);
+  CHECK_EQ(files_in(folder.path), 1);
+}
+
+TEST_CASE("names from files reach the picture as they are and run nothing") {
+  NEEDS_GNUPLOT
+  const made_up::folder folder;
+  const auto matrices = made_up::cosines(made_up::streams(8), true);
+  const auto stem = folder.path / "it's `a` $(b) \"c\" é";
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path);
+  heatmap(matrices.view(), {nasty, nasty, std::vector<std::string>(12, nasty), {{nasty, 5}, {"日本語\nx", 5}}}, {stem});
+  line_panel panel{nasty, {{nasty, {0, 1}, {1, 2}}}};
+  lines({&panel, 1}, {nasty, nasty, nasty}, {"|relative", {format::svg}});
+  std::filesystem::current_path(before);
+  check_pictures(stem);
+  CHECK_EQ(files_in(folder.path), 4);
+  const std::string svg = contents(stem.string() + ".svg");
+  CHECK_NE(svg.find(R"(`touch oops`$(touch oops)\n\q&lt;/script)"), std::string::npos);
+  CHECK_NE(svg.find("&amp;amp;x_a^{b}@c~d%g#e|f"), std::string::npos);
+  CHECK_NE(svg.find("日本語 x"), std::string::npos);
+  CHECK_EQ(svg.find("</script"), std::string::npos);
+}
+
+TEST_CASE("a missing gnuplot is an error of its own and leaves no file") {
+  const made_up::folder folder, empty;
+  const path_variable path{empty.path.string()};
+  const float values[4] = {0, 1, 1, 0};
+  CHECK_THROWS_AS(heatmap(tensor_view<const float, 2>{values, {2, 2}}, {}, {folder.path / "a"}), gnuplot_missing);
+  CHECK(std::filesystem::is_empty(folder.path));
+}
+
+TEST_CASE("a gnuplot that fails says why and leaves no file, nor the old picture changed") {
+  NEEDS_GNUPLOT
+  const made_up::folder folder;
+  write_file(folder.path / "a.png", "old");
+  try {
+    draw({"plot no_such_function(x)", {}}, {folder.path / "a"});
+    FAIL("no exception");
+  } catch (const gnuplot_error& problem) {
+    CHECK_NE(std::string{problem.what()}.find("no_such_function"), std::string::npos);
+  }
+  CHECK_EQ(files_in(folder.path), 1);
+  CHECK_EQ(contents(folder.path / "a.png"), "old");
+  CHECK_THROWS_AS(draw({"plot x", {}}, {folder.path / "missing" / "a"}), file_error);
+}
+
+// gnuplot 5.4 with Cairo fills the picture with black where a character has no font: U+E0FF is private, no font has it.
+TEST_CASE("a character without a font leaves the picture as it would be with a question mark") {
+  NEEDS_GNUPLOT
+  const made_up::folder folder;
+  const float values[4] = {0, 1, 1, 0};
+  for (const char* name : {"\xee\x83\xbf", "?"})
+    heatmap(tensor_view<const float, 2>{values, {2, 2}}, {name, "value"}, {folder.path / name, {format::png}});
+  CHECK_EQ(contents(folder.path / "\xee\x83\xbf.png"), contents(folder.path / "?.png"));
+}
+
+TEST_CASE("a label is cut at a character, not within one") {
+  CHECK_EQ(detail::shortened("articles", 8), "articles");
+  CHECK_EQ(detail::shortened("articles", 4), "art…");
+  CHECK_EQ(detail::shortened("日本語の本", 3), "日本…");
+  CHECK_EQ(quantile_range({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000}, 0.1, 0.9).second, doctest::Approx(9.4));
+}

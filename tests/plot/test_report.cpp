@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <optscope/core/dtype.hpp>
+#include <string>
+
+#include "made_up_study.hpp"
+
+using namespace optscope;
+using namespace optscope::plot;
+using made_up::contents;
+
+namespace {
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+std::string base64_of(std::string_view text) { return base64(std::as_bytes(std::span{text})); }
+}  // namespace
+
+TEST_CASE("base64 agrees with RFC 4648") {
+  CHECK_EQ(base64_of(""), "");
+  CHECK_EQ(base64_of("f"), "Zg==");
+  CHECK_EQ(base64_of("fo"), "Zm8=");
+  CHECK_EQ(base64_of("foobar"), "Zm9vYmFy");
+  CHECK_EQ(base64_of("\xff\xfe\xfd"), "//79");
+}
+
+TEST_CASE("a float becomes the nearest half, and every half comes back as it was") {
+  for (unsigned half = 0; half < 65536; ++half) {
+    const float value = half_to_float(static_cast<std::uint16_t>(half));
+    const std::uint16_t back = float_to_half(value);
+    if (std::isnan(value) ? !std::isnan(half_to_float(back)) : back != half)
+      FAIL("half " << half << " became " << back);
+  }
+  made_up::noise random;
+  for (int i = 0; i < 20000; ++i) {
+    const float value = random() * std::exp2(30 * random());
+    if (std::abs(value) >= 65504 || value == 0) continue;
+    const std::uint16_t half = float_to_half(value);
+    const float error = std::abs(half_to_float(half) - value);
+    for (const int by : {-1, 1}) {
+      const float other = half_to_float(static_cast<std::uint16_t>(half + by));
+      if (std::isfinite(other) && std::abs(other - value) < error) FAIL(value << " became " << half);
+    }
+  }
+  CHECK_EQ(float_to_half(1e9f), 0x7c00);
+  CHECK_EQ(float_to_half(65519.9f), 0x7bff);
+}
+
+TEST_CASE("the page refers to nothing outside itself") {
+  const made_up::folder folder;
+  made_up::study study{24};
+  write_report(study.report, folder.path / "report.html");
+  const std::string page = contents(folder.path / "report.html");
+  for (const char* reference :
+       {"http:", "https:", "src=", "@import", "url(", "<link rel=\"style", "fetch(", "import(", "XMLHttp"})
+    CHECK_MESSAGE(page.find(reference) == std::string::npos, reference);
+  CHECK_NE(page.find("default-src 'none'"), std::string::npos);
+  CHECK_EQ(page.substr(0, 15), "<!DOCTYPE html>");
+  CHECK_EQ(count(page, "<script"), count(page, "</script>"));
+  CHECK_EQ(count(page, "id=\"array-"), 8 + 2);
+  CHECK_EQ(count(page, "<body"), 1);
+  CHECK_EQ(page.substr(page.size() - 8), "</html>\n");
+}
+
+TEST_CASE("texts, names and tokens cannot leave the script element that holds them") {
+  const made_up::folder folder;
+  made_up::study study{8};
+  const std::size_t scripts = [&] {
+    write_report(study.report, folder.path / "plain.html");
+    return count(contents(folder.path / "plain.html"), "<script");
+  }();
+  const std::string nasty = "</script><script>alert(1)</script><!--\"'\\\n\x01&amp; \xff\xe2\x82";
+  study.report.title = study.report.model = nasty;
+  study.report.facts = {{nasty, nasty}};
+  study.report.notes = {nasty};
+  study.report.texts[0] = {nasty, nasty, nasty, 1};
+  study.report.sets[0].vectors[0].token = nasty;
+  write_report(study.report, folder.path / "report.html");
+  const std::string page = contents(folder.path / "report.html");
+  CHECK_EQ(count(page, "<script"), scripts);
+  CHECK_EQ(count(page, "</script>"), scripts);
+  CHECK_EQ(count(page, "<!--"), 0);
+}
+
+TEST_CASE("streams that are too large keep their best dimensions, and the page knows which") {
+  const made_up::folder folder;
+  made_up::study study{64};
+  study.report.stream_bytes =
+      2 * 2 * 1200 * 5;  // two sites, 2 bytes, 12 layers of 10 texts of 10 positions, 5 dimensions
+  write_report(study.report, folder.path / "report.html");
+  const std::string page = contents(folder.path / "report.html");
+  // The best are 17, 54, 27, 0, 37: d * 37 + 17 modulo 64.
+  CHECK_EQ(count(page, "\"kept\":[0,17,27,37,54]"), 2);
+}
+
+TEST_CASE("a report without data is a page, and a report into a missing folder an error") {
+  const made_up::folder folder;
+  write_report({}, folder.path / "report.html");
+  CHECK_NE(contents(folder.path / "report.html").find("</html>"), std::string::npos);
+  CHECK_THROWS_AS(write_report({}, folder.path / "missing" / "report.html"), file_error);
+}
+
+TEST_CASE("groups are runs of equal categories") {
+  const auto groups = groups_of({{"a", "1"}, {"a", "2"}, {"b", "3"}}, 10);
+  REQUIRE_EQ(groups.size(), 2);
+  CHECK_EQ(groups[0].name, "a");
+  CHECK_EQ(groups[0].size, 20);
+  CHECK_EQ(groups[1].size, 10);
+}
