@@ -51,6 +51,9 @@ int main(int argc, char** argv) {
     const program::input input = app.read_input();
     model<> opt{checkpoint{app.model}, blas{app.threads}};
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
+    app.check(input, opt.shape());
+    for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);
+    (void)output_file{app.out};  // better to know now than after the run
 
     auto probe = capture_of(all_sites{}, positions{[&](std::size_t length) { return app.positions_of(length); }});
     probe.only_sites(sites).only_layers(layers);

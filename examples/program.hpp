@@ -17,6 +17,7 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <optscope/core/architecture.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/core/selection.hpp>
@@ -24,6 +25,7 @@
 #include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <span>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -69,6 +71,25 @@ struct input {
 inline std::string not_positive(const std::string& value) {
   const bool digits = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
   return digits && value.find_first_not_of('0') != std::string::npos ? "" : "expected 1 or more, found " + value;
+}
+
+/// Checks an option's value: a number of threads that a machine may have.
+inline std::string not_threads(const std::string& value) {
+  const std::string wrong = not_positive(value);
+  return wrong.empty() && (value.size() > 4 || std::stoi(value) > 1024) ? "expected 1024 or less, found " + value
+                                                                        : wrong;
+}
+
+/// Checks an option's value: any path.
+inline std::string no_path(const std::string& value) { return value.empty() ? "expected a path, found ''" : ""; }
+
+/// A word of a command line as a shell takes it.
+inline std::string quoted(const std::string& word) {
+  constexpr const char* plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+,:=@";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string{"'\\''"} : std::string{c};
+  return text + "'";
 }
 
 /// `1-articles` is shown as `articles`.
@@ -180,14 +201,20 @@ struct app {
   void offer(std::initializer_list<std::string_view> names) {
     for (const std::string_view name : names) {
       if (name == "--model") {
-        cli.add_option("--model", model, "Folder of the model as downloaded")->required()->type_name("DIR");
+        cli.add_option("--model", model, "Folder of the model as downloaded")
+            ->required()
+            ->type_name("DIR")
+            ->check(no_path);
       } else if (name == "--texts") {
         cli.add_option(
                "--texts", texts,
                "A text, a folder of .txt files, or one whose sub-folders are the categories; may be given again")
-            ->type_name("PATH");
+            ->type_name("PATH")
+            ->check(no_path);
       } else if (name == "--ids") {
-        cli.add_option("--ids", ids, "JSON file: a list of lists of token ids, taken as they are")->type_name("FILE");
+        cli.add_option("--ids", ids, "JSON file: a list of lists of token ids, taken as they are")
+            ->type_name("FILE")
+            ->check(no_path);
       } else if (name == "--length") {
         auto* option = cli.add_option("--length", length, "Cut each text to N tokens, BOS included");
         option->check(not_positive)->type_name("N");
@@ -208,9 +235,9 @@ struct app {
               }
             });
       } else if (name == "--threads") {
-        cli.add_option("--threads", threads, "Threads; every core if not given")->check(not_positive)->type_name("N");
+        cli.add_option("--threads", threads, "Threads; every core if not given")->check(not_threads)->type_name("N");
       } else if (name == "--out") {
-        cli.add_option("--out", out, "Where the results go")->required()->type_name("PATH");
+        cli.add_option("--out", out, "Where the results go")->required()->type_name("PATH")->check(no_path);
       } else {
         throw std::logic_error{"no shared option " + std::string{name}};
       }
@@ -222,9 +249,41 @@ struct app {
     return optscope::parse_selection(layers, count, "--layers");
   }
 
-  /// The positions chosen of a text of `length` tokens.
+  /// The positions chosen of a text of so many tokens.
   [[nodiscard]] std::vector<std::size_t> positions_of(std::size_t tokens) const {
     return optscope::parse_selection(positions == "last" ? "-1" : positions, tokens, "--positions");
+  }
+  /// The same; where they do not fit, the message says that `--length` allows no more.
+  [[nodiscard]] std::vector<std::size_t> positions_of_length() const {
+    try {
+      return positions_of(length);
+    } catch (const optscope::bad_input& e) {
+      throw optscope::bad_input{"", e.item(), e.expected() + " (--length " + std::to_string(length) + ")", e.found()};
+    }
+  }
+  /// The same of one text, which the message names.
+  [[nodiscard]] std::vector<std::size_t> positions_of(const input& in, std::size_t text) const {
+    try {
+      return positions_of(in.tokens[text].size());
+    } catch (const optscope::bad_input& e) {
+      refuse(in, text, e.item(), e.expected(), e.found());
+    }
+  }
+
+  /// Refuses texts that a model of this shape cannot take, naming the file.
+  void check(const input& in, const optscope::architecture& shape) const {
+    for (std::size_t i = 0; i < in.tokens.size(); ++i) {
+      const optscope::token_list& tokens = in.tokens[i];
+      if (tokens.size() > shape.max_positions) {
+        refuse(in, i, "", "at most " + std::to_string(shape.max_positions) + " tokens, or --length to cut",
+               std::to_string(tokens.size()));
+      }
+      for (std::size_t at = 0; at < tokens.size(); ++at) {
+        if (static_cast<std::size_t>(tokens[at]) < shape.vocabulary) continue;
+        refuse(in, i, "token " + std::to_string(at), "an id below " + std::to_string(shape.vocabulary),
+               std::to_string(tokens[at]));
+      }
+    }
   }
 
   /// Reads `--texts` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.
@@ -252,10 +311,8 @@ struct app {
       optscope::token_list& tokens = result.tokens[i];
       if (length != 0 && tokens.size() > length) tokens.resize(length);
       if (tokens.size() < minimum) {
-        throw optscope::bad_input{
-            result.texts[i].file.string(), ids.empty() ? "" : "list " + std::to_string(i),
-            "at least " + std::to_string(minimum) + " tokens",
-            std::to_string(tokens.size()) + ", " + std::to_string(minimum - tokens.size()) + " too few"};
+        refuse(result, i, "", "at least " + std::to_string(minimum) + " tokens",
+               std::to_string(tokens.size()) + ", " + std::to_string(minimum - tokens.size()) + " too few");
       }
       const std::string& category = result.texts[i].category;
       const auto known = std::find(result.categories.begin(), result.categories.end(), category);
@@ -307,6 +364,14 @@ struct app {
   }
 
  private:
+  /// Bad input in one text; with `--ids` the message says which list.
+  [[noreturn]] void refuse(const input& in, std::size_t text, const std::string& item, std::string expected,
+                           std::string found) const {
+    const std::string list = ids.empty() ? "" : "list " + std::to_string(text);
+    throw optscope::bad_input{in.texts[text].file.string(), list + (list.empty() || item.empty() ? "" : ", ") + item,
+                              std::move(expected), std::move(found)};
+  }
+
   int complain(int code, const std::string& message) const {
     std::cout.flush();
     std::fprintf(stderr, "%s: %s\n", name_.c_str(), message.c_str());
@@ -322,11 +387,12 @@ struct app {
 #else
     const std::string examples = "examples/";
 #endif
-    std::string line = example_;
-    for (std::size_t at = 0; (at = line.find("examples/", at)) != std::string::npos; at += examples.size()) {
-      line.replace(at, 9, examples);
+    std::string line = quoted(self);
+    std::istringstream words{example_};
+    for (std::string word; words >> word;) {
+      line += " " + (word.rfind("examples/", 0) == 0 ? quoted(examples + word.substr(9)) : word);
     }
-    return std::string{self} + " " + line;
+    return line;
   }
 
   std::string name_, example_;

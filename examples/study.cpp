@@ -61,7 +61,7 @@ struct study {
     write_npy(data / (site + "-" + metric + ".npy"), all.view());
     write_npy(data / (site + "-" + metric + "-last.npy"), last.view());
     report.matrices.push_back({site, metric, report.sets[0].name, all});
-    report.matrices.push_back({site, metric, report.sets[1].name, last});
+    if (report.sets.size() > 1) report.matrices.push_back({site, metric, report.sets[1].name, last});
     report.curves.push_back(std::move(curves));
   }
 
@@ -78,7 +78,9 @@ struct study {
       const auto vectors = vectors_of(report.layers[l]);
       std::copy_n(vectors.data(), vectors.size(), values.row(l).data());
       const auto f = f_statistics(text_averages(vectors, labels.text, texts).view(), labels.category);
-      for (const std::size_t d : largest(f, 10)) result.best_by_layer.push_back({d, report.layers[l], f[d]});
+      for (const std::size_t d : largest(f, 10)) {
+        if (!std::isnan(f[d])) result.best_by_layer.push_back({d, report.layers[l], f[d]});
+      }
       for (std::size_t d = 0; d < hidden; ++d) {
         if (f[d] <= best[d] || std::isnan(f[d])) continue;
         best[d] = f[d];
@@ -102,7 +104,7 @@ plot::study_report describe_input(const program::app& app, const program::input&
       {"texts", std::to_string(input.tokens.size()) + ", each cut to " + std::to_string(app.length) + " tokens"},
       {"positions", app.positions}};
   report.layers = app.layers_of(shape.layers);
-  report.positions = app.positions_of(app.length);
+  report.positions = app.positions_of_length();
   report.sets = {{"all positions", {}}, {"position " + std::to_string(report.positions.back()), {}}};
   for (std::size_t t = 0; t < input.tokens.size(); ++t) {
     report.texts.push_back(
@@ -110,6 +112,7 @@ plot::study_report describe_input(const program::app& app, const program::input&
     for (const std::size_t p : report.positions) report.sets[0].vectors.push_back({t, p, input.token_text(t, p)});
     report.sets[1].vectors.push_back(report.sets[0].vectors.back());
   }
+  if (report.positions.size() == 1) report.sets.erase(report.sets.begin());  // the two are one
   report.notes = {
       "attn_out is what attention adds to the residual stream, resid_post the stream behind a layer. In "
       "scaled_cosine every vector is divided by the length of the layer's longest, so that two short vectors "
@@ -117,6 +120,16 @@ plot::study_report describe_input(const program::app& app, const program::input&
       "a random sample of them) whose mean similarity within minus between categories is at least the real "
       "one's. F: variance between the categories' means over variance within, of the texts' means."};
   return report;
+}
+
+/// Drops repeats.
+template <class T>
+void keep_first(std::vector<T>& list) {
+  auto end = list.begin();
+  for (auto item = list.begin(); item != list.end(); ++item) {
+    if (std::find(list.begin(), end, *item) == end) std::iter_swap(end++, item);
+  }
+  list.erase(end, list.end());
 }
 
 void draw(const study& s, const program::app& app, const std::vector<std::size_t>& dimensions) {
@@ -151,8 +164,11 @@ int main(int argc, char** argv) {
       ->delimiter(',');
 
   return app.run(argc, argv, [&] {
+    keep_first(chosen_metrics);
+    keep_first(dimensions);
     const program::input input = app.read_input(app.length);
     model<> opt{checkpoint{app.model}, blas{app.threads}};
+    app.check(input, opt.shape());
     study s{describe_input(app, input, opt.shape()), {{}, input.category_of}, {}, {}};
     for (const auto& vector : s.report.sets[0].vectors) s.labels.text.push_back(vector.text);
     for (const std::size_t d : dimensions) {
@@ -177,7 +193,12 @@ int main(int argc, char** argv) {
     });
     plot::write_summary(s.report, app.out / "summary.json");
     plot::write_report(s.report, app.out / "report.html");
-    draw(s, app, dimensions);
+    try {
+      draw(s, app, dimensions);
+    } catch (const plot::gnuplot_missing& e) {
+      throw error{e.what() +
+                  ("\n  all else is there: " + (app.out / "report.html").string() + ", data/, summary.json")};
+    }
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

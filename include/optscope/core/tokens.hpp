@@ -2,6 +2,8 @@
 #pragma once
 // Token ids and batches of them.
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,5 +17,11 @@ using token_list = std::vector<token_id>;
 
 /// Texts of any lengths; nothing is ever padded.
 using token_batch = std::vector<token_list>;
+
+/// Cuts each text to at most `length` tokens.
+[[nodiscard]] inline token_batch trim(token_batch texts, std::size_t length) {
+  for (token_list& tokens : texts) tokens.resize(std::min(tokens.size(), length));
+  return texts;
+}
 
 }  // namespace optscope

@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <optscope/core/mapped_file.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/tokenizer/added_tokens.hpp>
 #include <optscope/tokenizer/bpe.hpp>
@@ -94,6 +95,18 @@ class tokenizer {
         [&](token_id special) { tokens.push_back(special); });
     if (settings_.add_eos) tokens.push_back(*settings_.eos);
     return tokens;
+  }
+
+  /// The texts of files, taken as they are. Throws `file_error` for one that cannot be read, `tokenizer_error` for one
+  /// that is not UTF-8.
+  [[nodiscard]] token_batch encode_files(const std::vector<std::filesystem::path>& files) const {
+    token_batch texts;
+    for (const std::filesystem::path& file : files) {
+      const mapped_file mapped{file};
+      const auto bytes = mapped.bytes();
+      texts.push_back(encode({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string()));
+    }
+    return texts;
   }
 
   /// The text of `tokens`; what is not UTF-8 becomes U+FFFD, as Python's `errors="replace"` does it. Ids past the
