@@ -353,7 +353,13 @@ struct app {
       return 0;
     } catch (const CLI::ParseError& e) {
       if (e.get_exit_code() == 0) return cli.exit(e);
-      return complain(2, std::string{e.what()} + "\n  " + name_ + " --help lists the options");
+      std::string what = e.what();
+      const std::vector<std::string> unknown = cli.remaining();  // a misspelt option first, then what is missing for it
+      if (!unknown.empty()) {
+        what = "not expected:";
+        for (const std::string& word : unknown) what += " " + word;
+      }
+      return complain(2, what + "\n  " + name_ + " --help lists the options");
     } catch (const optscope::bad_input& e) {
       return complain(3, e.what());
     } catch (const std::bad_alloc&) {

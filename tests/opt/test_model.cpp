@@ -232,6 +232,23 @@ TEST_CASE("a run with the pattern observed has the bits of one without") {
   CHECK(std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size()));
 }
 
+TEST_CASE("a run stops behind the last layer of which a site is wanted, with the same bits") {
+  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  std::size_t layers = 0;
+  opt.on_progress([&](std::size_t done, std::size_t) { layers = done; });
+  const token_batch texts{some_text(20, 101, 1)};
+  capture<site::resid_post> first, both;
+  first.only_layers({0});
+  opt.run(texts, both);
+  CHECK_EQ(layers, 2);
+  opt.run(texts, first);
+  CHECK_EQ(layers, 1);
+  CHECK(std::ranges::equal(first(site::resid_post{}, 0).row(19), both(site::resid_post{}, 0).row(19)));
+  capture<site::logits> logits;
+  opt.run(texts, logits);
+  CHECK_EQ(layers, 2);
+}
+
 TEST_CASE("weights held in memory give the bits of weights read layer by layer") {
   const checkpoint files{goldens + "head-dim-64"};
   model<> streamed{files};

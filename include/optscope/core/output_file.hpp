@@ -51,7 +51,7 @@ class output_file {
   [[nodiscard]] const std::filesystem::path& temporary() const noexcept { return temporary_; }
 
   void commit() {
-    const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
+    const bool flushed = std::fflush(file_) == 0;
     const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
     if (!flushed || !closed || std::rename(temporary_.c_str(), target_.c_str()) != 0) {
       const int reason = errno;

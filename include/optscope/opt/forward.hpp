@@ -51,7 +51,7 @@ class forward_pass {
   forward_pass(const run_plan& plan, Backend& backend, Probes&... probes)
       : plan_{plan}, shape_{plan.shape}, backend_{backend}, probes_{probes...} {
     // A row of one text must not depend on the others: texts share products only where the backend promises that.
-    chunks_ = chunks_of(plan.lengths, backend.template row_invariant<T>() ? 2048 : 0);
+    chunks_ = chunks_of(plan.lengths, backend.template row_invariant<T>() ? 2560 : 0);
     std::size_t rows = 0, chunk_rows = 0, longest = 0;
     for (const std::size_t length : plan.lengths) {
       rows += length;
@@ -109,6 +109,19 @@ class forward_pass {
     } else {
       return false;
     }
+  }
+
+  /// Number of layers up to the last of which a probe wants something.
+  [[nodiscard]] std::size_t layers_needed() const {
+    std::size_t needed = wanted<site::ln_final>(0) || wanted<site::logits>(0) ? shape_.layers : 0;
+    all_sites::for_each([&]<class Site>(Site) {
+      if constexpr (Site::per_layer) {
+        for (std::size_t layer = needed; layer < shape_.layers; ++layer) {
+          if (wanted<Site>(layer)) needed = layer + 1;
+        }
+      }
+    });
+    return needed;
   }
 
   /// Takes every text through layer `index`.

@@ -75,12 +75,13 @@ class model {
   [[nodiscard]] const checkpoint& files() const noexcept { return files_; }
   [[nodiscard]] Backend& backend() noexcept { return backend_; }
 
-  /// `report(done, layers)` is called after every layer of a run.
+  /// `report(done, layers)` is called after every layer of a run, `layers` being those that it needs.
   void on_progress(std::function<void(std::size_t, std::size_t)> report) { report_ = std::move(report); }
 
   /// Runs the texts, layer by layer, and shows each site to the probes that list it. Texts may have any lengths; what a
-  /// probe is shown of one does not depend on the others. Stops behind the last site that is wanted. Throws `bad_input`
-  /// for an empty text, an id outside the vocabulary, more tokens than positions, or a site that the model lacks.
+  /// probe is shown of one does not depend on the others. Stops behind the last layer of which a site is wanted. Throws
+  /// `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site that the model
+  /// lacks.
   template <class... Probes>
   requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, Probes&&... probes) {
     (check_sites(probes), ...);
@@ -88,9 +89,10 @@ class model {
     (begin(probes, plan), ...);
     forward_pass<Scalar, Backend, std::remove_reference_t<Probes>...> pass{plan, backend_, probes...};
     embed(texts, pass);
-    for (std::size_t layer = 0; layer < shape_.layers; ++layer) {
+    const std::size_t needed = pass.layers_needed();
+    for (std::size_t layer = 0; layer < needed; ++layer) {
       pass.layer(layer, weights_.layer(layer, backend_.pool()));
-      if (report_) report_(layer + 1, shape_.layers);
+      if (report_) report_(layer + 1, needed);
     }
     unembed(pass);
     (end(probes), ...);

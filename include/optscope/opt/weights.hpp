@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/tensor.hpp>
@@ -61,7 +62,12 @@ class layer_reader {
       size_ = 0;
       const auto place = [&](const std::string& name, std::vector<std::size_t> extents) {
         const stored_tensor& tensor = require_shape(files.at(prefix + name), extents);
-        layers_[layer].push_back({tensor, size_});
+        const auto shared = std::make_shared<const stored_tensor>(tensor);
+        const std::size_t rows = std::max<std::size_t>(1, piece_size / tensor.row_size());
+        for (std::size_t first = 0; first < tensor.rows(); first += rows) {
+          const std::size_t count = std::min(rows, tensor.rows() - first);
+          layers_[layer].push_back({shared, first, count, size_ + first * tensor.row_size()});
+        }
         size_ += tensor.size();
       };
       const std::size_t h = shape.hidden, f = shape.ffn;
@@ -82,24 +88,12 @@ class layer_reader {
   /// Elements that a layer needs.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-  /// Converts a layer into `buffer` of `size()` elements, on all threads of the pool.
+  /// Converts a layer into `buffer` of `size()` elements, on all threads of the pool. Allocates nothing.
   layer_weights<T> read(std::size_t layer, T* buffer, thread_pool& pool) const {
-    constexpr std::size_t piece = 1 << 18;  // elements a task, about
-    struct task {
-      const stored_tensor* tensor;
-      std::size_t first, count;
-      T* target;
-    };
-    std::vector<task> tasks;
-    for (const auto& [tensor, offset] : layers_[layer]) {
-      const std::size_t rows = std::max<std::size_t>(1, piece / std::max<std::size_t>(1, tensor.row_size()));
-      for (std::size_t first = 0; first < tensor.rows(); first += rows) {
-        tasks.push_back(
-            {&tensor, first, std::min(rows, tensor.rows() - first), buffer + offset + first * tensor.row_size()});
-      }
-    }
-    pool.parallel_for(tasks.size(), [&](std::size_t i, std::size_t) {
-      tasks[i].tensor->copy_rows(tasks[i].first, tasks[i].count, tasks[i].target);
+    const std::vector<piece>& pieces = layers_[layer];
+    pool.parallel_for(pieces.size(), [&](std::size_t i, std::size_t) {
+      const piece& p = pieces[i];
+      p.tensor->copy_rows(p.first, p.count, buffer + p.offset);
     });
     return view(buffer);
   }
@@ -138,12 +132,13 @@ class layer_reader {
     return result;
   }
 
-  struct part {
-    stored_tensor tensor;
-    std::size_t offset;
+  static constexpr std::size_t piece_size = 1 << 18;  // elements that one thread converts at a time, about
+  struct piece {                                      // rows of a tensor and where in the buffer they go
+    std::shared_ptr<const stored_tensor> tensor;
+    std::size_t first, count, offset;
   };
   architecture shape_;
-  std::vector<std::vector<part>> layers_;  // [layer]
+  std::vector<std::vector<piece>> layers_;  // [layer]
   std::size_t size_ = 0;
 };
 

@@ -175,8 +175,9 @@ inline void draw(const picture& what, const picture_files& files) {
       return " size " + std::to_string(what.width * scale) + unit + "," + std::to_string(what.height * scale) + unit;
     };
     script += "reset\nset terminal ";
-    // PNG: 144 dots an inch, and gnuplot's own 96 for fonts.
-    if (type == format::png) script += "pngcairo enhanced" + size(2, "") + " font 'sans,10' fontscale 1.5 linewidth 2";
+    // PNG: 108 dots an inch, and gnuplot's own 96 for fonts.
+    if (type == format::png)
+      script += "pngcairo enhanced" + size(1.5, "") + " font 'sans,10' fontscale 1.125 linewidth 1.5";
     if (type == format::svg)
       script += "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
     if (type == format::pdf)

@@ -119,8 +119,8 @@ def main(names):
         if name == "demo-model":
             model = OPTForCausalLM.from_pretrained(PROJECT / "examples" / "demo-model", dtype=torch.float64)
             draw = lambda n: [2] + torch.randint(4, 4000, (n - 1,), generator=generator).tolist()
-            texts = [(draw(5), [0, 4]), (draw(512), [511])]
-            wanted = ("attn_out", "resid_post", "logits", "ids", "positions")
+            texts = [(draw(5), [0, 4]), (draw(512), [511])]  # the second: enough for every block of queries
+            wanted = ("attn_out", "resid_post", "logits", "ids", "positions", "pattern")
         else:
             model = random_model(name, CASES[name])
             model.save_pretrained(folder)

@@ -2,9 +2,8 @@
 // What the programs share (examples/program.hpp): texts, categories, lengths, exit codes.
 #include <doctest/doctest.h>
 
-#if __has_include(<CLI/CLI.hpp>)
 #include "../../examples/program.hpp"
-#include "golden_files.hpp"
+#include "tokenizer/golden_files.hpp"
 
 using namespace tokenizer_tests;
 
@@ -95,4 +94,10 @@ TEST_CASE("wrong usage exits with 2, bad input with 3") {
   CHECK_EQ(run({"--model", folder / "none", "--texts", good}, in), 3);
   CHECK_EQ(run({"--model", model, "--texts", folder / "none"}, in), 3);
 }
-#endif
+
+TEST_CASE("a word that a shell would take apart is quoted") {
+  CHECK_EQ(program::quoted("../texts/1-a.txt"), "../texts/1-a.txt");
+  CHECK_EQ(program::quoted("my models/opt"), "'my models/opt'");
+  CHECK_EQ(program::quoted("it's"), "'it'\\''s'");
+  CHECK_EQ(program::quoted(""), "''");
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// What `study` writes.
+#include <simdjson.h>
+
+#include <cmath>
+#include <limits>
+#include <optscope/interop/npy.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/probe/capture.hpp>
+#include <optscope/tokenizer/token_lists.hpp>
+
+#include "compare.hpp"
+#include "programs/run_program.hpp"
+
+using namespace program_tests;
+using namespace optscope;
+
+namespace {
+
+constexpr std::size_t text_count = 4, length = 9, hidden = 128;
+
+/// Four lists, which differ, of ten ids.
+std::string some_ids() {
+  std::string json;
+  for (std::size_t text = 0; text < text_count; ++text) {
+    json += text == 0 ? "[[2" : ",[2";
+    for (std::size_t i = 1; i < 10; ++i) json += "," + std::to_string((text * 31 + i * i * 7) % 101);
+    json += "]";
+  }
+  return json + "]";
+}
+
+std::vector<std::string> arguments(const std::string& out, std::vector<std::string> more = {}) {
+  std::vector<std::string> all{"--model", tiny_model, "--ids", "ids.json",  "--length",
+                               "9",       "--out",    out,     "--threads", "1"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+bool begins(const fs::path& file, std::string_view magic) { return content_of(file).substr(0, magic.size()) == magic; }
+
+/// Every picture is there three times, and is what its name says.
+void check_pictures(const sandbox& box, const std::string& folder, const std::vector<std::string>& names) {
+  std::vector<std::string> expected;
+  for (const std::string& name : names) {
+    for (const char* type : {".pdf", ".png", ".svg"}) expected.push_back(name + type);
+    CHECK(begins(box / (folder + "/" + name + ".png"), "\x89PNG\r\n"));
+    CHECK(begins(box / (folder + "/" + name + ".pdf"), "%PDF-"));
+    CHECK(begins(box / (folder + "/" + name + ".svg"), "<?xml"));
+    CHECK(content_of(box / (folder + "/" + name + ".svg")).find("</svg>") != std::string::npos);
+  }
+  std::sort(expected.begin(), expected.end());
+  CHECK_EQ(box.list(folder), expected);
+}
+
+const std::vector<std::string> data_files{"attn_out-cosine-last.npy",
+                                          "attn_out-cosine.npy",
+                                          "attn_out-scaled_cosine-last.npy",
+                                          "attn_out-scaled_cosine.npy",
+                                          "resid_post-cosine-last.npy",
+                                          "resid_post-cosine.npy",
+                                          "resid_post-scaled_cosine-last.npy",
+                                          "resid_post-scaled_cosine.npy",
+                                          "stream-attn_out.npy",
+                                          "stream-resid_post.npy"};
+
+}  // namespace
+
+TEST_CASE("without gnuplot everything but the pictures is written, twice the same bytes, and the exit code is 1") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  const std::vector<std::string> more{"--positions", "2,5,8"};
+  const outcome first = box.run("study", arguments("first", more), true);
+  check_refused(first, 1, "study", "gnuplot: not found");
+  CHECK(first.err.find("first/report.html") != std::string::npos);
+  CHECK_EQ(box.list("first/data"), data_files);
+  CHECK_EQ(box.list("first/pictures"), std::vector<std::string>{});
+  CHECK(fs::exists(box / "first/report.html"));
+  CHECK(fs::exists(box / "first/summary.json"));
+
+  check_refused(box.run("study", arguments("second", more), true), 1, "study", "gnuplot: not found");
+  check_refused(box.run("study", arguments("second", more), true), 1, "study", "gnuplot: not found");  // over the old
+  CHECK_EQ(box.list("second"), box.list("first"));
+  for (const std::string& name : box.list("first")) {
+    if (name.back() != '/')
+      CHECK_MESSAGE(content_of(box / ("first/" + name)) == content_of(box / ("second/" + name)), name);
+  }
+
+  // the arrays, against the library
+  model<> opt{checkpoint{tiny_model}, blas{1}};
+  capture<site::attn_out, site::resid_post> probe{positions::these({2, 5, 8})};
+  opt.run(trim(read_token_lists(box / "ids.json"), length), probe);
+  constexpr std::size_t each = 3, vectors = text_count * each;
+  const auto check_site = [&](auto site, const std::string& name) {
+    const auto stream = read_npy<float, 4>(box / ("first/data/stream-" + name + ".npy"));
+    CHECK_EQ(stream.shape(), std::array<std::size_t, 4>{2, text_count, each, hidden});
+    for (const std::string metric : {"cosine", "scaled_cosine"}) {
+      CAPTURE(metric);
+      const std::string stem = "first/data/" + name + "-" + metric;
+      const auto all = read_npy<float, 3>(box / (stem + ".npy"));
+      const auto last = read_npy<float, 3>(box / (stem + "-last.npy"));
+      REQUIRE_EQ(all.shape(), std::array<std::size_t, 3>{2, vectors, vectors});
+      REQUIRE_EQ(last.shape(), std::array<std::size_t, 3>{2, text_count, text_count});
+      for (std::size_t layer = 0; layer < 2; ++layer) {
+        const tensor_view<const float, 2> captured = probe(site, layer);  // (vector, hidden)
+        check_close(std::span<const float>{stream.data() + layer * vectors * hidden, vectors * hidden},
+                    std::span<const float>{captured.data(), captured.size()}, 1e-6, name);
+        const auto dot = [&](std::size_t i, std::size_t j) {
+          double sum = 0;
+          for (std::size_t d = 0; d < hidden; ++d) sum += double{captured(i, d)} * double{captured(j, d)};
+          return sum;
+        };
+        double longest = 0;
+        for (std::size_t i = 0; i < vectors; ++i) longest = std::max(longest, dot(i, i));
+        double worst = 0, largest_scaled = 0;
+        bool same = true;
+        for (std::size_t i = 0; i < vectors; ++i) {
+          for (std::size_t j = 0; j < vectors; ++j) {
+            const double scale = metric == "cosine" ? std::sqrt(dot(i, i) * dot(j, j)) : longest;
+            worst = std::max(worst, std::abs(double{all(layer, i, j)} - dot(i, j) / scale));
+            same = same && all(layer, i, j) == all(layer, j, i);
+          }
+          if (metric == "cosine") CHECK(all(layer, i, i) == doctest::Approx(1).epsilon(1e-6));
+          largest_scaled = std::max(largest_scaled, double{all(layer, i, i)});
+        }
+        CHECK(worst < 1e-5);
+        CHECK(same);
+        CHECK(largest_scaled == doctest::Approx(1).epsilon(1e-6));
+        for (std::size_t i = 0; i < text_count; ++i) {
+          for (std::size_t j = 0; j < text_count; ++j) {
+            CHECK_EQ(last(layer, i, j), all(layer, (i + 1) * each - 1, (j + 1) * each - 1));
+          }
+        }
+      }
+    }
+  };
+  check_site(site::attn_out{}, "attn_out");
+  check_site(site::resid_post{}, "resid_post");
+}
+
+TEST_CASE("study of texts in categories: report, summary, arrays and pictures") {
+  const sandbox box;
+  const std::vector<std::string> options{"--model",      demo_model, "--texts",   texts,    "--length",    "40",
+                                         "--layers",     "0,-1",     "--metrics", "cosine", "--positions", "19,39",
+                                         "--dimensions", "5,5",      "--out",     "out"};
+  const outcome result = box.run("study", options);
+  check_done(result);
+  CHECK_EQ(result.out, "out/report.html\n");
+  CHECK_EQ(box.list("out/data"),
+           std::vector<std::string>{"attn_out-cosine-last.npy", "attn_out-cosine.npy", "resid_post-cosine-last.npy",
+                                    "resid_post-cosine.npy", "stream-attn_out.npy", "stream-resid_post.npy"});
+  check_pictures(
+      box, "out/pictures",
+      {"attn_out-cosine", "attn_out-cosine-last", "resid_post-cosine", "resid_post-cosine-last",
+       "similarity-attn_out-cosine", "similarity-resid_post-cosine", "stream-attn_out-5", "stream-resid_post-5"});
+  const std::string report = content_of(box / "out/report.html");
+  CHECK_EQ(report.rfind("<!DOCTYPE html>", 0), 0);
+  CHECK(report.find("</html>") != std::string::npos);
+  for (const char* part : {"demo-model", "articles", "papers", "code", "permit-form", "span-cache"}) {
+    CHECK_MESSAGE(report.find(part) != std::string::npos, part);
+  }
+  for (const char* outside : {"src=\"http", "href=\"http", "url(http"})
+    CHECK(report.find(outside) == std::string::npos);
+  CHECK_EQ(read_npy<float, 3>(box / "out/data/attn_out-cosine.npy").shape(), std::array<std::size_t, 3>{2, 20, 20});
+
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  CHECK_EQ(summary["model"].get_string().value(), "demo-model");
+  CHECK_EQ(summary["facts"].get_object().value().size(), 3);
+  CHECK_EQ(simdjson::minify(summary["layers"]), "[0,7]");
+  CHECK_EQ(simdjson::minify(summary["positions"]), "[19,39]");
+  CHECK_EQ(summary["texts"].get_array().value().size(), 10);
+  CHECK_EQ(simdjson::minify(summary["texts"].at(4)), R"({"category":"papers","name":"low-rank-updates","tokens":40})");
+  CHECK_EQ(summary["similarity"].get_array().value().size(), 2);
+  const simdjson::dom::element curves = summary["similarity"].at(1);
+  CHECK_EQ(curves["site"].get_string().value(), "resid_post");
+  CHECK_EQ(curves["metric"].get_string().value(), "cosine");
+  CHECK_EQ(curves["labelings"].get_int64().value(), 4200);  // 10! / (4! 3! 3!)
+  CHECK(curves["exact"].get_bool().value());
+  REQUIRE_EQ(curves["by_layer"].get_array().value().size(), 2);
+  for (const simdjson::dom::element layer : curves["by_layer"].get_array()) {
+    for (const char* mean : {"within_text", "within_category", "between_categories"}) {
+      CHECK(std::abs(layer[mean].get_double().value()) <= 1);
+    }
+    const double p = layer["p"].get_double().value();
+    CHECK(p > 0);
+    CHECK(p <= 1);
+  }
+  REQUIRE_EQ(summary["separating_dimensions"].get_array().value().size(), 2);
+  for (const simdjson::dom::element site : summary["separating_dimensions"].get_array()) {
+    double before = std::numeric_limits<double>::infinity();
+    for (const simdjson::dom::element best : site["best"].get_array()) {
+      CHECK(best["dimension"].get_uint64().value() < 256);
+      const auto layer = best["layer"].get_uint64().value();
+      CHECK((layer == 0 || layer == 7));
+      CHECK(best["F"].get_double().value() <= before);
+      before = best["F"].get_double().value();
+    }
+    CHECK_EQ(site["best_by_layer"].get_array().value().size(), 20);
+  }
+
+  // once more over what is there
+  const std::string data = content_of(box / "out/data/stream-resid_post.npy");
+  const auto before = box.list();
+  check_done(box.run("study", options));
+  CHECK_EQ(box.list(), before);
+  CHECK_EQ(content_of(box / "out/data/stream-resid_post.npy"), data);
+  CHECK_EQ(content_of(box / "out/report.html"), report);
+}
+
+TEST_CASE("study at a single position, a single layer and of a single category draws every picture once") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  check_done(box.run("study", arguments("out", {"--positions", "last", "--layers", "1", "--metrics", "cosine,cosine",
+                                                "--dimensions", "3"})));
+  check_pictures(box, "out/pictures",
+                 {"attn_out-cosine", "resid_post-cosine", "similarity-attn_out-cosine", "similarity-resid_post-cosine",
+                  "stream-attn_out-3", "stream-resid_post-3"});
+  CHECK_EQ(content_of(box / "out/data/attn_out-cosine.npy"), content_of(box / "out/data/attn_out-cosine-last.npy"));
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  CHECK_EQ(simdjson::minify(summary["positions"]), "[8]");
+  CHECK(summary["similarity"].at(0)["by_layer"].at(0)["p"].is_null());  // nothing to permute
+  CHECK_EQ(simdjson::minify(summary["separating_dimensions"].at(0)["best_by_layer"]), "[]");
+}
+
+TEST_CASE("study of a model with LayerNorm behind the blocks") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  std::vector<std::string> all = arguments("out", {"--positions", "7,8"});
+  all[1] = post_ln_model;
+  check_refused(box.run("study", all, true), 1, "study", "gnuplot: not found");
+  CHECK_EQ(read_npy<float, 4>(box / "out/data/stream-resid_post.npy").shape(),
+           std::array<std::size_t, 4>{2, text_count, 2, 48});
+}
