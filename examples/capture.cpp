@@ -58,8 +58,8 @@ int main(int argc, char** argv) {
     auto probe = capture_of(all_sites{}, positions{[&](std::size_t length) { return app.positions_of(length); }});
     probe.only_sites(sites).only_layers(layers);
     {
-      program::progress line{"layers", opt.layers()};
-      opt.on_progress([&](std::size_t done, std::size_t) { line(done); });
+      program::progress line{"layers"};
+      opt.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
       opt.run(input.tokens, probe);
     }
     std::vector<safetensors_item> items;

@@ -32,40 +32,9 @@
 #include <utility>
 #include <vector>
 
+#include "input.hpp"
+
 namespace program {
-
-namespace fs = std::filesystem;
-
-/// One text of `--texts`. With `--ids`: `name` is the list's number, `category` the file's name, `content` is empty.
-struct text {
-  std::string name, category;
-  fs::path file;
-  std::string content;
-};
-
-/// Everything a program analyses; `texts[i]` and `tokens[i]` belong together.
-struct input {
-  std::vector<text> texts;
-  optscope::token_batch tokens;
-  std::vector<std::string> categories;               // in order, each once
-  std::vector<std::size_t> category_of;              // text -> index into `categories`
-  std::shared_ptr<const optscope::tokenizer> words;  // null with `--ids` and a folder without tokenizer files
-
-  /// What a token stands for; its id where there is no tokenizer.
-  [[nodiscard]] std::string token_text(std::size_t text, std::size_t position) const {
-    const optscope::token_id id = tokens[text][position];
-    return words ? words->decode({&id, 1}, false) : std::to_string(id);
-  }
-  /// The beginning of a text on one line; empty where there is no tokenizer.
-  [[nodiscard]] std::string first_words(std::size_t text) const {
-    if (!words) return "";
-    const std::span all{tokens[text]};
-    std::string shown = words->decode(all.first(std::min<std::size_t>(16, all.size())));
-    std::replace_if(
-        shown.begin(), shown.end(), [](unsigned char c) { return c < ' '; }, ' ');
-    return shown;
-  }
-};
 
 /// Checks an option's value: a whole number from 1.
 inline std::string not_positive(const std::string& value) {
@@ -92,75 +61,20 @@ inline std::string quoted(const std::string& word) {
   return text + "'";
 }
 
-/// `1-articles` is shown as `articles`.
-inline std::string shown_name(const std::string& name) {
-  const std::size_t dash = name.find_first_not_of("0123456789");
-  return dash != 0 && dash < name.size() - 1 && name[dash] == '-' ? name.substr(dash + 1) : name;
-}
-
-/// The file as it is: nothing stripped, no line ending changed.
-inline text read_text(const fs::path& file, std::string category) {
-  const optscope::mapped_file mapped{file};
-  const auto bytes = mapped.bytes();
-  return {shown_name(file.stem().string()), std::move(category), file,
-          std::string{reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
-}
-
-/// The texts of a file, or of a folder whose sub-folders are the categories; a folder of texts is one category.
-inline std::vector<text> read_texts(const fs::path& path) {
-  const auto entries = [](const fs::path& folder, const auto& wanted) {
-    std::vector<fs::path> found;
-    std::error_code status;
-    for (fs::directory_iterator entry{folder, status}, end; !status && entry != end; entry.increment(status)) {
-      if (entry->path().filename().string().front() != '.' && wanted(*entry)) found.push_back(entry->path());
-    }
-    if (status) throw optscope::file_error{folder.string(), "", "a readable folder", status.message()};
-    std::sort(found.begin(), found.end());
-    return found;
-  };
-  const auto is_text = [](const fs::directory_entry& e) {
-    std::error_code status;
-    return e.path().extension() == ".txt" && !e.is_directory(status);
-  };
-  const auto is_folder = [](const fs::directory_entry& e) {
-    std::error_code status;
-    return e.is_directory(status);
-  };
-  std::error_code status;
-  if (!fs::is_directory(path, status)) return {read_text(path, shown_name(path.stem().string()))};
-
-  std::vector<fs::path> folders = entries(path, is_folder);
-  const std::vector<fs::path> loose = entries(path, is_text);
-  if (!folders.empty() && !loose.empty()) {
-    throw optscope::bad_input{path.string(), "", "texts in sub-folders, or in the folder itself",
-                              "both: " + loose[0].filename().string() + " beside " + folders[0].filename().string()};
-  }
-  if (folders.empty()) folders.push_back(path);
-  std::vector<text> texts;
-  for (const fs::path& folder : folders) {
-    const std::vector<fs::path> files = entries(folder, is_text);
-    if (files.empty()) throw optscope::bad_input{folder.string(), "", "at least one .txt file", "none"};
-    const std::string category = shown_name(fs::canonical(folder).filename().string());
-    for (const fs::path& file : files) texts.push_back(read_text(file, category));
-  }
-  return texts;
-}
-
 /// A line on stderr that counts up, only where stderr is a terminal; it is gone when the work is done.
 class progress {
  public:
-  progress(std::string what, std::size_t total)
-      : what_{std::move(what)}, total_{total}, shown_{::isatty(STDERR_FILENO) == 1} {}
+  explicit progress(std::string what) : what_{std::move(what)}, shown_{::isatty(STDERR_FILENO) == 1} {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress() {
     if (drawn_) std::fputs("\r\033[K", stderr);
   }
 
-  void operator()(std::size_t done) {
+  void operator()(std::size_t done, std::size_t total) {
     const auto now = std::chrono::steady_clock::now();
     if (!shown_ || (drawn_ && now - last_ < std::chrono::milliseconds{100})) return;
-    std::fprintf(stderr, "\r\033[K%s %zu/%zu", what_.c_str(), done, total_);
+    std::fprintf(stderr, "\r\033[K%s %zu/%zu", what_.c_str(), done, total);
     std::fflush(stderr);
     last_ = now;
     drawn_ = true;
@@ -168,7 +82,6 @@ class progress {
 
  private:
   std::string what_;
-  std::size_t total_;
   bool shown_, drawn_ = false;
   std::chrono::steady_clock::time_point last_;
 };
@@ -300,11 +213,12 @@ struct app {
         std::vector<text> more = read_texts(path);
         std::move(more.begin(), more.end(), std::back_inserter(result.texts));
       }
+      keep_categories_together(result.texts);
       result.words = std::make_shared<optscope::tokenizer>(model);
-      progress line{"reading texts", result.texts.size()};
+      progress line{"reading texts"};
       for (const text& t : result.texts) {
         result.tokens.push_back(result.words->encode(t.content, t.file.string()));
-        line(result.tokens.size());
+        line(result.tokens.size(), result.texts.size());
       }
     }
     for (std::size_t i = 0; i < result.tokens.size(); ++i) {

@@ -39,24 +39,28 @@ struct study {
 
   /// Similarities of one site under one metric: of all vectors, and of the texts at the last position.
   template <class VectorsOf>
-  void compare(const std::string& site, const std::string& metric, const VectorsOf& vectors_of, const fs::path& data) {
+  void compare(const std::string& site, const std::string& metric, const VectorsOf& vectors_of, const fs::path& data,
+               thread_pool& pool) {
     const std::size_t layers = report.layers.size(), texts = report.texts.size(), each = report.positions.size();
     tensor<float, 3>& all = matrices.emplace_back(std::array{layers, texts * each, texts * each});
     tensor<float, 3>& last = matrices.emplace_back(std::array{layers, texts, texts});
-    plot::report_curves curves{site, metric};
-    for (std::size_t l = 0; l < layers; ++l) {
+    std::vector<block_summary> blocks(layers);
+    pool.parallel_for(layers, [&](std::size_t l, std::size_t) {
       const tensor<float, 2> matrix = metrics.at(metric)(vectors_of(report.layers[l]));
       std::copy_n(matrix.data(), matrix.size(), all.row(l).data());
       for (std::size_t i = 0; i < texts; ++i) {
         for (std::size_t j = 0; j < texts; ++j) last(l, i, j) = matrix((i + 1) * each - 1, (j + 1) * each - 1);
       }
-      const block_summary blocks = similarity_blocks(matrix, labels);
-      curves.within_text.push_back(blocks.within_text);
-      curves.within_category.push_back(blocks.within_category);
-      curves.between_categories.push_back(blocks.between_categories);
-      curves.p_value.push_back(blocks.labelings == 0 ? std::nan("") : blocks.p);
-      curves.labelings = blocks.labelings;
-      curves.exact = blocks.exact;
+      blocks[l] = similarity_blocks(matrix, labels);
+    });
+    plot::report_curves curves{site, metric};
+    for (const block_summary& found : blocks) {
+      curves.within_text.push_back(found.within_text);
+      curves.within_category.push_back(found.within_category);
+      curves.between_categories.push_back(found.between_categories);
+      curves.p_value.push_back(found.labelings == 0 ? std::nan("") : found.p);
+      curves.labelings = found.labelings;
+      curves.exact = found.exact;
     }
     write_npy(data / (site + "-" + metric + ".npy"), all.view());
     write_npy(data / (site + "-" + metric + "-last.npy"), last.view());
@@ -132,15 +136,16 @@ void keep_first(std::vector<T>& list) {
   list.erase(end, list.end());
 }
 
-void draw(const study& s, const program::app& app, const std::vector<std::size_t>& dimensions) {
-  const auto pictures = plot::study_pictures(s.report, app.out / "pictures", dimensions);
-  program::progress line{"pictures", pictures.size()};
-  thread_pool pool{app.threads};
+/// The report and the pictures, on all threads: each picture is a process of gnuplot.
+void draw(const study& s, const program::app& app, const std::vector<std::size_t>& dimensions, thread_pool& pool) {
+  auto tasks = plot::study_pictures(s.report, app.out / "pictures", dimensions);
+  tasks.insert(tasks.begin(), [&] { plot::write_report(s.report, app.out / "report.html"); });
+  program::progress line{"report and pictures"};
   std::atomic<std::size_t> done{0};
-  pool.parallel_for(pictures.size(), [&](std::size_t i, std::size_t worker) {
-    pictures[i]();
+  pool.parallel_for(tasks.size(), [&](std::size_t i, std::size_t worker) {
+    tasks[i]();
     ++done;
-    if (worker == 0) line(done);
+    if (worker == 0) line(done, tasks.size());
   });
 }
 
@@ -182,19 +187,20 @@ int main(int argc, char** argv) {
     capture<site::attn_out, site::resid_post> probe{positions::these(s.report.positions)};
     probe.only_layers(s.report.layers);
     {
-      program::progress line{"layers", opt.layers()};
-      opt.on_progress([&](std::size_t done, std::size_t) { line(done); });
+      program::progress line{"layers"};
+      opt.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
       opt.run(input.tokens, probe);
     }
     decltype(probe)::sites::for_each([&]<class Site>(Site site) {
       const auto vectors_of = [&](std::size_t layer) { return probe(site, layer); };
-      for (const std::string& metric : chosen_metrics) s.compare(std::string{Site::name}, metric, vectors_of, data);
+      for (const std::string& metric : chosen_metrics) {
+        s.compare(std::string{Site::name}, metric, vectors_of, data, opt.backend().pool());
+      }
       s.follow(std::string{Site::name}, vectors_of, data);
     });
     plot::write_summary(s.report, app.out / "summary.json");
-    plot::write_report(s.report, app.out / "report.html");
     try {
-      draw(s, app, dimensions);
+      draw(s, app, dimensions, opt.backend().pool());
     } catch (const plot::gnuplot_missing& e) {
       throw error{e.what() +
                   ("\n  all else is there: " + (app.out / "report.html").string() + ", data/, summary.json")};

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace optscope {
@@ -28,7 +29,9 @@ class output_file {
  public:
   explicit output_file(std::filesystem::path target) : target_{std::move(target)} {
     temporary_ = target_.string() + ".tmp" + std::to_string(::getpid());
-    if (std::filesystem::is_directory(target_)) throw file_error{target_.string(), "", "a file to write", "a folder"};
+    std::error_code ignored;
+    if (std::filesystem::is_directory(target_, ignored))
+      throw file_error{target_.string(), "", "a file to write", "a folder"};
     file_ = std::fopen(temporary_.c_str(), "wb");
     if (file_ == nullptr) throw file_error{target_.string(), "", "a writable place", std::strerror(errno)};
   }

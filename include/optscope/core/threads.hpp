@@ -23,22 +23,23 @@ namespace optscope {
 /// any number of threads. The first exception of a body is thrown again by `parallel_for`. Not re-entrant.
 class thread_pool {
  public:
-  /// `threads` = 0 takes as many as the machine has cores.
+  /// `threads` = 0 takes as many as the machine has cores. Throws `std::system_error` if they cannot be started.
   explicit thread_pool(std::size_t threads = 0) {
     if (threads == 0) threads = std::thread::hardware_concurrency();
     if (threads == 0) threads = 1;
-    for (std::size_t worker = 1; worker < threads; ++worker) {
-      workers_.emplace_back([this, worker] { serve(worker); });
+    try {
+      for (std::size_t worker = 1; worker < threads; ++worker) {
+        workers_.emplace_back([this, worker] { serve(worker); });
+      }
+    } catch (...) {
+      stop();
+      throw;
     }
   }
 
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
-  ~thread_pool() {
-    stopping_ = true;
-    announce();
-    for (std::thread& worker : workers_) worker.join();
-  }
+  ~thread_pool() { stop(); }
 
   [[nodiscard]] std::size_t size() const noexcept { return workers_.size() + 1; }
 
@@ -67,6 +68,12 @@ class thread_pool {
   }
 
  private:
+  void stop() {
+    stopping_ = true;
+    announce();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
   void announce() {
     epoch_.fetch_add(1, std::memory_order_release);
     epoch_.notify_all();

@@ -35,9 +35,9 @@ namespace detail {
 }  // namespace detail
 
 /// One call a picture, in any order and on any threads: a heat map for each of `study.matrices`
-/// (`SITE-METRIC.png`, `SITE-METRIC-last.png` for sets of one vector a text), `similarity-SITE-METRIC.png` for each of
-/// the curves, and `stream-SITE-DIMENSION.png` for `dimensions`, or where that is empty for each site's three best. The
-/// calls refer to `study`; they throw `gnuplot_missing` and `gnuplot_error`.
+/// (`SITE-METRIC.png` for the first of the sets, `SITE-METRIC-last.png` for the other), `similarity-SITE-METRIC.png`
+/// for each of the curves, and `stream-SITE-DIMENSION.png` for `dimensions`, or where that is empty for each site's
+/// three best. The calls refer to `study`; they throw `gnuplot_missing` and `gnuplot_error`.
 [[nodiscard]] inline std::vector<std::function<void()>> study_pictures(const study_report& study,
                                                                        const std::filesystem::path& folder,
                                                                        std::vector<std::size_t> dimensions = {}) {
@@ -45,7 +45,7 @@ namespace detail {
   for (const report_matrices& matrices : study.matrices) {
     pictures.push_back([&study, &matrices, folder] {
       const std::size_t rows = matrices.values.extent(1) / study.texts.size();
-      const bool one = rows == 1 && study.positions.size() != 1;
+      const bool one = matrices.set != study.sets.front().name;
       heatmap_options options;
       options.title = matrices.site + ", " + matrices.metric + (one ? ", " + matrices.set : "");
       options.value_label = matrices.metric;

@@ -79,8 +79,9 @@ struct study_report {
   std::vector<report_matrices> matrices{};
   std::vector<report_curves> curves{};
   std::vector<report_streams> streams{};
-  std::vector<std::string> notes{};            ///< shown after how to read the page
-  std::size_t stream_bytes = 4 * 1024 * 1024;  ///< of all streams together; beyond, only the best dimensions go in
+  std::vector<std::string> notes{};             ///< shown after how to read the page
+  std::size_t matrix_bytes = 32 * 1024 * 1024;  ///< of all matrices together; beyond, only the smaller sets go in
+  std::size_t stream_bytes = 4 * 1024 * 1024;   ///< of all streams together; beyond, only the best dimensions go in
 };
 
 /// Consecutive texts of one category, each text counted `rows` times: the groups that `heatmap` and `streams` take.
@@ -119,6 +120,11 @@ inline void add_texts(report& page, const study_report& study) {
   page.end(json);
 }
 
+/// Whether the page has room for these matrices beside the others.
+[[nodiscard]] inline bool fits(const report_matrices& matrices, const study_report& study) {
+  return matrices.values.size() * sizeof(float) <= study.matrix_bytes / study.matrices.size();
+}
+
 inline void add_matrices(report& page, const study_report& study) {
   json_writer json = page.begin("matrices", "Similarity of every pair");
   list(json, "layers", study.layers);
@@ -131,6 +137,7 @@ inline void add_matrices(report& page, const study_report& study) {
   }
   json.end_array().key("matrices").begin_array();
   for (const report_matrices& matrices : study.matrices) {
+    if (!fits(matrices, study)) continue;
     std::vector<float> packed;
     for (std::size_t layer = 0; layer < matrices.values.rows(); ++layer)
       packed.insert(packed.end(), matrices.values.row(layer).begin(), matrices.values.row(layer).end());
@@ -208,12 +215,14 @@ inline void add_streams(report& page, const study_report& study) {
 }  // namespace detail
 
 /// Writes the page. Sections without data are left out. About 4/3 of the bytes of matrices and streams (see
-/// `study_report::stream_bytes`). Throws what `output_file` throws.
+/// `study_report::matrix_bytes` and `stream_bytes`). Throws what `output_file` throws.
 inline void write_report(const study_report& study, const std::filesystem::path& path) {
   report page{study.title, study.model};
   if (!study.facts.empty()) page.facts("Model and run", study.facts);
   if (!study.texts.empty()) detail::add_texts(page, study);
-  if (!study.matrices.empty()) detail::add_matrices(page, study);
+  const auto shown = std::count_if(study.matrices.begin(), study.matrices.end(),
+                                   [&](const report_matrices& m) { return detail::fits(m, study); });
+  if (shown != 0) detail::add_matrices(page, study);
   if (!study.curves.empty()) detail::add_curves(page, study);
   if (!study.streams.empty()) detail::add_streams(page, study);
   std::vector<std::string> notes{
@@ -225,6 +234,8 @@ inline void write_report(const study_report& study, const std::filesystem::path&
       "well.",
       "A stream follows one hidden dimension through the layers, one line for each text and position. F compares the "
       "texts' means between and within categories; large values separate."};
+  if (static_cast<std::size_t>(shown) != study.matrices.size())
+    notes.push_back("Matrices too large for this page were left out; they are among the data files and pictures.");
   notes.insert(notes.end(), study.notes.begin(), study.notes.end());
   page.notes("How to read this page", notes);
   page.write(path);
