@@ -43,7 +43,7 @@ void check_pictures(const std::filesystem::path& stem) {
   REQUIRE_GT(png.size(), 5000);
   CHECK_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
   CHECK_EQ(png.substr(png.size() - 8, 4), "IEND");
-  CHECK_GT(big_endian(png, 16), 800);  // width, height
+  CHECK_GT(big_endian(png, 16), 600);  // width, height
   CHECK_GT(big_endian(png, 20), 300);
   CHECK_NE(svg.find("<svg"), std::string::npos);
   CHECK_NE(svg.find("</svg>"), std::string::npos);

@@ -58,25 +58,26 @@ class blas {
 
   template <class T>
   void layer_norm(tensor_view<const T, 2> x, const T* gamma, const T* beta, tensor_view<T, 2> y) {
-    for_rows(x.rows(),
-             [&](std::size_t row) { kernel::layer_norm(x.row(row).data(), gamma, beta, x.cols(), y.row(row).data()); });
+    const auto row_norm = [&](std::size_t row) __attribute__((always_inline)) {
+      kernel::layer_norm(x.row(row).data(), gamma, beta, x.cols(), y.row(row).data());
+    };
+    for_rows(x.rows(), row_norm);
   }
 
   template <class T>
   void activate(activation kind, tensor_view<T, 2> x) {
-    for_rows(
-        x.rows(), [&](std::size_t row)
-                      __attribute__((always_inline)) { kernel::activate(kind, x.row(row).data(), x.cols()); });
+    const auto row_activation = [&](std::size_t row) __attribute__((always_inline)) {
+      kernel::activate(kind, x.row(row).data(), x.cols());
+    };
+    for_rows(x.rows(), row_activation);
   }
 
   template <class T>
   void add(tensor_view<const T, 2> x, tensor_view<T, 2> y) {
-    for_rows(
-        x.rows(), [&](std::size_t row) __attribute__((always_inline)) {
-          const T* from = x.row(row).data();
-          T* to = y.row(row).data();
-          for (std::size_t i = 0; i < x.cols(); ++i) to[i] += from[i];
-        });
+    const auto row_sum = [&](std::size_t row) __attribute__((always_inline)) {
+      kernel::add(x.row(row).data(), x.cols(), y.row(row).data());
+    };
+    for_rows(x.rows(), row_sum);
   }
 
   template <class T>
@@ -219,10 +220,9 @@ class blas {
       for (std::size_t row = 0; row < x.rows(); ++row) std::ranges::copy(products.row(row), y.row(row).data());
     }
     if (bias == nullptr) return;
-    for (std::size_t row = 0; row < y.rows(); ++row) {
-      T* values = y.row(row).data();
-      for (std::size_t i = 0; i < y.cols(); ++i) values[i] += bias[i];
-    }
+    cpu::run([&]() __attribute__((always_inline)) {
+      for (std::size_t row = 0; row < y.rows(); ++row) kernel::add(bias, y.cols(), y.row(row).data());
+    });
   }
 
   // Leading dimensions come from shapes and never from a length-1 axis; CBLAS wants at least the row's length.

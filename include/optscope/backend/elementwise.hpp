@@ -48,6 +48,12 @@ template <class T, class Function>
   return lanes[0];
 }
 
+/// y += x.
+template <class T>
+[[gnu::always_inline]] inline void add(const T* x, std::size_t n, T* y) noexcept {
+  for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
 /// y = (x - mean) / sqrt(var + 1e-5) * gamma + beta, biased variance; `gamma` and `beta` may be null. In place allowed.
 template <class T>
 [[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
