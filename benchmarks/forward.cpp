@@ -25,10 +25,10 @@ int main(int argc, char** argv) {
     }
   }
   // Multiplications of the products as transformers computes them: all keys of every query.
-  const double per_layer =
-      4.0 * shape.hidden * shape.hidden + 2.0 * shape.hidden * shape.ffn + 2.0 * length * shape.hidden;
-  const double gflop = 2.0 * per_layer * static_cast<double>(shape.layers * count * length) / 1e9;
-  const double causal = gflop - 2.0 * length * shape.hidden * static_cast<double>(shape.layers * count * length) / 1e9;
+  const auto h = static_cast<double>(shape.hidden), f = static_cast<double>(shape.ffn), t = static_cast<double>(length);
+  const double rows = static_cast<double>(shape.layers * count) * t;
+  const double gflop = 2 * rows * (4 * h * h + 2 * h * f + 2 * t * h) / 1e9;
+  const double causal = gflop - 2 * rows * t * h / 1e9;
 
   std::vector<double> runs, rates;
   for (int round = 0; round < (argc > 2 ? std::atoi(argv[2]) : 5); ++round) {
