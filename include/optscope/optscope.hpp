@@ -6,6 +6,7 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/interop/xtensor.hpp>
+#include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/streams.hpp>

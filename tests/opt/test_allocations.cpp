@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 #include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
 #include <vector>
@@ -50,4 +51,22 @@ TEST_CASE("nothing is allocated inside the layer loop, with probes and without, 
     CHECK_EQ(after_layer[opt.layers() + layer], after_layer[opt.layers() + 1]);
   }
   CHECK(after_layer[opt.layers()] > after_layer[opt.layers() - 1]);  // the counter counts
+}
+
+TEST_CASE("nothing is allocated inside the layer loop of a run behind cached tokens") {
+  model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, blas{2}};
+  std::vector<std::size_t> after_layer;
+  after_layer.reserve(3 * opt.layers());
+  opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(allocations); });
+  kv_cache<float> cache;
+  capture<site::pattern> patterns;
+  opt.run({token_list(1, 2), token_list(30, 5)}, cache);
+  opt.run({{7}, {8}}, cache);
+  opt.run({{7}, {}}, cache, patterns);
+  REQUIRE_EQ(after_layer.size(), 3 * opt.layers());
+  for (std::size_t run = 0; run < 3; ++run) {
+    for (std::size_t layer = 2; layer < opt.layers(); ++layer) {  // the first may size the backend's scratch
+      CHECK_EQ(after_layer[run * opt.layers() + layer], after_layer[run * opt.layers() + 1]);
+    }
+  }
 }

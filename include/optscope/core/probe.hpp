@@ -15,7 +15,13 @@ namespace optscope {
 /// What a run is going to do, told to probes before it starts.
 struct run_plan {
   architecture shape;
-  std::vector<std::size_t> lengths;  ///< tokens of each text
+  std::vector<std::size_t> lengths;      ///< tokens of each text that are run; 0: nothing of it is shown
+  std::vector<std::size_t> cached = {};  ///< tokens of each text before them, known from earlier runs; empty: none
+
+  /// Position of the first token that is run.
+  [[nodiscard]] std::size_t first_position(std::size_t text) const { return cached.empty() ? 0 : cached[text]; }
+  /// Tokens that the last one sees, itself included.
+  [[nodiscard]] std::size_t total(std::size_t text) const { return first_position(text) + lengths[text]; }
 };
 
 namespace detail {

@@ -8,6 +8,7 @@
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/weights.hpp>
 #include <tuple>
 #include <vector>
@@ -32,11 +33,12 @@ struct text_chunk {
   std::size_t first, last, begin, rows;
 };
 
-/// Cuts a batch into chunks of whole texts: as many as fit into `most_rows`, at least one.
+/// Cuts a batch into chunks of whole texts: as many as fit into `most_rows`, at least one. Empty texts begin none.
 [[nodiscard]] inline std::vector<text_chunk> chunks_of(const std::vector<std::size_t>& lengths, std::size_t most_rows) {
   std::vector<text_chunk> chunks;
   std::size_t begin = 0;
   for (std::size_t text = 0; text < lengths.size(); begin += lengths[text++]) {
+    if (lengths[text] == 0) continue;
     if (chunks.empty() || chunks.back().rows + lengths[text] > most_rows) chunks.push_back({text, text, begin, 0});
     chunks.back().last = text + 1;
     chunks.back().rows += lengths[text];
@@ -44,18 +46,20 @@ struct text_chunk {
   return chunks;
 }
 
-/// One run over a batch: `layer` takes every text through a layer, then comes the next layer.
+/// One run over a batch: `layer` takes every text through a layer, then comes the next layer. With a cache, which must
+/// be prepared for the plan, the tokens follow the cached ones, and `layer` appends their keys and values.
 template <class T, class Backend, class... Probes>
 class forward_pass {
  public:
-  forward_pass(const run_plan& plan, Backend& backend, Probes&... probes)
-      : plan_{plan}, shape_{plan.shape}, backend_{backend}, probes_{probes...} {
+  forward_pass(const run_plan& plan, Backend& backend, kv_cache<T>* cache, Probes&... probes)
+      : plan_{plan}, shape_{plan.shape}, backend_{backend}, cache_{cache}, probes_{probes...} {
     // A row of one text must not depend on the others: texts share products only where the backend promises that.
     chunks_ = chunks_of(plan.lengths, backend.template row_invariant<T>() ? 2560 : 0);
-    std::size_t rows = 0, chunk_rows = 0, longest = 0;
-    for (const std::size_t length : plan.lengths) {
-      rows += length;
-      longest = std::max(longest, length);
+    std::size_t rows = 0, chunk_rows = 0, longest = 0, square = 0;
+    for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
+      rows += plan.lengths[text];
+      longest = std::max(longest, plan.lengths[text]);
+      square = std::max(square, plan.lengths[text] * plan.total(text));
     }
     for (const text_chunk& chunk : chunks_) chunk_rows = std::max(chunk_rows, chunk.rows);
     memory_.stream = tensor<T, 2>{{rows, shape_.hidden}};
@@ -65,7 +69,7 @@ class forward_pass {
     memory_.out = tensor<T, 2>{{chunk_rows, shape_.hidden}};
     memory_.neurons = tensor<T, 2>{{chunk_rows, shape_.ffn}};
     if (wanted_anywhere<site::scores>() || wanted_anywhere<site::pattern>()) {
-      memory_.square.resize(shape_.heads * longest * longest);
+      memory_.square.resize(shape_.heads * square);
     }
     if (wanted_anywhere<site::result>()) memory_.result.resize(longest * shape_.heads * shape_.hidden);
   }
@@ -79,15 +83,16 @@ class forward_pass {
     if constexpr (listed<Site>) {
       std::size_t begin = 0;
       for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
-        show<Site>({text, layer, 0}, rows.slice(begin, plan_.lengths[text]));
+        show<Site>(place_of(text, layer), rows.slice(begin, plan_.lengths[text]));
       }
     }
   }
 
   /// Shows one text's part of a site to the probes that want it.
   template <class Site>
-  void show(const place& at, tensor_view<const T, Site::rank> view) {
-    std::apply([&](auto&... probe) { (show_to<Site>(probe, at, view), ...); }, probes_);
+  void show(const place& where, tensor_view<const T, Site::rank> view) {
+    if (plan_.lengths[where.text] == 0) return;
+    std::apply([&](auto&... probe) { (show_to<Site>(probe, where, view), ...); }, probes_);
   }
 
   /// Calls `body(place, first row in the chunk, rows)` for each text of a chunk, at most `most` positions at a time.
@@ -96,7 +101,8 @@ class forward_pass {
     std::size_t begin = 0;
     for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
       for (std::size_t position = 0; position < plan_.lengths[text]; position += most) {
-        body(place{text, 0, position}, begin + position, std::min(most, plan_.lengths[text] - position));
+        body(place{text, 0, plan_.first_position(text) + position}, begin + position,
+             std::min(most, plan_.lengths[text] - position));
       }
     }
   }
@@ -111,9 +117,9 @@ class forward_pass {
     }
   }
 
-  /// Number of layers up to the last of which a probe wants something.
+  /// Number of layers up to the last of which a probe or the cache wants something.
   [[nodiscard]] std::size_t layers_needed() const {
-    std::size_t needed = wanted<site::ln_final>(0) || wanted<site::logits>(0) ? shape_.layers : 0;
+    std::size_t needed = cache_ != nullptr || wanted<site::ln_final>(0) || wanted<site::logits>(0) ? shape_.layers : 0;
     all_sites::for_each([&]<class Site>(Site) {
       if constexpr (Site::per_layer) {
         for (std::size_t layer = needed; layer < shape_.layers; ++layer) {
@@ -164,6 +170,10 @@ class forward_pass {
   template <class Site>
   static constexpr bool listed = (lists_site<Probes, Site> || ...);
 
+  [[nodiscard]] place place_of(std::size_t text, std::size_t layer) const {
+    return {text, layer, plan_.first_position(text)};
+  }
+
   static tensor_view<const T, 2> constant(tensor_view<T, 2> view) { return view; }
 
   template <class Site>
@@ -198,17 +208,21 @@ class forward_pass {
 
     std::size_t begin = 0;
     for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
-      const std::size_t length = plan_.lengths[text];
+      const std::size_t length = plan_.lengths[text], total = plan_.total(text);
+      if (length == 0) continue;
       const auto rows_of = [&](std::size_t which) { return constant(part(which).slice(begin, length)); };
+      const tensor_view<const T, 2> q = rows_of(0);
+      tensor_view<const T, 2> k = rows_of(1), v = rows_of(2);  // (key, hidden): of the cached tokens too
+      if (cache_ != nullptr) std::tie(k, v) = cache_->append(layer, text, k, v);
       if (wanted<site::scores>(layer) || wanted<site::pattern>(layer)) {
-        const tensor_view<T, 3> square{memory_.square.data(), {shape_.heads, length, length}};
-        backend_.attention_scores(rows_of(0), rows_of(1), square);
-        if constexpr (listed<site::scores>) show<site::scores>({text, layer, 0}, square);
+        const tensor_view<T, 3> square{memory_.square.data(), {shape_.heads, length, total}};
+        backend_.attention_scores(q, k, square);
+        if constexpr (listed<site::scores>) show<site::scores>(place_of(text, layer), square);
         backend_.attention_softmax(square);
-        if constexpr (listed<site::pattern>) show<site::pattern>({text, layer, 0}, square);
-        backend_.attention_mix(tensor_view<const T, 3>{square}, rows_of(2), z.slice(begin, length));
+        if constexpr (listed<site::pattern>) show<site::pattern>(place_of(text, layer), square);
+        backend_.attention_mix(tensor_view<const T, 3>{square}, v, z.slice(begin, length));
       } else {
-        backend_.attention(rows_of(0), rows_of(1), rows_of(2), shape_.heads, z.slice(begin, length));
+        backend_.attention(q, k, v, shape_.heads, z.slice(begin, length));
       }
     }
     offer<site::z>(chunk, layer, by_head(z));
@@ -223,6 +237,7 @@ class forward_pass {
       std::size_t begin = 0;
       for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
         const std::size_t length = plan_.lengths[text];
+        if (length == 0) continue;
         const tensor_view<T, 3> result{memory_.result.data(), {length, shape_.heads, hidden}};
         for (std::size_t head = 0; head < shape_.heads; ++head) {
           const T* w = weights.out.weight.data() + head * width;
@@ -230,7 +245,7 @@ class forward_pass {
                           tensor_view<const T, 2>{w, {hidden, width}, hidden}, static_cast<const T*>(nullptr),
                           tensor_view<T, 2>{result.data() + head * hidden, {length, hidden}, shape_.heads * hidden});
         }
-        show<site::result>({text, layer, 0}, result);
+        show<site::result>(place_of(text, layer), result);
       }
     }
   }
@@ -253,6 +268,7 @@ class forward_pass {
   const run_plan& plan_;
   const architecture& shape_;
   Backend& backend_;
+  kv_cache<T>* cache_;  // null: none
   std::tuple<Probes&...> probes_;
   std::vector<text_chunk> chunks_;
   activations<T> memory_;

@@ -11,6 +11,7 @@
 #include <optscope/core/probe.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/opt/forward.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/variants.hpp>
 #include <optscope/opt/weights.hpp>
 #include <string>
@@ -84,22 +85,57 @@ class model {
   /// lacks.
   template <class... Probes>
   requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, Probes&&... probes) {
+    run_with(texts, nullptr, nullptr, probes...);
+  }
+
+  /// The same for tokens that follow those in the cache, which are added to it. A text without new tokens stays as it
+  /// is. What a probe is shown is of the new tokens: `place::first_position` is the number of cached ones; `scores` and
+  /// `pattern` are (head, new position, key), with all keys. Agrees with one run over everything to rounding. Throws
+  /// `bad_input` also if the cache belongs to another model or number of texts; the cache is unchanged then.
+  template <class... Probes>
+  requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, kv_cache<Scalar>& cache,
+                                                    Probes&&... probes) {
+    run_with(texts, &cache, nullptr, probes...);
+  }
+
+  /// A run that gives the logits behind the last token of each text: (text, vocabulary), zeros for a text without new
+  /// tokens. Keeps the unembedding in memory: vocabulary x embed_dim scalars, from the first call on.
+  template <class... Probes>
+  requires(probe_for<Probes, Scalar>&&...)
+      [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache,
+                                                  Probes&&... probes) {
+    tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
+    run_with(texts, &cache, &logits, probes...);
+    return logits;
+  }
+
+ private:
+  template <class... Probes>
+  void run_with(const token_batch& texts, kv_cache<Scalar>* cache, tensor<Scalar, 2>* next, Probes&... probes) {
     (check_sites(probes), ...);
-    const run_plan plan = checked_plan(texts);
+    const run_plan plan = checked_plan(texts, cache);
     (begin(probes, plan), ...);
-    forward_pass<Scalar, Backend, std::remove_reference_t<Probes>...> pass{plan, backend_, probes...};
-    embed(texts, pass);
+    if (cache != nullptr) cache->prepare(shape_, texts.size());
+    for (std::size_t text = 0; cache != nullptr && text < texts.size(); ++text) {
+      cache->make_room(text, texts[text].size());
+    }
+    forward_pass<Scalar, Backend, Probes...> pass{plan, backend_, cache, probes...};
+    embed(texts, plan, pass);
     const std::size_t needed = pass.layers_needed();
     for (std::size_t layer = 0; layer < needed; ++layer) {
       pass.layer(layer, weights_.layer(layer, backend_.pool()));
       if (report_) report_(layer + 1, needed);
     }
     unembed(pass);
+    if (next != nullptr) unembed_last(plan, pass.memory().stream, *next);
+    for (std::size_t text = 0; cache != nullptr && text < texts.size(); ++text) {
+      cache->advance(text, texts[text].size());
+    }
     (end(probes), ...);
   }
 
- private:
-  static constexpr std::size_t position_offset = 2;  // rows before that of position 0
+  static constexpr std::size_t position_offset = 2;       // rows before that of position 0
+  static constexpr std::size_t unembedding_block = 4096;  // rows that are multiplied at a time
   static constexpr const char* positions_name = "decoder.embed_positions.weight";
 
   static architecture checked_shape(const checkpoint& files) {
@@ -130,16 +166,22 @@ class model {
     });
   }
 
-  run_plan checked_plan(const token_batch& texts) const {
+  run_plan checked_plan(const token_batch& texts, kv_cache<Scalar>* cache) const {
     run_plan plan{shape_, {}};
+    if (cache != nullptr && !cache->fits(shape_, texts.size())) {
+      throw bad_input{"", "cache", "one of this model with " + std::to_string(texts.size()) + " texts",
+                      "another shape, or " + std::to_string(cache->texts()) + " texts"};
+    }
     const auto reject = [&](std::size_t text, std::string expected, std::string found) {
       throw bad_input{"", "text " + std::to_string(text), std::move(expected), std::move(found)};
     };
     for (std::size_t text = 0; text < texts.size(); ++text) {
       const token_list& tokens = texts[text];
-      if (tokens.empty()) reject(text, "at least one token", "none");
-      if (tokens.size() > shape_.max_positions) {
-        reject(text, "at most " + std::to_string(shape_.max_positions) + " tokens", std::to_string(tokens.size()));
+      const std::size_t before = cache == nullptr || cache->texts() == 0 ? 0 : cache->length(text),
+                        total = before + tokens.size();
+      if (total == 0) reject(text, "at least one token", "none");
+      if (total > shape_.max_positions) {
+        reject(text, "at most " + std::to_string(shape_.max_positions) + " tokens", std::to_string(total));
       }
       for (std::size_t i = 0; i < tokens.size(); ++i) {
         if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= shape_.vocabulary) {
@@ -148,6 +190,7 @@ class model {
         }
       }
       plan.lengths.push_back(tokens.size());
+      if (cache != nullptr) plan.cached.push_back(before);
     }
     return plan;
   }
@@ -163,7 +206,7 @@ class model {
 
   /// stream = token embedding (through project_in) + position embedding.
   template <class Pass>
-  void embed(const token_batch& texts, Pass& pass) {
+  void embed(const token_batch& texts, const run_plan& plan, Pass& pass) {
     activations<Scalar>& memory = pass.memory();
     const stored_tensor& table = files_.embedding();
     const stored_tensor& position_table = files_.at(positions_name);
@@ -175,7 +218,9 @@ class model {
           projected() ? tensor_view<Scalar, 2>{narrow.data(), {chunk.rows, shape_.embed_dim}} : stream;
       std::size_t row = 0;
       for (std::size_t text = chunk.first; text < chunk.last; ++text) {
-        position_table.copy_rows(position_offset, texts[text].size(), where.row(row).data());
+        if (texts[text].empty()) continue;
+        position_table.copy_rows(position_offset + plan.first_position(text), texts[text].size(),
+                                 where.row(row).data());
         for (const token_id id : texts[text])
           table.copy_rows(static_cast<std::size_t>(id), 1, tokens.row(row++).data());
       }
@@ -200,8 +245,7 @@ class model {
       tensor_view<Scalar, 2> rows = memory.stream.view().slice(chunk.begin, chunk.rows);
       if (shape_.final_layer_norm) {
         const tensor_view<Scalar, 2> normed = memory.normed.view().slice(0, chunk.rows);
-        const auto pointer = [](const std::vector<Scalar>& v) { return v.empty() ? nullptr : v.data(); };
-        backend_.layer_norm(tensor_view<const Scalar, 2>{rows}, pointer(final_gamma_), pointer(final_beta_), normed);
+        normalize(rows, normed);
         pass.template offer<site::ln_final>(chunk, 0, normed);
         rows = normed;
       }
@@ -209,12 +253,67 @@ class model {
     }
   }
 
+  /// stream (position of every text, hidden) to the logits behind each text's last position.
+  void unembed_last(const run_plan& plan, tensor_view<const Scalar, 2> stream, tensor<Scalar, 2>& logits) {
+    const std::size_t vocabulary = shape_.vocabulary, width = shape_.embed_dim;
+    if (unembedding_.empty()) {
+      unembedding_.resize(vocabulary * width);
+      convert_unembedding(0, vocabulary, unembedding_.data());
+    }
+    std::vector<std::size_t> texts;  // with new tokens
+    tensor<Scalar, 2> last{{plan.lengths.size(), shape_.hidden}};
+    std::size_t end = 0;
+    for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
+      end += plan.lengths[text];
+      if (plan.lengths[text] == 0) continue;
+      std::ranges::copy(stream.row(end - 1), last.row(texts.size()).data());
+      texts.push_back(text);
+    }
+    tensor<Scalar, 2> narrow{{projected() ? texts.size() : 0, width}}, found{{texts.size(), vocabulary}};
+    const std::size_t together = backend_.template row_invariant<Scalar>() ? std::max<std::size_t>(1, texts.size()) : 1;
+    for (std::size_t first = 0; first < texts.size(); first += together) {
+      const std::size_t count = std::min(together, texts.size() - first);
+      const tensor_view<Scalar, 2> rows = last.view().slice(first, count);
+      if (shape_.final_layer_norm) normalize(rows, rows);
+      tensor_view<const Scalar, 2> x = rows;
+      if (projected()) x = project_out(x, narrow.view().slice(first, count));
+      for (std::size_t column = 0; column < vocabulary; column += unembedding_block) {
+        const std::size_t size = std::min(unembedding_block, vocabulary - column);
+        backend_.linear(x, tensor_view<const Scalar, 2>{unembedding_.data() + column * width, {size, width}},
+                        static_cast<const Scalar*>(nullptr),
+                        tensor_view<Scalar, 2>{found.row(first).data() + column, {count, size}, vocabulary});
+      }
+    }
+    for (std::size_t row = 0; row < texts.size(); ++row) {
+      std::ranges::copy(found.row(row), logits.row(texts[row]).data());
+    }
+  }
+
+  void normalize(tensor_view<const Scalar, 2> x, tensor_view<Scalar, 2> y) {
+    const auto pointer = [](const std::vector<Scalar>& v) { return v.empty() ? nullptr : v.data(); };
+    backend_.layer_norm(x, pointer(final_gamma_), pointer(final_beta_), y);
+  }
+
+  tensor_view<const Scalar, 2> project_out(tensor_view<const Scalar, 2> x, tensor_view<Scalar, 2> y) {
+    backend_.linear(x, tensor_view<const Scalar, 2>{project_out_.data(), {shape_.embed_dim, shape_.hidden}},
+                    static_cast<const Scalar*>(nullptr), y);
+    return y;
+  }
+
+  /// Rows [first, first + count) of the unembedding, on all threads.
+  void convert_unembedding(std::size_t first, std::size_t count, Scalar* out) {
+    constexpr std::size_t piece = 256;
+    const stored_tensor& table = files_.unembedding();
+    backend_.pool().parallel_for((count + piece - 1) / piece, [&](std::size_t i, std::size_t) {
+      table.copy_rows(first + i * piece, std::min(piece, count - i * piece), out + i * piece * shape_.embed_dim);
+    });
+  }
+
   /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, with the
   /// unembedding converted a block of its rows at a time, so that neither is ever whole in memory.
   template <class Pass>
   void show_logits(Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows) {
-    constexpr std::size_t most_positions = 512, block = 4096;
-    const stored_tensor& table = files_.unembedding();
+    constexpr std::size_t most_positions = 512, block = unembedding_block;
     const std::size_t width = shape_.embed_dim, vocabulary = shape_.vocabulary;
     std::vector<Scalar> weights(std::min(block, vocabulary) * width), narrow, logits;
     pass.for_pieces(chunk, most_positions, [&](const place& at, std::size_t begin, std::size_t count) {
@@ -222,17 +321,12 @@ class model {
       if (projected()) {
         narrow.resize(count * width);
         const tensor_view<Scalar, 2> projected_rows{narrow.data(), {count, width}};
-        backend_.linear(x, tensor_view<const Scalar, 2>{project_out_.data(), {width, shape_.hidden}},
-                        static_cast<const Scalar*>(nullptr), projected_rows);
-        x = projected_rows;
+        x = project_out(x, projected_rows);
       }
       logits.resize(count * vocabulary);
       for (std::size_t first = 0; first < vocabulary; first += block) {
         const std::size_t size = std::min(block, vocabulary - first);
-        constexpr std::size_t piece = 256;
-        backend_.pool().parallel_for((size + piece - 1) / piece, [&](std::size_t i, std::size_t) {
-          table.copy_rows(first + i * piece, std::min(piece, size - i * piece), weights.data() + i * piece * width);
-        });
+        convert_unembedding(first, size, weights.data());
         backend_.linear(x, tensor_view<const Scalar, 2>{weights.data(), {size, width}},
                         static_cast<const Scalar*>(nullptr),
                         tensor_view<Scalar, 2>{logits.data() + first, {count, size}, vocabulary});
@@ -246,6 +340,7 @@ class model {
   Backend backend_;
   Weights weights_;
   std::vector<Scalar> project_in_, project_out_, final_gamma_, final_beta_;
+  std::vector<Scalar> unembedding_;  // (vocabulary, embed_dim); empty before `next_logits`
   std::function<void(std::size_t, std::size_t)> report_;
 };
 

@@ -26,7 +26,8 @@ namespace optscope {
 ///     xt::xtensor<float, 2> copy = probe(site::attn_out{}, 3);
 ///
 /// The memory for positions x width x layers of each site is taken before the run starts. Of sites that are laid out by
-/// head (`scores`, `pattern`) the positions choose rows: (head, position, key), one text at a time.
+/// head (`scores`, `pattern`) the positions choose rows: (head, position, key), one text at a time. Of a run behind
+/// cached tokens those of the chosen positions are kept that are run; every run starts anew.
 template <class Scalar, class... Sites>
 class basic_capture {
  public:
@@ -53,9 +54,13 @@ class basic_capture {
 
   /// Throws `bad_input` if a text has no token at one of the positions.
   void begin(const run_plan& plan) {
-    lengths_ = plan.lengths;
+    keys_.clear();
     chosen_.clear();
-    for (std::size_t text = 0; text < lengths_.size(); ++text) chosen_.push_back(where_.in(lengths_[text], text));
+    for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
+      keys_.push_back(plan.total(text));
+      chosen_.push_back(where_.in(keys_[text], text));
+      std::erase_if(chosen_[text], [&](std::size_t position) { return position < plan.first_position(text); });
+    }
     (allocate<Sites>(plan.shape), ...);
   }
 
@@ -97,7 +102,7 @@ class basic_capture {
     if constexpr (Site::layout == site_layout::position) {
       return {data, shape_of<Site>(source, chosen_[text].size())};
     } else {
-      return {data, {source.inner[0], chosen_[text].size(), lengths_[text]}};
+      return {data, {source.inner[0], chosen_[text].size(), keys_[text]}};
     }
   }
 
@@ -150,7 +155,7 @@ class basic_capture {
       target.offset.push_back(size);
       target.rows += chosen_[text].size();
       size += chosen_[text].size() * target.inner[0] *
-              (Site::layout == site_layout::position ? target.inner[1] : lengths_[text]);
+              (Site::layout == site_layout::position ? target.inner[1] : keys_[text]);
     }
     target.layers.resize(Site::per_layer ? shape.layers : 1);
     for (std::size_t layer = 0; layer < target.layers.size(); ++layer) {
@@ -161,7 +166,7 @@ class basic_capture {
   positions where_;
   std::optional<std::vector<std::size_t>> layers_;
   std::optional<std::vector<std::string>> names_;
-  std::vector<std::size_t> lengths_;
+  std::vector<std::size_t> keys_;                 // [text]: tokens that its last one sees
   std::vector<std::vector<std::size_t>> chosen_;  // [text]
   std::array<kept, sizeof...(Sites)> store_;
 };

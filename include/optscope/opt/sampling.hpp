@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The next token from logits: the largest, or drawn with a temperature, from the k best or the smallest set of mass p.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optscope/core/errors.hpp>
+#include <optscope/core/tokens.hpp>
+#include <random>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// How the next token is chosen. As in transformers: temperature first, then the k best, of these the best that
+/// together have a probability of p.
+struct sampling {
+  double temperature = 0;  ///< 0: greedy, the token of the largest logit; the rest is not used then
+  std::size_t top_k = 0;   ///< 0: all
+  double top_p = 1;        ///< at least one token is kept
+  std::uint64_t seed = 0;
+};
+
+/// The token of the largest logit, the lowest id of equal ones. Ids from `tokens` on and those of `banned` are never
+/// chosen. Throws `bad_input` if a logit is not finite or no token is left.
+template <class T>
+[[nodiscard]] token_id greedy(std::span<const T> logits, std::size_t tokens = static_cast<std::size_t>(-1),
+                              const std::vector<bool>& banned = {}) {
+  std::size_t best = logits.size();
+  for (std::size_t id = 0; id < std::min(tokens, logits.size()); ++id) {
+    if (id < banned.size() && banned[id]) continue;
+    if (!std::isfinite(logits[id])) {
+      throw bad_input{"", "logit of token " + std::to_string(id), "a finite number", std::to_string(logits[id])};
+    }
+    if (best == logits.size() || logits[id] > logits[best]) best = id;
+  }
+  if (best == logits.size()) throw bad_input{"", "logits", "a token that may be chosen", "none"};
+  return static_cast<token_id>(best);
+}
+
+/// Chooses tokens one after the other; the same seed gives the same tokens with any compiler and standard library, up
+/// to the rounding of `exp`.
+class sampler {
+ public:
+  explicit sampler(const sampling& how) : how_{how}, bits_{how.seed} {
+    const auto check = [](bool right, const char* item, const char* expected, double found) {
+      if (!right) throw bad_input{"", item, expected, std::to_string(found)};
+    };
+    check(how.temperature >= 0 && std::isfinite(how.temperature), "temperature", "0 or more", how.temperature);
+    check(how.top_p > 0 && how.top_p <= 1, "top-p", "more than 0 and at most 1", how.top_p);
+  }
+
+  /// See `greedy` for the arguments and what is thrown.
+  template <class T>
+  [[nodiscard]] token_id operator()(std::span<const T> logits, std::size_t tokens = static_cast<std::size_t>(-1),
+                                    const std::vector<bool>& banned = {}) {
+    const token_id best = greedy(logits, tokens, banned);
+    if (how_.temperature == 0) return best;
+    keep(logits, static_cast<double>(logits[static_cast<std::size_t>(best)]), std::min(tokens, logits.size()), banned);
+    double mass = 0;
+    for (const candidate& c : kept_) mass += c.weight;
+    const double drawn = uniform() * mass;
+    double sum = 0;
+    for (const candidate& c : kept_) {
+      sum += c.weight;
+      if (drawn < sum) return c.id;
+    }
+    return kept_.back().id;  // rounding; the weights are never all zero
+  }
+
+  /// What the last call but a greedy one could choose from: ids with probabilities that sum to 1.
+  [[nodiscard]] std::vector<std::pair<token_id, double>> last_choice() const {
+    double mass = 0;
+    for (const candidate& c : kept_) mass += c.weight;
+    std::vector<std::pair<token_id, double>> choice;
+    for (const candidate& c : kept_) choice.emplace_back(c.id, c.weight / mass);
+    return choice;
+  }
+
+ private:
+  struct candidate {
+    double weight;  // exp((logit - largest) / temperature)
+    token_id id;
+    [[nodiscard]] bool behind(const candidate& other) const {
+      return weight != other.weight ? weight < other.weight : id > other.id;
+    }
+  };
+
+  /// Uniform in [0, 1), from the upper 53 bits: std::uniform_real_distribution differs between libraries.
+  double uniform() { return static_cast<double>(bits_() >> 11) * 0x1p-53; }
+
+  template <class T>
+  void keep(std::span<const T> logits, double largest, std::size_t tokens, const std::vector<bool>& banned) {
+    kept_.clear();
+    for (std::size_t id = 0; id < tokens; ++id) {
+      if (id < banned.size() && banned[id]) continue;
+      const double weight = std::exp((static_cast<double>(logits[id]) - largest) / how_.temperature);
+      kept_.push_back({weight, static_cast<token_id>(id)});
+    }
+    const auto behind = [](const candidate& a, const candidate& b) { return a.behind(b); };
+    if (how_.top_k != 0 && how_.top_k < kept_.size()) {
+      const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(how_.top_k);
+      std::nth_element(kept_.begin(), end, kept_.end(), [&](const auto& a, const auto& b) { return behind(b, a); });
+      kept_.erase(end, kept_.end());
+    }
+    if (how_.top_p < 1) {  // a heap: only the tokens that are kept are put in order
+      double mass = 0, sum = 0;
+      for (const candidate& c : kept_) mass += c.weight;
+      std::make_heap(kept_.begin(), kept_.end(), behind);
+      auto end = kept_.end();
+      while (end != kept_.begin() && sum < how_.top_p * mass) {
+        std::pop_heap(kept_.begin(), end, behind);
+        sum += (--end)->weight;
+      }
+      kept_.erase(kept_.begin(), end);
+    }
+    // nth_element and heaps leave orders that differ between libraries.
+    std::sort(kept_.begin(), kept_.end(), [](const candidate& a, const candidate& b) { return a.id < b.id; });
+  }
+
+  sampling how_;
+  std::mt19937_64 bits_;
+  std::vector<candidate> kept_;
+};
+
+}  // namespace optscope

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+// Runs behind cached tokens against whole runs, and generation against transformers.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <compare.hpp>
+#include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/opt/generate.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/probe/capture.hpp>
+#include <optscope/tokenizer/token_lists.hpp>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using namespace optscope;
+
+namespace {
+
+const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
+const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
+const std::vector<std::string> shapes{"head-dim-64", "head-dim-80",  "head-dim-128",
+                                      "head-dim-7",  "no-bias-gelu", "post-ln-projected"};
+
+std::string folder_of(const std::string& name) { return name == "demo-model" ? demo_model : goldens + "model/" + name; }
+
+using resident = model<any_opt, float, blas, resident_weights<float>>;
+
+token_list some_text(std::size_t length, std::size_t vocabulary, std::size_t seed) {
+  token_list tokens{2};
+  for (std::size_t i = 1; i < length; ++i) {
+    tokens.push_back(static_cast<token_id>((seed + i * 7919 + i * i * 31) % vocabulary));
+  }
+  return tokens;
+}
+
+token_list part(const token_list& text, std::size_t first, std::size_t last) {
+  return {text.begin() + static_cast<std::ptrdiff_t>(first), text.begin() + static_cast<std::ptrdiff_t>(last)};
+}
+
+/// The rows of a view that a run behind `before` cached tokens shows, of a whole run's view.
+template <class Site, class Scalar>
+std::vector<Scalar> new_rows(tensor_view<const Scalar, Site::rank> view, std::size_t before, std::size_t after) {
+  std::vector<Scalar> rows;
+  if constexpr (Site::layout == site_layout::position) {
+    for (std::size_t row = before; row < after; ++row) {
+      rows.insert(rows.end(), view.row(row).begin(), view.row(row).end());
+    }
+  } else {
+    for (std::size_t head = 0; head < view.rows(); ++head) {
+      for (std::size_t row = before; row < after; ++row) {
+        const Scalar* keys = view.row(head).data() + row * view.extent(2);
+        rows.insert(rows.end(), keys, keys + after);
+      }
+    }
+  }
+  return rows;
+}
+
+template <class Scalar, class... Sites>
+void compare_cached_with_whole(const std::string& name, site_list<Sites...>, double tolerance) {
+  model<any_opt, Scalar> opt{checkpoint{folder_of(name)}};
+  const std::size_t vocabulary = opt.shape().vocabulary;
+  const token_batch texts{some_text(300, vocabulary, 1), some_text(7, vocabulary, 2), some_text(41, vocabulary, 3)};
+  basic_capture<Scalar, Sites...> whole, cached;
+  opt.run(texts, whole);
+  // Cut points of each text; an interval may be empty.
+  const std::vector<std::vector<std::size_t>> cuts{{0, 130, 131, 131, 300}, {0, 1, 2, 6, 7}, {0, 40, 40, 41, 41}};
+  kv_cache<Scalar> cache;
+  double worst = 0;
+  for (std::size_t piece = 0; piece + 1 < cuts[0].size(); ++piece) {
+    token_batch next;
+    for (std::size_t text = 0; text < texts.size(); ++text) {
+      next.push_back(part(texts[text], cuts[text][piece], cuts[text][piece + 1]));
+    }
+    opt.run(next, cache, cached);
+    for (std::size_t text = 0; text < texts.size(); ++text) {
+      const std::size_t before = cuts[text][piece], after = cuts[text][piece + 1];
+      CHECK_EQ(cache.length(text), after);
+      CHECK_EQ(cached.positions_of(text).size(), after - before);
+      if (before == after) continue;
+      site_list<Sites...>::for_each([&]<class Site>(Site) {
+        for (std::size_t layer = 0; layer < (Site::per_layer ? opt.layers() : 1); ++layer) {
+          const tensor_view<const Scalar, Site::rank> found = cached(Site{}, layer, text);
+          const std::vector<Scalar> expected = new_rows<Site, Scalar>(whole(Site{}, layer, text), before, after);
+          worst = std::max(worst, check_close<Scalar, Scalar>({found.data(), found.size()}, expected, tolerance,
+                                                              name + " " + std::string{Site::name}));
+        }
+      });
+    }
+  }
+  MESSAGE(name << ": worst error " << worst);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a run behind cached tokens gives every site of the new ones as one run over all does", Scalar,
+                   float, double) {
+  const double tolerance = std::is_same_v<Scalar, double> ? 1e-13 : 1e-5;
+  using sites = site_list<site::embed, site::pos_embed, site::resid_pre, site::ln1, site::q, site::k, site::v,
+                          site::scores, site::pattern, site::z, site::result, site::attn_out, site::resid_mid,
+                          site::ln2, site::mlp_pre, site::mlp_post, site::mlp_out, site::resid_post, site::logits>;
+  for (const std::string& name : shapes) compare_cached_with_whole<Scalar>(name, sites{}, tolerance);
+  compare_cached_with_whole<Scalar>("demo-model", site_list<site::ln_final, site::pattern, site::resid_post>{},
+                                    tolerance);
+}
+
+TEST_CASE("the logits of the last positions are those of a whole run, with and without a probe beside") {
+  for (const std::string& name : shapes) {
+    model<> opt{checkpoint{folder_of(name)}};
+    const std::size_t vocabulary = opt.shape().vocabulary;
+    const token_batch texts{some_text(40, vocabulary, 1), some_text(1, vocabulary, 2), some_text(9, vocabulary, 3)};
+    capture<site::logits> all;
+    opt.run(texts, all);
+    kv_cache<float> cache;
+    capture<site::resid_post> beside;
+    const tensor<float, 2> next = opt.next_logits(texts, cache, beside);
+    REQUIRE_EQ(next.shape(), std::array<std::size_t, 2>{3, vocabulary});
+    for (std::size_t text = 0; text < texts.size(); ++text) {
+      check_close<float, float>(next.row(text), all(site::logits{}, 0, text).row(texts[text].size() - 1), 1e-5, name);
+    }
+    const tensor<float, 2> more = opt.next_logits({{}, {5}, {}}, cache);
+    const auto zero = [](float value) { return value == 0; };
+    CHECK(std::ranges::all_of(more.row(0), zero));
+    CHECK_FALSE(std::ranges::all_of(more.row(1), zero));
+  }
+}
+
+TEST_CASE("a cut cache continues with the bits of one that never was longer; growing changes nothing") {
+  resident opt{checkpoint{folder_of("head-dim-80")}};
+  const token_list text = some_text(100, 101, 5);
+  kv_cache<float> grown, reserved, cut;
+  reserved.prepare(opt.shape(), 1);
+  reserved.reserve(0, 320);
+  std::vector<float> from_grown, from_reserved;
+  for (const token_id id : text) {
+    const auto a = opt.next_logits({{id}}, grown), b = opt.next_logits({{id}}, reserved);
+    REQUIRE(std::ranges::equal(a.row(0), b.row(0)));
+  }
+  opt.run({part(text, 0, 60)}, cut);
+  const auto once = opt.next_logits({part(text, 60, 100)}, cut);
+  cut.truncate(0, 60);
+  CHECK_EQ(cut.length(0), 60);
+  opt.run({{7, 8, 9}}, cut);
+  cut.truncate(0, 60);
+  const auto again = opt.next_logits({part(text, 60, 100)}, cut);
+  CHECK(std::ranges::equal(once.row(0), again.row(0)));
+  cut.clear();
+  CHECK_EQ(cut.texts(), 0);
+  opt.run({{2}, {3}}, cut);
+  CHECK_EQ(cut.texts(), 2);
+}
+
+TEST_CASE("what a cache cannot take is refused with a reason, and the cache stays as it was") {
+  resident opt{checkpoint{folder_of("head-dim-64")}};
+  kv_cache<float> cache;
+  const auto message = [&](const token_batch& texts, kv_cache<float>& with) {
+    try {
+      opt.run(texts, with);
+    } catch (const bad_input& e) {
+      return std::string{e.what()};
+    }
+    return std::string{"nothing thrown"};
+  };
+  CHECK_EQ(message({{2}, {}}, cache), "text 1: expected at least one token, found none");
+  CHECK_EQ(cache.texts(), 0);
+  opt.run({token_list(300, 2)}, cache);
+  CHECK_EQ(message({token_list(21, 2)}, cache), "text 0: expected at most 320 tokens, found 321");
+  CHECK_EQ(message({{101}}, cache), "text 0: expected ids below 101, found 101 at position 0");
+  CHECK_EQ(message({{2}, {2}}, cache),
+           "cache: expected one of this model with 2 texts, found another shape, or 1 texts");
+  CHECK_EQ(cache.length(0), 300);
+  opt.run({token_list(20, 2)}, cache);
+  CHECK_EQ(cache.length(0), 320);
+  resident other{checkpoint{folder_of("head-dim-80")}};
+  CHECK_THROWS_AS(other.run({{2}}, cache), bad_input);
+}
+
+TEST_CASE("greedy ids are those of transformers' generate, all prompts at once") {
+  std::vector<std::string> names = shapes;
+  names.push_back("demo-model");
+  for (const std::string& name : names) {
+    CAPTURE(name);
+    const token_batch prompts = read_token_lists(goldens + "generate/" + name + "-prompts.json");
+    const token_batch expected = read_token_lists(goldens + "generate/" + name + "-ids.json");
+    resident opt{checkpoint{folder_of(name)}};
+    CHECK_EQ(generate(opt, prompts, {.new_tokens = 24}), expected);
+    model<any_opt, double> exact{checkpoint{folder_of(name)}};
+    CHECK_EQ(generate(exact, prompts, {.new_tokens = 24}), expected);
+  }
+}
+
+namespace {
+
+/// Keeps the bits of every last position's stream that was shown of a text.
+struct seen_streams {
+  using sites = site_list<site::resid_post>;
+  std::vector<std::vector<float>> of_text = std::vector<std::vector<float>>(64);
+  std::vector<std::vector<std::size_t>> positions = std::vector<std::vector<std::size_t>>(64);
+  void operator()(site::resid_post, const place& at, tensor_view<const float, 2> view) {
+    for (std::size_t row = 0; row < view.rows(); ++row) {
+      of_text[at.text].insert(of_text[at.text].end(), view.row(row).begin(), view.row(row).end());
+      positions[at.text].push_back(at.first_position + row);
+    }
+  }
+  [[nodiscard]] bool wants(site::resid_post, std::size_t layer) const { return layer == 1; }
+};
+
+}  // namespace
+
+TEST_CASE("prompts are continued with the same bits alone and together, greedy and sampled") {
+  for (const char* name : {"head-dim-80", "head-dim-7", "post-ln-projected", "demo-model"}) {
+    resident opt{checkpoint{folder_of(name)}};
+    const std::size_t vocabulary = opt.shape().vocabulary;
+    token_batch prompts;
+    for (std::size_t i = 0; i < 35; ++i) prompts.push_back(some_text(1 + i * i % 50, vocabulary, i));
+    for (const double temperature : {0.0, 1.0}) {
+      const generation what{.new_tokens = 12, .how = {.temperature = temperature, .top_p = 0.95, .seed = 3}};
+      seen_streams together;
+      const token_batch all = generate(opt, prompts, what, together);
+      for (std::size_t i = 0; i < prompts.size(); i += 3) {
+        seen_streams alone;
+        CHECK_EQ(generate(opt, {prompts[i]}, what, alone)[0], all[i]);
+        CHECK_EQ(alone.of_text[0], together.of_text[i]);
+        CHECK_EQ(alone.positions[0], together.positions[i]);
+        REQUIRE_EQ(alone.positions[0].size(), prompts[i].size() + all[i].size() - 1);
+        for (std::size_t at = 0; at < alone.positions[0].size(); ++at) CHECK_EQ(alone.positions[0][at], at);
+      }
+    }
+  }
+}
+
+TEST_CASE("a continuation ends with a stop id, unless there is none; a prompt that goes on is not touched by it") {
+  resident opt{checkpoint{folder_of("demo-model")}};
+  const token_batch prompts{some_text(5, 500, 1), some_text(9, 500, 2)};
+  const token_batch free = generate(opt, prompts, {.new_tokens = 20, .stop = {}});
+  REQUIRE_EQ(free[0].size(), 20);
+  const token_id stop = free[0][6];
+  const auto ending = [&](const token_list& ids) {
+    const auto found = std::ranges::find(ids, stop);
+    return token_list{ids.begin(), found == ids.end() ? found : found + 1};
+  };
+  const token_batch stopped = generate(opt, prompts, {.new_tokens = 20, .stop = {49999, stop}});
+  CHECK_EQ(stopped[0], ending(free[0]));
+  CHECK_EQ(stopped[1], ending(free[1]));
+  CHECK(stopped[0].size() <= 7);
+  CHECK(generate(opt, prompts, {.new_tokens = 0}) == token_batch{{}, {}});
+  CHECK(generate(opt, {}, {}).empty());
+}
+
+TEST_CASE("a continuation ends where there is no position left; a longer prompt is refused") {
+  resident opt{checkpoint{folder_of("head-dim-64")}};
+  const token_batch ids =
+      generate(opt, {some_text(317, 101, 1), some_text(320, 101, 2)}, {.new_tokens = 50, .stop = {}});
+  CHECK_EQ(ids[0].size(), 4);
+  CHECK_EQ(ids[1].size(), 1);
+  CHECK_THROWS_AS((void)generate(opt, {some_text(321, 101, 1)}, {}), bad_input);
+  CHECK_THROWS_AS((void)generate(opt, {{2}, {}}, {}), bad_input);
+}
+
+TEST_CASE("ids without a token are never chosen, greedy or sampled") {
+  resident opt{checkpoint{folder_of("head-dim-64")}};
+  const token_batch prompts{some_text(5, 101, 1), some_text(9, 101, 2), some_text(2, 101, 3)};
+  for (const double temperature : {0.0, 5.0}) {
+    generation what{.new_tokens = 100, .how = {.temperature = temperature}, .stop = {}, .tokens = 30};
+    what.banned.assign(10, true);
+    for (const token_list& ids : generate(opt, prompts, what)) {
+      CHECK_EQ(ids.size(), 100);
+      CHECK(std::ranges::all_of(ids, [](token_id id) { return id >= 10 && id < 30; }));
+    }
+  }
+}
+
+TEST_CASE("a seed gives the same continuation every time, another seed another") {
+  resident opt{checkpoint{folder_of("demo-model")}};
+  const auto with_seed = [&](std::uint64_t seed) {
+    return generate(opt, {{2, 100, 200}}, {.new_tokens = 20, .how = {.temperature = 1, .seed = seed}, .stop = {}});
+  };
+  CHECK_EQ(with_seed(1), with_seed(1));
+  CHECK(with_seed(1) != with_seed(2));
+}
