@@ -101,6 +101,7 @@ class progress {
 struct app {
   fs::path model, ids, out;
   std::vector<fs::path> texts;
+  std::vector<std::string> prompts;
   std::size_t length = 0;                         ///< 0: no cut
   std::string layers = "all", positions = "all";  ///< see `layers_of`, `positions_of`
   std::size_t threads = 0;                        ///< 0: every core
@@ -109,8 +110,8 @@ struct app {
   app(std::string name, const std::string& purpose, std::string example)
       : cli{purpose, name}, name_{std::move(name)}, example_{std::move(example)} {}
 
-  /// Adds options of the shared list; set a field before to change its default. `--model` is required, and one of
-  /// `--texts` and `--ids` is.
+  /// Adds options of the shared list; set a field before to change its default. `--model` is required, and one of those
+  /// of `--texts`, `--prompt` and `--ids` that are offered is.
   void offer(std::initializer_list<std::string_view> names) {
     for (const std::string_view name : names) {
       if (name == "--model") {
@@ -124,6 +125,11 @@ struct app {
                "A text, a folder of .txt files, or one whose sub-folders are the categories; may be given again")
             ->type_name("PATH")
             ->check(no_path);
+      } else if (name == "--prompt") {
+        cli.add_option("--prompt", prompts, "A text; may be given again")
+            ->type_name("TEXT")
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+            ->expected(1);
       } else if (name == "--ids") {
         cli.add_option("--ids", ids, "JSON file: a list of lists of token ids, taken as they are")
             ->type_name("FILE")
@@ -188,7 +194,8 @@ struct app {
     for (std::size_t i = 0; i < in.tokens.size(); ++i) {
       const optscope::token_list& tokens = in.tokens[i];
       if (tokens.size() > shape.max_positions) {
-        refuse(in, i, "", "at most " + std::to_string(shape.max_positions) + " tokens, or --length to cut",
+        const std::string way_out = cli.get_option_no_throw("--length") == nullptr ? "" : ", or --length to cut";
+        refuse(in, i, "", "at most " + std::to_string(shape.max_positions) + " tokens" + way_out,
                std::to_string(tokens.size()));
       }
       for (std::size_t at = 0; at < tokens.size(); ++at) {
@@ -199,7 +206,7 @@ struct app {
     }
   }
 
-  /// Reads `--texts` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.
+  /// Reads `--texts`, `--prompt` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.
   [[nodiscard]] input read_input(std::size_t minimum = 1) const {
     input result;
     if (!ids.empty()) {
@@ -212,6 +219,10 @@ struct app {
       for (const fs::path& path : texts) {
         std::vector<text> more = read_texts(path);
         std::move(more.begin(), more.end(), std::back_inserter(result.texts));
+      }
+      for (std::size_t i = 0; i < prompts.size(); ++i) {
+        const std::string name = "prompt " + std::to_string(i);
+        result.texts.push_back({std::to_string(i), "prompt", name, prompts[i]});
       }
       keep_categories_together(result.texts);
       result.words = std::make_shared<optscope::tokenizer>(model);
@@ -254,13 +265,16 @@ struct app {
     try {
       cli.footer("Example:\n  " + command(argv[0]));
       cli.parse(argc, argv);
-      const auto* texts_option = cli.get_option_no_throw("--texts");
-      const auto* ids_option = cli.get_option_no_throw("--ids");
-      if (texts_option != nullptr || ids_option != nullptr) {
-        const std::string names = ids_option == nullptr ? "--texts" : "--texts or --ids";
-        if (texts.empty() && ids.empty()) throw CLI::RequiredError{names};
-        if (!texts.empty() && !ids.empty()) throw CLI::ExcludesError{"--texts", "--ids"};
+      std::string offered, given;  // of the options that say what is read
+      for (const std::string name : {"--texts", "--prompt", "--ids"}) {
+        const auto* option = cli.get_option_no_throw(name);
+        if (option == nullptr) continue;
+        offered += (offered.empty() ? "" : " or ") + name;
+        if (option->count() == 0) continue;
+        if (!given.empty()) throw CLI::ExcludesError{given, name};
+        given = name;
       }
+      if (!offered.empty() && given.empty()) throw CLI::RequiredError{offered};
       body();
       if (std::fflush(stdout) != 0 || !std::cout.flush())
         throw optscope::write_error{"cannot write to standard output"};
