@@ -4,8 +4,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 bash cmake/install-packages.sh g++ cmake ninja-build libxtensor-dev libxtensor-blas-dev libopenblas-dev libsimdjson-dev \
   libpcre2-dev libcli11-dev gnuplot-nox fonts-dejavu-core
-cmake --preset release -DOPTSCOPE_BUILD_TESTS=OFF >build.log 2>&1 || { cat build.log >&2; exit 1; }
-rm -f build.log
+cmake --preset release -DOPTSCOPE_BUILD_TESTS=OFF >&2
 cmake --build build --target study >&2
 build/examples/study --model examples/demo-model --texts examples/texts --out build/demo >/dev/null
 echo "$PWD/build/demo/report.html"

@@ -1,7 +1,10 @@
-# unhooked: no symbol of the object mentions a site. hooked: some do, so that the check can fail.
+# Both contain the forward pass. unhooked: no symbol of the object mentions a site. hooked: some do, so that the check can fail.
 execute_process(COMMAND ${NM} -C ${OBJECT} OUTPUT_VARIABLE symbols RESULT_VARIABLE result)
 if(result)
   message(FATAL_ERROR "${NM} failed")
+endif()
+if(NOT symbols MATCHES "cblas_sgemm")
+  message(FATAL_ERROR "the object contains no forward pass")
 endif()
 string(REGEX MATCHALL "[^\n]*site::[^\n]*" found "${symbols}")
 list(LENGTH found count)

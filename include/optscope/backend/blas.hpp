@@ -21,8 +21,8 @@ namespace optscope {
 
 /// Arithmetic on CPU threads with CBLAS. Copies share one pool.
 ///
-/// Bits: with OpenBLAS's AVX-512 kernels the same for any number of threads and any batch; with its other kernels for a
-/// given number of threads only where the number of rows per thread matters to them, and for any batch.
+/// Bits: the same for any number of threads and any batch. OpenBLAS's AVX-512 kernels give a row the same bits in any
+/// product; with its other kernels the work is cut by sizes alone, and each text is computed by itself.
 class blas {
  public:
   /// `threads` = 0 takes as many as the machine has cores.

@@ -26,7 +26,7 @@ struct run_plan {
 
 namespace detail {
 template <class Probe, class T, class Site>
-concept takes = requires(Probe probe, place at, tensor_view<T, Site::rank> view) {
+concept takes = requires(Probe probe, place at, tensor_view<const T, Site::rank> view) {
   probe(Site{}, at, view);
 };
 

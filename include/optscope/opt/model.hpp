@@ -277,12 +277,7 @@ class model {
       if (shape_.final_layer_norm) normalize(rows, rows);
       tensor_view<const Scalar, 2> x = rows;
       if (projected()) x = project_out(x, narrow.view().slice(first, count));
-      for (std::size_t column = 0; column < vocabulary; column += unembedding_block) {
-        const std::size_t size = std::min(unembedding_block, vocabulary - column);
-        backend_.linear(x, tensor_view<const Scalar, 2>{unembedding_.data() + column * width, {size, width}},
-                        static_cast<const Scalar*>(nullptr),
-                        tensor_view<Scalar, 2>{found.row(first).data() + column, {count, size}, vocabulary});
-      }
+      multiply_unembedding(x, found.view().slice(first, count), nullptr);
     }
     for (std::size_t row = 0; row < texts.size(); ++row) {
       std::ranges::copy(found.row(row), logits.row(texts[row]).data());
@@ -309,13 +304,27 @@ class model {
     });
   }
 
-  /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, with the
-  /// unembedding converted a block of its rows at a time, so that neither is ever whole in memory.
+  /// x (m, embed_dim) to logits (m, vocabulary), a block of the unembedding's rows at a time: where it is not kept in
+  /// memory, each is converted into `scratch` first.
+  void multiply_unembedding(tensor_view<const Scalar, 2> x, tensor_view<Scalar, 2> logits, Scalar* scratch) {
+    const std::size_t width = shape_.embed_dim, vocabulary = shape_.vocabulary;
+    for (std::size_t first = 0; first < vocabulary; first += unembedding_block) {
+      const std::size_t size = std::min(unembedding_block, vocabulary - first);
+      if (unembedding_.empty()) convert_unembedding(first, size, scratch);
+      const Scalar* weights = unembedding_.empty() ? scratch : unembedding_.data() + first * width;
+      backend_.linear(x, tensor_view<const Scalar, 2>{weights, {size, width}}, static_cast<const Scalar*>(nullptr),
+                      tensor_view<Scalar, 2>{logits.data() + first, {x.rows(), size}, logits.stride()});
+    }
+  }
+
+  /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, so
+  /// that they are never whole in memory.
   template <class Pass>
   void show_logits(Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows) {
-    constexpr std::size_t most_positions = 512, block = unembedding_block;
+    constexpr std::size_t most_positions = 512;
     const std::size_t width = shape_.embed_dim, vocabulary = shape_.vocabulary;
-    std::vector<Scalar> weights(std::min(block, vocabulary) * width), narrow, logits;
+    const std::size_t scratch = unembedding_.empty() ? std::min(unembedding_block, vocabulary) * width : 0;
+    std::vector<Scalar> weights(scratch), narrow, logits;
     pass.for_pieces(chunk, most_positions, [&](const place& at, std::size_t begin, std::size_t count) {
       tensor_view<const Scalar, 2> x = rows.slice(begin, count);
       if (projected()) {
@@ -324,13 +333,7 @@ class model {
         x = project_out(x, projected_rows);
       }
       logits.resize(count * vocabulary);
-      for (std::size_t first = 0; first < vocabulary; first += block) {
-        const std::size_t size = std::min(block, vocabulary - first);
-        convert_unembedding(first, size, weights.data());
-        backend_.linear(x, tensor_view<const Scalar, 2>{weights.data(), {size, width}},
-                        static_cast<const Scalar*>(nullptr),
-                        tensor_view<Scalar, 2>{logits.data() + first, {count, size}, vocabulary});
-      }
+      multiply_unembedding(x, tensor_view<Scalar, 2>{logits.data(), {count, vocabulary}}, weights.data());
       pass.template show<site::logits>(at, tensor_view<const Scalar, 2>{logits.data(), {count, vocabulary}});
     });
   }
