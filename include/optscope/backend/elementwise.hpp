@@ -54,13 +54,24 @@ template <class T>
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
-/// y = (x - mean) / sqrt(var + 1e-5) * gamma + beta, biased variance; `gamma` and `beta` may be null. In place allowed.
+/// What LayerNorm takes away and what it divides by: the mean and sqrt(var + 1e-5), biased variance.
 template <class T>
-[[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
+struct layer_norm_moments {
+  T mean, scale;
+};
+template <class T>
+[[nodiscard, gnu::always_inline]] inline layer_norm_moments<T> moments(const T* x, std::size_t n) noexcept {
   const T mean = lane_sum(x, n, [](T value) { return value; }) / static_cast<T>(n);
   const T variance = lane_sum(x, n, [mean](T value) { return (value - mean) * (value - mean); }) / static_cast<T>(n);
-  const T scale = T{1} / std::sqrt(variance + static_cast<T>(1e-5));
-  for (std::size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale;
+  return {mean, std::sqrt(variance + static_cast<T>(1e-5))};
+}
+
+/// y = (x - mean) / sqrt(var + 1e-5) * gamma + beta; `gamma` and `beta` may be null. In place allowed.
+template <class T>
+[[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
+  const layer_norm_moments<T> of_x = moments(x, n);
+  const T mean = of_x.mean, factor = T{1} / of_x.scale;
+  for (std::size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * factor;
   if (gamma != nullptr) {
     for (std::size_t i = 0; i < n; ++i) y[i] *= gamma[i];
   }
@@ -85,7 +96,31 @@ template <class T>
   for (i = 0; i < n; ++i) x[i] *= factor;
 }
 
-/// The nonlinearity of the MLP, in place.
+template <class T>
+[[nodiscard]] inline T sigmoid(T x) noexcept {
+  return T{1} / (T{1} + std::exp(-x));
+}
+template <class T>
+[[nodiscard]] inline T gelu(T x) noexcept {
+  return x * T{0.5} * std::erfc(x * static_cast<T>(-M_SQRT1_2));
+}
+/// x (1 + tanh(factor (x + 0.044715 x³))) / 2.
+template <class T>
+[[nodiscard]] inline T gelu_tanh(T x, double factor) noexcept {
+  return T{0.5} * x * (T{1} + std::tanh(static_cast<T>(factor) * (x + static_cast<T>(0.044715) * x * x * x)));
+}
+/// As torch has it: the identity above 20.
+template <class T>
+[[nodiscard]] inline T softplus(T x) noexcept {
+  return x > T{20} ? x : std::log1p(std::exp(x));
+}
+/// x within [low, high]; lets NaN through.
+template <class T>
+[[nodiscard]] inline T clip(T x, T low, T high) noexcept {
+  return x < low ? low : x > high ? high : x;
+}
+
+/// The nonlinearity of the MLP, in place: the functions of transformers' `ACT2FN`.
 template <class T>
 [[gnu::always_inline]] inline void activate(activation kind, T* x, std::size_t n) noexcept {
   const auto each = [&](auto&& f) {
@@ -93,15 +128,24 @@ template <class T>
   };
   switch (kind) {
     case activation::relu: return each([](T v) { return v < T{0} ? T{0} : v; });  // lets NaN through
-    case activation::gelu: return each([](T v) { return v * T{0.5} * std::erfc(v * static_cast<T>(-M_SQRT1_2)); });
-    case activation::gelu_tanh:
+    case activation::gelu: return each([](T v) { return gelu(v); });
+    case activation::gelu_tanh: return each([](T v) { return gelu_tanh(v, 0.7978845608028654); });
+    case activation::gelu_fast: return each([](T v) { return gelu_tanh(v, 0.7978845608); });
+    case activation::gelu_10: return each([](T v) { return clip(gelu(v), T{-10}, T{10}); });
+    case activation::quick_gelu: return each([](T v) { return v * sigmoid(static_cast<T>(1.702) * v); });
+    case activation::silu: return each([](T v) { return v * sigmoid(v); });
+    case activation::mish: return each([](T v) { return v * std::tanh(softplus(v)); });
+    case activation::leaky_relu: return each([](T v) { return v < T{0} ? static_cast<T>(0.01) * v : v; });
+    case activation::relu6: return each([](T v) { return clip(v, T{0}, T{6}); });
+    case activation::relu2: return each([](T v) { return v < T{0} ? T{0} : v * v; });
+    case activation::hardswish: return each([](T v) { return v * clip(v + T{3}, T{0}, T{6}) / T{6}; });
+    case activation::laplace:
       return each([](T v) {
-        return T{0.5} * v *
-               (T{1} + std::tanh(static_cast<T>(0.7978845608028654) * (v + static_cast<T>(0.044715) * v * v * v)));
+        return T{0.5} * (T{1} + std::erf((v - static_cast<T>(0.707107)) / static_cast<T>(0.282095 * M_SQRT2)));
       });
-    case activation::silu: return each([](T v) { return v / (T{1} + std::exp(-v)); });
+    case activation::sqrtsoftplus: return each([](T v) { return std::sqrt(softplus(v)); });
     case activation::tanh: return each([](T v) { return std::tanh(v); });
-    case activation::sigmoid: return each([](T v) { return T{1} / (T{1} + std::exp(-v)); });
+    case activation::sigmoid: return each([](T v) { return sigmoid(v); });
     case activation::identity: return;
   }
 }

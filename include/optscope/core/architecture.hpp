@@ -6,8 +6,26 @@
 
 namespace optscope {
 
-/// Nonlinearity between the two matrices of the MLP, by its name in config.json.
-enum class activation { relu, gelu, gelu_tanh, silu, tanh, sigmoid, identity };
+/// Nonlinearity between the two matrices of the MLP. config.json has more names than there are functions.
+enum class activation {
+  relu,          ///< max(x, 0)
+  gelu,          ///< x Φ(x)
+  gelu_tanh,     ///< its approximation by tanh
+  gelu_fast,     ///< the same with the constant sqrt(2/π) cut to ten digits
+  gelu_10,       ///< gelu cut to [-10, 10]
+  quick_gelu,    ///< x sigmoid(1.702 x)
+  silu,          ///< x sigmoid(x)
+  mish,          ///< x tanh(log(1 + exp(x)))
+  leaky_relu,    ///< 0.01 x below 0
+  relu6,         ///< min(max(x, 0), 6)
+  relu2,         ///< max(x, 0)²
+  hardswish,     ///< x min(max(x + 3, 0), 6) / 6
+  laplace,       ///< (1 + erf((x - 0.707107) / (0.282095 sqrt(2)))) / 2
+  sqrtsoftplus,  ///< sqrt(log(1 + exp(x)))
+  tanh,
+  sigmoid,
+  identity
+};
 
 /// Sizes and switches of a model, named after config.json.
 ///

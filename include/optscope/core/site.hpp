@@ -26,96 +26,135 @@ struct place {
 
 namespace site {
 
-/// What every site says of itself; `Additive` sites are summands of the residual stream.
+/// What every site says of itself; `Additive` sites are summands of the residual stream. Each has a `name`, the `axes`
+/// of its tensor, `about`, and `post_ln`: what is different where LayerNorm comes behind the blocks, as in 350m.
 template <std::size_t Rank, bool PerLayer, bool Additive, site_layout Layout = site_layout::position>
 struct description {
   static constexpr std::size_t rank = Rank;
   static constexpr bool per_layer = PerLayer;
   static constexpr bool additive = Additive;
   static constexpr site_layout layout = Layout;
+  static constexpr std::string_view post_ln{};
   static constexpr bool exists(const architecture&) { return true; }
 };
 
-/// (position, hidden) Token embedding, after `project_in` where the model has one.
 struct embed : description<2, false, true> {
-  static constexpr std::string_view name = "embed";
+  static constexpr std::string_view name = "embed", axes = "position, hidden";
+  static constexpr std::string_view about = "Token embedding, after `project_in` where the model has one.";
 };
-/// (position, hidden) Learned position embedding.
 struct pos_embed : description<2, false, true> {
-  static constexpr std::string_view name = "pos_embed";
+  static constexpr std::string_view name = "pos_embed", axes = "position, hidden";
+  static constexpr std::string_view about = "Learned position embedding.";
 };
-/// (position, hidden) The layer's input.
 struct resid_pre : description<2, true, false> {
-  static constexpr std::string_view name = "resid_pre";
+  static constexpr std::string_view name = "resid_pre", axes = "position, hidden";
+  static constexpr std::string_view about = "The layer's input: the stream.";
 };
-/// (position, hidden) Output of the attention block's LayerNorm: before it (pre-LN) or after the addition (post-LN).
+struct ln1_scale : description<2, true, false> {
+  static constexpr std::string_view name = "ln1_scale", axes = "position, 1";
+  static constexpr std::string_view about =
+      "What the LayerNorm `ln1` divides by: sqrt(variance + 1e-5) of `resid_pre`.";
+  static constexpr std::string_view post_ln = "of `resid_pre` + `attn_out`";
+};
 struct ln1 : description<2, true, false> {
-  static constexpr std::string_view name = "ln1";
+  static constexpr std::string_view name = "ln1", axes = "position, hidden";
+  static constexpr std::string_view about =
+      "LayerNorm of `resid_pre`, weights included: what `q`, `k` and `v` are computed from.";
+  static constexpr std::string_view post_ln = "LayerNorm of `resid_pre` + `attn_out`: the same values as `resid_mid`";
 };
-/// (position, head, head_dim) Queries, bias included, before the factor 1/sqrt(head_dim).
 struct q : description<3, true, false> {
-  static constexpr std::string_view name = "q";
+  static constexpr std::string_view name = "q", axes = "position, head, head_dim";
+  static constexpr std::string_view about = "Queries, bias included, before the factor 1/sqrt(head_dim).";
+  static constexpr std::string_view post_ln = "computed from `resid_pre`";
 };
-/// (position, head, head_dim) Keys.
 struct k : description<3, true, false> {
-  static constexpr std::string_view name = "k";
+  static constexpr std::string_view name = "k", axes = "position, head, head_dim";
+  static constexpr std::string_view about = "Keys, bias included.";
+  static constexpr std::string_view post_ln = "computed from `resid_pre`";
 };
-/// (position, head, head_dim) Values.
 struct v : description<3, true, false> {
-  static constexpr std::string_view name = "v";
+  static constexpr std::string_view name = "v", axes = "position, head, head_dim";
+  static constexpr std::string_view about = "Values, bias included.";
+  static constexpr std::string_view post_ln = "computed from `resid_pre`";
 };
-/// (head, position, key) q·k/sqrt(head_dim), minus infinity where the key is later than the position.
 struct scores : description<3, true, false, site_layout::head> {
-  static constexpr std::string_view name = "scores";
+  static constexpr std::string_view name = "scores", axes = "head, position, key";
+  static constexpr std::string_view about =
+      "`q`·`k`/sqrt(head_dim), minus infinity where the key is later than the position.";
 };
-/// (head, position, key) Softmax of `scores` over the keys.
 struct pattern : description<3, true, false, site_layout::head> {
-  static constexpr std::string_view name = "pattern";
+  static constexpr std::string_view name = "pattern", axes = "head, position, key";
+  static constexpr std::string_view about = "Softmax of `scores` over the keys.";
 };
-/// (position, head, head_dim) `pattern` times `v`, before W_O.
 struct z : description<3, true, false> {
-  static constexpr std::string_view name = "z";
+  static constexpr std::string_view name = "z", axes = "position, head, head_dim";
+  static constexpr std::string_view about = "`pattern` times `v`, before W_O.";
 };
-/// (position, head, hidden) What each head adds to the stream: `z` through its part of W_O, without the bias.
 struct result : description<3, true, false> {
-  static constexpr std::string_view name = "result";
+  static constexpr std::string_view name = "result", axes = "position, head, hidden";
+  static constexpr std::string_view about =
+      "`z` of each head through its part of W_O, without the bias: its share of `attn_out`.";
 };
-/// (position, hidden) Sum of `result` over the heads plus the bias of W_O; before the residual addition.
 struct attn_out : description<2, true, true> {
-  static constexpr std::string_view name = "attn_out";
+  static constexpr std::string_view name = "attn_out", axes = "position, hidden";
+  static constexpr std::string_view about =
+      "Output of attention: the sum of `result` over the heads plus the bias of W_O.";
+  static constexpr std::string_view post_ln = "added in front of `ln1`";
 };
-/// (position, hidden) Stream after attention (post-LN: after its LayerNorm).
 struct resid_mid : description<2, true, false> {
-  static constexpr std::string_view name = "resid_mid";
+  static constexpr std::string_view name = "resid_mid", axes = "position, hidden";
+  static constexpr std::string_view about = "The stream between attention and MLP: `resid_pre` + `attn_out`.";
+  static constexpr std::string_view post_ln = "behind `ln1`";
 };
-/// (position, hidden) Output of the MLP's LayerNorm: before it (pre-LN) or after the addition (post-LN).
+struct ln2_scale : description<2, true, false> {
+  static constexpr std::string_view name = "ln2_scale", axes = "position, 1";
+  static constexpr std::string_view about =
+      "What the LayerNorm `ln2` divides by: sqrt(variance + 1e-5) of `resid_mid`.";
+  static constexpr std::string_view post_ln = "of `resid_mid` + `mlp_out`";
+};
 struct ln2 : description<2, true, false> {
-  static constexpr std::string_view name = "ln2";
+  static constexpr std::string_view name = "ln2", axes = "position, hidden";
+  static constexpr std::string_view about =
+      "LayerNorm of `resid_mid`, weights included: what `mlp_pre` is computed from.";
+  static constexpr std::string_view post_ln = "LayerNorm of `resid_mid` + `mlp_out`: the same values as `resid_post`";
 };
-/// (position, ffn) Neurons before the nonlinearity.
 struct mlp_pre : description<2, true, false> {
-  static constexpr std::string_view name = "mlp_pre";
+  static constexpr std::string_view name = "mlp_pre", axes = "position, ffn";
+  static constexpr std::string_view about = "Neurons before the nonlinearity, bias included.";
+  static constexpr std::string_view post_ln = "computed from `resid_mid`";
 };
-/// (position, ffn) Neurons after the nonlinearity.
 struct mlp_post : description<2, true, false> {
-  static constexpr std::string_view name = "mlp_post";
+  static constexpr std::string_view name = "mlp_post", axes = "position, ffn";
+  static constexpr std::string_view about = "Neurons after the nonlinearity.";
 };
-/// (position, hidden) What the MLP adds to the stream.
 struct mlp_out : description<2, true, true> {
-  static constexpr std::string_view name = "mlp_out";
+  static constexpr std::string_view name = "mlp_out", axes = "position, hidden";
+  static constexpr std::string_view about = "Output of the MLP, bias included.";
+  static constexpr std::string_view post_ln = "added in front of `ln2`";
 };
-/// (position, hidden) The layer's output (post-LN: after its second LayerNorm); the last one before `ln_final`.
 struct resid_post : description<2, true, false> {
-  static constexpr std::string_view name = "resid_post";
+  static constexpr std::string_view name = "resid_post", axes = "position, hidden";
+  static constexpr std::string_view about =
+      "The layer's output: `resid_mid` + `mlp_out`. That of the last layer is before `ln_final`.";
+  static constexpr std::string_view post_ln = "behind `ln2`";
 };
-/// (position, hidden) Output of the LayerNorm behind the last layer.
-struct ln_final : description<2, false, false> {
-  static constexpr std::string_view name = "ln_final";
+struct ln_final_scale : description<2, false, false> {
+  static constexpr std::string_view name = "ln_final_scale", axes = "position, 1";
+  static constexpr std::string_view about =
+      "What the LayerNorm `ln_final` divides by: sqrt(variance + 1e-5) of the last `resid_post`.";
+  static constexpr std::string_view post_ln = "none";
   static constexpr bool exists(const architecture& shape) { return shape.final_layer_norm; }
 };
-/// (position, vocabulary) Scores of the next token, before the softmax.
+struct ln_final : description<2, false, false> {
+  static constexpr std::string_view name = "ln_final", axes = "position, hidden";
+  static constexpr std::string_view about =
+      "LayerNorm behind the last layer, weights included, where the model has one.";
+  static constexpr std::string_view post_ln = "none";
+  static constexpr bool exists(const architecture& shape) { return shape.final_layer_norm; }
+};
 struct logits : description<2, false, false> {
-  static constexpr std::string_view name = "logits";
+  static constexpr std::string_view name = "logits", axes = "position, vocabulary";
+  static constexpr std::string_view about = "Scores of the next token, before the softmax.";
 };
 
 }  // namespace site
@@ -146,15 +185,17 @@ template <class Site>
     return {shape.ffn, 1};
   } else if constexpr (std::is_same_v<Site, site::logits>) {
     return {shape.vocabulary, 1};
+  } else if constexpr (Site::axes == "position, 1") {
+    return {1, 1};
   } else {
     return {shape.hidden, 1};
   }
 }
 
 /// Every site, in the order in which the forward pass comes by.
-using all_sites =
-    site_list<site::embed, site::pos_embed, site::resid_pre, site::ln1, site::q, site::k, site::v, site::scores,
-              site::pattern, site::z, site::result, site::attn_out, site::resid_mid, site::ln2, site::mlp_pre,
-              site::mlp_post, site::mlp_out, site::resid_post, site::ln_final, site::logits>;
+using all_sites = site_list<site::embed, site::pos_embed, site::resid_pre, site::ln1_scale, site::ln1, site::q, site::k,
+                            site::v, site::scores, site::pattern, site::z, site::result, site::attn_out,
+                            site::resid_mid, site::ln2_scale, site::ln2, site::mlp_pre, site::mlp_post, site::mlp_out,
+                            site::resid_post, site::ln_final_scale, site::ln_final, site::logits>;
 
 }  // namespace optscope

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <optscope/backend/backend.hpp>
+#include <optscope/backend/elementwise.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
@@ -24,6 +25,7 @@ struct activations {
   tensor<T, 2> z;         // (position, hidden)
   tensor<T, 2> out;       // (position, hidden): what a block adds to the stream
   tensor<T, 2> neurons;   // (position, ffn)
+  tensor<T, 2> scale;     // (position, 1): what a LayerNorm divides by; only if a probe lists it
   std::vector<T> square;  // (head, position, key) of one text; only if a probe lists scores or pattern
   std::vector<T> result;  // (position, head, hidden) of one text; only if a probe lists result
 };
@@ -68,6 +70,9 @@ class forward_pass {
     memory_.z = tensor<T, 2>{{chunk_rows, shape_.hidden}};
     memory_.out = tensor<T, 2>{{chunk_rows, shape_.hidden}};
     memory_.neurons = tensor<T, 2>{{chunk_rows, shape_.ffn}};
+    if constexpr (listed<site::ln1_scale> || listed<site::ln2_scale> || listed<site::ln_final_scale>) {
+      memory_.scale = tensor<T, 2>{{chunk_rows, 1}};
+    }
     if (wanted_anywhere<site::scores>() || wanted_anywhere<site::pattern>()) {
       memory_.square.resize(shape_.heads * square);
     }
@@ -86,6 +91,21 @@ class forward_pass {
         show<Site>(place_of(text, layer), rows.slice(begin, plan_.lengths[text]));
       }
     }
+  }
+
+  /// y = LayerNorm of x, both (position, hidden), shown as `Site`; `Scale` is what it divides by. In place allowed.
+  template <class Site, class Scale>
+  void norm(const text_chunk& chunk, std::size_t layer, tensor_view<T, 2> x, const norm_weights<T>& weights,
+            tensor_view<T, 2> y) {
+    if (wanted<Scale>(layer)) {
+      const tensor_view<T, 2> scale = memory_.scale.view().slice(0, chunk.rows);
+      for (std::size_t row = 0; row < chunk.rows; ++row) {
+        scale.row(row)[0] = kernel::moments(x.row(row).data(), x.cols()).scale;
+      }
+      offer<Scale>(chunk, layer, scale);
+    }
+    backend_.layer_norm(constant(x), weights.gamma, weights.beta, y);
+    offer<Site>(chunk, layer, y);
   }
 
   /// Shows one text's part of a site to the probes that want it.
@@ -119,7 +139,8 @@ class forward_pass {
 
   /// Number of layers up to the last of which a probe or the cache wants something.
   [[nodiscard]] std::size_t layers_needed() const {
-    std::size_t needed = cache_ != nullptr || wanted<site::ln_final>(0) || wanted<site::logits>(0) ? shape_.layers : 0;
+    const bool behind = wanted<site::ln_final_scale>(0) || wanted<site::ln_final>(0) || wanted<site::logits>(0);
+    std::size_t needed = cache_ != nullptr || behind ? shape_.layers : 0;
     all_sites::for_each([&]<class Site>(Site) {
       if constexpr (Site::per_layer) {
         for (std::size_t layer = needed; layer < shape_.layers; ++layer) {
@@ -138,30 +159,18 @@ class forward_pass {
       const tensor_view<T, 2> out = memory_.out.view().slice(0, chunk.rows);
 
       offer<site::resid_pre>(chunk, index, stream);
-      if (shape_.pre_layer_norm) {
-        backend_.layer_norm(constant(stream), weights.ln1.gamma, weights.ln1.beta, normed);
-        offer<site::ln1>(chunk, index, normed);
-      }
+      if (shape_.pre_layer_norm) norm<site::ln1, site::ln1_scale>(chunk, index, stream, weights.ln1, normed);
       attention(chunk, index, weights, constant(shape_.pre_layer_norm ? normed : stream), out);
       offer<site::attn_out>(chunk, index, out);
       backend_.add(constant(out), stream);
-      if (!shape_.pre_layer_norm) {
-        backend_.layer_norm(constant(stream), weights.ln1.gamma, weights.ln1.beta, stream);
-        offer<site::ln1>(chunk, index, stream);
-      }
+      if (!shape_.pre_layer_norm) norm<site::ln1, site::ln1_scale>(chunk, index, stream, weights.ln1, stream);
       offer<site::resid_mid>(chunk, index, stream);
 
-      if (shape_.pre_layer_norm) {
-        backend_.layer_norm(constant(stream), weights.ln2.gamma, weights.ln2.beta, normed);
-        offer<site::ln2>(chunk, index, normed);
-      }
+      if (shape_.pre_layer_norm) norm<site::ln2, site::ln2_scale>(chunk, index, stream, weights.ln2, normed);
       mlp(chunk, index, weights, constant(shape_.pre_layer_norm ? normed : stream), out);
       offer<site::mlp_out>(chunk, index, out);
       backend_.add(constant(out), stream);
-      if (!shape_.pre_layer_norm) {
-        backend_.layer_norm(constant(stream), weights.ln2.gamma, weights.ln2.beta, stream);
-        offer<site::ln2>(chunk, index, stream);
-      }
+      if (!shape_.pre_layer_norm) norm<site::ln2, site::ln2_scale>(chunk, index, stream, weights.ln2, stream);
       offer<site::resid_post>(chunk, index, stream);
     }
   }

@@ -239,14 +239,14 @@ class model {
   template <class Pass>
   void unembed(Pass& pass) {
     const bool logits = pass.template wanted<site::logits>(0);
-    if (!logits && !pass.template wanted<site::ln_final>(0)) return;
+    const bool final = pass.template wanted<site::ln_final>(0) || pass.template wanted<site::ln_final_scale>(0);
+    if (!logits && !final) return;
     activations<Scalar>& memory = pass.memory();
     for (const text_chunk& chunk : pass.chunks()) {
       tensor_view<Scalar, 2> rows = memory.stream.view().slice(chunk.begin, chunk.rows);
       if (shape_.final_layer_norm) {
         const tensor_view<Scalar, 2> normed = memory.normed.view().slice(0, chunk.rows);
-        normalize(rows, normed);
-        pass.template offer<site::ln_final>(chunk, 0, normed);
+        pass.template norm<site::ln_final, site::ln_final_scale>(chunk, 0, rows, final_norm(), normed);
         rows = normed;
       }
       if (logits) show_logits(pass, chunk, rows);
@@ -274,7 +274,9 @@ class model {
     for (std::size_t first = 0; first < texts.size(); first += together) {
       const std::size_t count = std::min(together, texts.size() - first);
       const tensor_view<Scalar, 2> rows = last.view().slice(first, count);
-      if (shape_.final_layer_norm) normalize(rows, rows);
+      if (shape_.final_layer_norm) {
+        backend_.layer_norm(tensor_view<const Scalar, 2>{rows}, final_norm().gamma, final_norm().beta, rows);
+      }
       tensor_view<const Scalar, 2> x = rows;
       if (projected()) x = project_out(x, narrow.view().slice(first, count));
       multiply_unembedding(x, found.view().slice(first, count), nullptr);
@@ -284,9 +286,9 @@ class model {
     }
   }
 
-  void normalize(tensor_view<const Scalar, 2> x, tensor_view<Scalar, 2> y) {
-    const auto pointer = [](const std::vector<Scalar>& v) { return v.empty() ? nullptr : v.data(); };
-    backend_.layer_norm(x, pointer(final_gamma_), pointer(final_beta_), y);
+  [[nodiscard]] norm_weights<Scalar> final_norm() const {
+    if (final_gamma_.empty()) return {};
+    return {final_gamma_.data(), final_beta_.data()};
   }
 
   tensor_view<const Scalar, 2> project_out(tensor_view<const Scalar, 2> x, tensor_view<Scalar, 2> y) {

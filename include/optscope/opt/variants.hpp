@@ -65,24 +65,39 @@ concept fixed_variant = requires {
   { Variant::name } -> std::convertible_to<std::string_view>;
 };
 
-/// The nonlinearity by the name that config.json gives it; throws `checkpoint_error` for others.
+/// The names that config.json may give the nonlinearity: those of transformers' `ACT2FN` without weights of their own
+/// (`prelu` and `xielu` have such).
+inline constexpr std::array<std::pair<std::string_view, activation>, 22> activation_names{
+    {{"relu", activation::relu},
+     {"gelu", activation::gelu},
+     {"gelu_10", activation::gelu_10},
+     {"gelu_accurate", activation::gelu_tanh},
+     {"gelu_fast", activation::gelu_fast},
+     {"gelu_new", activation::gelu_tanh},
+     {"gelu_python", activation::gelu},
+     {"gelu_python_tanh", activation::gelu_tanh},
+     {"gelu_pytorch_tanh", activation::gelu_tanh},
+     {"hardswish", activation::hardswish},
+     {"laplace", activation::laplace},
+     {"leaky_relu", activation::leaky_relu},
+     {"linear", activation::identity},
+     {"mish", activation::mish},
+     {"quick_gelu", activation::quick_gelu},
+     {"relu2", activation::relu2},
+     {"relu6", activation::relu6},
+     {"sigmoid", activation::sigmoid},
+     {"silu", activation::silu},
+     {"sqrtsoftplus", activation::sqrtsoftplus},
+     {"swish", activation::silu},
+     {"tanh", activation::tanh}}};
+
+/// The nonlinearity by its name; throws `checkpoint_error` for others.
 [[nodiscard]] inline activation activation_of(const std::string& name, const std::string& file) {
-  constexpr std::array<std::pair<std::string_view, activation>, 11> known{{{"relu", activation::relu},
-                                                                           {"gelu", activation::gelu},
-                                                                           {"gelu_new", activation::gelu_tanh},
-                                                                           {"gelu_fast", activation::gelu_tanh},
-                                                                           {"gelu_pytorch_tanh", activation::gelu_tanh},
-                                                                           {"gelu_python", activation::gelu},
-                                                                           {"silu", activation::silu},
-                                                                           {"swish", activation::silu},
-                                                                           {"tanh", activation::tanh},
-                                                                           {"sigmoid", activation::sigmoid},
-                                                                           {"linear", activation::identity}}};
-  for (const auto& [key, kind] : known) {
-    if (key == name) return kind;
-  }
   std::string names;
-  for (const auto& entry : known) names += (names.empty() ? "" : ", ") + std::string{entry.first};
+  for (const auto& [key, kind] : activation_names) {
+    if (key == name) return kind;
+    names += (names.empty() ? "" : ", ") + std::string{key};
+  }
   throw checkpoint_error{file, "activation_function", "one of " + names, name};
 }
 
