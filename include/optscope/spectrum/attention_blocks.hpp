@@ -19,7 +19,8 @@ namespace optscope {
 /// The blocks without LayerNorm. Per head h with its columns of W_O and its rows of W_Q, W_K, W_V:
 ///
 ///     M_tu = sum_h a_h P_h + w_h g_hᵀ + δ_tu W_O,h C_h W_Q,h
-///     a_h = A_tu, P_h = W_O,h W_V,h, w_h = c A_tu W_O,h (v_u - o_t), g_h = W_K,hᵀ q_t, C_h = c sum_s A_ts (v_s - o_t) k_sᵀ
+///     a_h = A_tu, P_h = W_O,h W_V,h, w_h = c A_tu W_O,h (v_u - o_t), g_h = W_K,hᵀ q_t, C_h = c sum_s A_ts (v_s - o_t)
+///     k_sᵀ
 ///
 /// P is computed once: a block then is a weighted sum of `heads` matrices and as many outer products, not a product of
 /// two (hidden, hidden) matrices. Where P would be larger than a quarter of a GiB, that product is taken instead.

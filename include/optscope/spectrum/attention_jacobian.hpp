@@ -22,8 +22,8 @@ namespace optscope {
 /// the same activations: of one pre-LN block that is the derivative with respect to the LayerNorm's output.
 enum class layer_norm { inside, outside };
 
-/// d attn_out / d resid_pre of all tokens, without the residual: (tokens hidden, tokens hidden), block lower triangular.
-/// Post-LN with the norm inside: of LN(c + attn_out), the residual c being held fixed.
+/// d attn_out / d resid_pre of all tokens, without the residual: (tokens hidden, tokens hidden), block lower
+/// triangular. Post-LN with the norm inside: of LN(c + attn_out), the residual c being held fixed.
 ///
 ///     const auto at = linearise(opt, tokens, layer)[0];
 ///     attention_jacobian<double> jacobian{at, opt.backend()};
@@ -86,8 +86,8 @@ class attention_jacobian {
     });
   }
 
-  /// out (hidden, hidden) = J_tu, in about the time that the memory needs to read heads x hidden² doubles; t = u takes a
-  /// product of two (hidden, hidden) matrices more.
+  /// out (hidden, hidden) = J_tu, in about the time that the memory needs to read heads x hidden² doubles; t = u takes
+  /// a product of two (hidden, hidden) matrices more.
   void block(std::size_t t, std::size_t u, tensor_view<double, 2> out) requires std::same_as<T, double> {
     blocks_.write(t, u, backend_.pool(), out);
     if (u > t) return;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
+#include <optscope/backend/elementwise.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
@@ -15,6 +16,7 @@
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/spectrum/norm_jacobian.hpp>
+#include <optscope/spectrum/slope.hpp>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -34,26 +36,6 @@ struct layer_point {
   tensor<T, 2> slope;       // (token, ffn): derivative of the nonlinearity
   std::vector<T> buffer;    // what `weights` refers to
 };
-
-/// The derivative of the MLP's nonlinearity; of ReLU at 0 it is 0, as autograd takes it.
-[[nodiscard]] inline double slope_of(activation kind, double x) noexcept {
-  const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
-  switch (kind) {
-    case activation::relu: return x > 0 ? 1 : 0;
-    case activation::gelu:  // Phi(x) + x phi(x)
-      return 0.5 * std::erfc(-x * M_SQRT1_2) + x * std::exp(-0.5 * x * x) * 0.3989422804014327;
-    case activation::gelu_tanh: {
-      constexpr double a = 0.7978845608028654, b = 0.044715;
-      const double t = std::tanh(a * (x + b * x * x * x));
-      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * a * (1 + 3 * b * x * x);
-    }
-    case activation::silu: return sigmoid(x) * (1 + x * (1 - sigmoid(x)));
-    case activation::tanh: return 1 - std::tanh(x) * std::tanh(x);
-    case activation::sigmoid: return sigmoid(x) * (1 - sigmoid(x));
-    case activation::identity: return 1;
-  }
-  return 1;
-}
 
 /// An observer of a run in double over one text that fills the points of the layers [first, first + points.size()).
 template <class T>
@@ -97,9 +79,8 @@ class point_observer {
     } else if constexpr (std::is_same_v<Site, site::mlp_pre>) {
       point.slope = tensor<T, 2>{view.shape()};
       for (std::size_t t = 0; t < view.rows(); ++t) {
-        std::ranges::transform(view.row(t), point.slope.row(t).data(), [&](double x) {
-          return static_cast<T>(slope_of(point.shape.nonlinearity, x));
-        });
+        std::ranges::transform(view.row(t), point.slope.row(t).data(),
+                               [&](double x) { return static_cast<T>(slope_of(point.shape.nonlinearity, x)); });
       }
     } else {  // (token, head, head_dim)
       tensor<T, 2>& target = of(Site{}, point);
@@ -131,9 +112,9 @@ class point_observer {
       for (const double value : view.row(row)) {
         if (std::isfinite(value)) continue;
         const std::string axis = Site::layout == site_layout::head ? " of head " : " at position ";
-        throw bad_input{"", text_ + ", layer " + std::to_string(at.layer), "finite activations",
-                        (std::isnan(value) ? "NaN in " : "infinity in ") + std::string{Site::name} + axis +
-                            std::to_string(row)};
+        throw bad_input{
+            "", text_ + ", layer " + std::to_string(at.layer), "finite activations",
+            (std::isnan(value) ? "NaN in " : "infinity in ") + std::string{Site::name} + axis + std::to_string(row)};
       }
     }
   }
@@ -150,9 +131,9 @@ class point_observer {
 ///     const auto points = linearise(opt, tokens, 3, 2);          // layers 3 and 4, to multiply in double
 ///     const auto at = linearise<float>(opt, tokens, 7, 1)[0];    // layer 7, to multiply in float
 ///
-/// Memory: for each layer its weights and 4 hidden + ffn + heads x tokens scalars a token. Throws `bad_input` for tokens
-/// that the model cannot take, for layers that it does not have, and, naming `text` and the layer, for activations that
-/// are not finite.
+/// Memory: for each layer its weights and 4 hidden + ffn + heads x tokens scalars a token. Throws `bad_input` for
+/// tokens that the model cannot take, for layers that it does not have, and, naming `text` and the layer, for
+/// activations that are not finite.
 template <class T = double, class Model>
 requires std::same_as<typename Model::scalar, double>
 [[nodiscard]] std::vector<std::shared_ptr<const layer_point<T>>> linearise(Model& opt, const token_list& tokens,

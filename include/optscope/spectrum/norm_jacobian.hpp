@@ -2,6 +2,7 @@
 #pragma once
 // The Jacobian of a LayerNorm at each token of a text.
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <optscope/backend/cpu.hpp>
