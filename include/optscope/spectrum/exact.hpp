@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// All singular values to 1e-14 of the largest: dense to band to bidiagonal to values.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <optscope/backend/openblas_kernels.hpp>
+#include <optscope/core/threads.hpp>
+#include <optscope/spectrum/band_matrix.hpp>
+#include <optscope/spectrum/dense.hpp>
+#include <optscope/spectrum/matrix_operator.hpp>
+#include <optscope/spectrum/spectrum.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+namespace detail {
+
+/// Singular values of an upper band matrix, descending, into `values`; the LAPACK routine that failed and its info, or
+/// 0.
+inline std::pair<const char*, int> band_singular_values(band_matrix band, std::vector<double>& values) {
+  const auto n = static_cast<int>(band.size);
+  std::vector<double> e(band.size), work(4 * band.size);
+  values.resize(band.size);
+  const int reduced =
+      lapack::gbbrd(n, static_cast<int>(band.width), band.diagonals.data(), values.data(), e.data(), work.data());
+  if (reduced != 0) return {"dgbbrd", reduced};
+  const int info = lapack::bdsqr(n, values.data(), e.data(), nullptr, 0, work.data());
+  for (double& value : values) value = std::ldexp(value, band.exponent);
+  return {"dbdsqr", info};
+}
+
+/// What a state given to an analyser must be to continue from it.
+inline void require_state(const band_matrix& band, std::size_t size, bool symmetric, const char* method) {
+  const bool fits =
+      band.size == size && band.symmetric == symmetric && band.width < std::max<std::size_t>(size, 1) &&
+      band.diagonals.size() == size * (band.width + 1) &&
+      std::all_of(band.diagonals.begin(), band.diagonals.end(), [](double x) { return std::isfinite(x); });
+  if (fits) return;
+  throw bad_input{"", std::string{method} + ", saved band matrix",
+                  "a whole " + std::string{symmetric ? "symmetric" : "upper"} + " band of " + std::to_string(size),
+                  "a" + std::string{band.symmetric ? " symmetric" : "n upper"} + " one of " +
+                      std::to_string(band.size) + " with " + std::to_string(band.diagonals.size()) + " numbers"};
+}
+
+}  // namespace detail
+
+/// All singular values, accurate to 1e-14 of the largest.
+///
+///     #include <iostream>
+///     #include <optscope/spectrum/exact.hpp>
+///
+///     int main() {
+///       optscope::tensor<double, 2> numbers{{3, 3}};
+///       numbers(0, 1) = 2;
+///       optscope::matrix_operator<double> op{numbers};
+///       for (double value : optscope::exact{}(op).values) std::cout << value << '\n';  // 2 0 0
+///     }
+///
+/// Route: blocked QR and LQ to a band of width 64, `dgbbrd`, `dbdsqr` without vectors (dqds, relative accuracy). Cost
+/// 8/3 n^3 operations for a square, memory one dense matrix (8 bytes * rows * cols). A causal operator fills up at the
+/// first panel, since every row below meets it: its zeros save nothing here.
+/// Same bits for any number of threads. Throws `bad_input` if memory does not suffice or an element is not finite.
+class exact {
+ public:
+  explicit exact(analysis_settings settings = {}) : settings_{std::move(settings)} {}
+
+  template <linear_operator Op>
+  [[nodiscard]] std::size_t bytes(const Op& op) const {
+    const std::size_t threads = settings_.threads != 0 ? settings_.threads : std::thread::hardware_concurrency();
+    const std::size_t most = std::max<std::size_t>(op.rows(), op.cols());
+    std::size_t panel = 64 * (op.cols() + op.rows()) + 64 * most;
+    if constexpr (block_operator<Op>) panel = op.width() * op.cols();
+    return 8 * (op.rows() * op.cols() + panel + detail::band_scratch(most, threads));
+  }
+
+  /// With a `state` whose band is there already (from a former call that was stopped or saved), goes on from it;
+  /// otherwise the band is put there as soon as it is found, so that what comes after can be repeated without the long
+  /// part.
+  template <linear_operator Op>
+  [[nodiscard]] spectrum operator()(Op& op, band_matrix* state = nullptr) const {
+    const std::size_t rows = op.rows(), cols = op.cols();
+    detail::require_size("exact", rows, cols);
+    detail::analysis<> run{"exact", rows, cols, detail::operator_floor<Op>(), bytes(op)};
+    band_matrix band;
+    if (state != nullptr && state->size != 0) {
+      detail::require_state(*state, run.result.size, false, "exact");
+      band = *state;
+    } else {
+      detail::require_memory("exact", rows, cols, run.result.bytes, settings_, detail::sampled_instead(rows, cols));
+      openblas::use_best_kernels();
+      const openblas::single_threaded guard;
+      thread_pool pool{settings_.threads};
+      if (!find_band(op, pool, band)) return run.stop("dense to band");
+      if (state != nullptr) *state = band;
+    }
+    if (!settings_.go_on("band to values", 0.85)) return run.stop("band to values");
+    const auto [routine, info] = detail::band_singular_values(std::move(band), run.result.values);
+    if (info != 0) {
+      run.result.values.clear();
+      return run.fail(routine, info);
+    }
+    return run.finish();
+  }
+
+ private:
+  template <linear_operator Op>
+  bool find_band(Op& op, thread_pool& pool, band_matrix& band) const {
+    // Row-major J is column-major Jᵀ, which must not be wider than high.
+    const bool transposed = op.rows() > op.cols();
+    const std::size_t high = std::max<std::size_t>(op.rows(), op.cols()),
+                      wide = std::min<std::size_t>(op.rows(), op.cols());
+    std::vector<double> numbers(high * wide);
+    double largest = 0;
+    const bool assembled = detail::for_row_panels(
+        op, transposed, 1,
+        [&](std::size_t first, tensor_view<const double, 2> panel) {
+          largest = std::max(largest, detail::largest_element(panel, first));
+          for (std::size_t i = 0; i < panel.rows(); ++i) std::ranges::copy(panel.row(i), &numbers[(first + i) * high]);
+        },
+        [&](double fraction) { return settings_.go_on("writing out the matrix", 0.05 * fraction); });
+    if (!assembled) return false;
+    const int exponent = detail::safe_exponent(largest);
+    if (exponent != 0) {
+      for (double& value : numbers) value = std::ldexp(value, -exponent);
+    }
+    band = detail::reduce_to_band({numbers.data(), high, wide, high}, pool, [&](double fraction) {
+      return settings_.go_on("dense to band", 0.05 + 0.8 * fraction);
+    });
+    band.exponent = exponent;
+    return band.size != 0;
+  }
+
+  analysis_settings settings_;
+};
+
+static_assert(spectrum_analyser<exact, matrix_operator<double>> && spectrum_analyser<exact, block_matrix_operator>,
+              "exact is a spectrum analyser");
+
+}  // namespace optscope

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// All singular values through JᵀJ: fast, and blind below 1e-8 of the largest.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <optscope/backend/openblas_kernels.hpp>
+#include <optscope/core/threads.hpp>
+#include <optscope/spectrum/dense.hpp>
+#include <optscope/spectrum/exact.hpp>
+#include <optscope/spectrum/spectrum.hpp>
+#include <optscope/spectrum/symmetric_band.hpp>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// All singular values as roots of the eigenvalues of G = JᵀJ (or JJᵀ, the smaller of the two).
+///
+/// G is summed up from panels of rows as the operator writes them, so J itself is never held; the zeros of a causal
+/// operator are skipped (n^3/3 operations instead of n^3). Then band of width 64, `dsytrd_sb2st`, `dsterf`: 4/3 n^3.
+/// Memory: G, 8 bytes * n^2. An error of eps in an eigenvalue is one of sqrt(eps) in a singular value near zero: the
+/// result's floor says how large. Throws as `exact` does.
+class gram {
+ public:
+  explicit gram(analysis_settings settings = {}) : settings_{std::move(settings)} {}
+
+  template <linear_operator Op>
+  [[nodiscard]] std::size_t bytes(const Op& op) const {
+    const std::size_t n = std::min<std::size_t>(op.rows(), op.cols());
+    const std::size_t most = std::max<std::size_t>(op.rows(), op.cols());
+    std::size_t panel = 64 * (op.cols() + op.rows()) + 64 * most;
+    if constexpr (block_operator<Op>) panel = std::max(panel_rows, op.width()) * op.cols();
+    return 8 * (n * n + std::max(panel, detail::band_scratch(n, 1)));
+  }
+
+  /// `state` as in `exact`.
+  template <linear_operator Op>
+  [[nodiscard]] spectrum operator()(Op& op, band_matrix* state = nullptr) const {
+    const std::size_t rows = op.rows(), cols = op.cols();
+    detail::require_size("gram", rows, cols);
+    detail::analysis<> run{"gram", rows, cols, std::sqrt(detail::operator_floor<Op>() * 1e-2), bytes(op)};
+    band_matrix band;
+    if (state != nullptr && state->size != 0) {
+      detail::require_state(*state, run.result.size, true, "gram");
+      band = *state;
+    } else {
+      detail::require_memory("gram", rows, cols, run.result.bytes, settings_, detail::sampled_instead(rows, cols));
+      openblas::use_best_kernels();
+      const openblas::single_threaded guard;
+      thread_pool pool{settings_.threads};
+      if (!find_band(op, pool, band)) return run.stop("dense to band");
+      if (state != nullptr) *state = band;
+    }
+    if (!settings_.go_on("band to values", 0.85)) return run.stop("band to values");
+    const auto [routine, info] = values_of(std::move(band), run.result.values);
+    if (info != 0) {
+      run.result.values.clear();
+      return run.fail(routine, info);
+    }
+    return run.finish();
+  }
+
+ private:
+  static constexpr std::size_t panel_rows = 384;  // enough for the products that add it to G
+
+  template <linear_operator Op>
+  bool find_band(Op& op, thread_pool& pool, band_matrix& band) const {
+    const std::size_t n = std::min<std::size_t>(op.rows(), op.cols());
+    std::vector<double> numbers(n * n), scaled;
+    const detail::column_major g{numbers.data(), n, n, n};
+    bool scale_known = false;
+    int exponent = 0;
+    const bool assembled = detail::for_row_panels(
+        op, op.rows() < op.cols(), panel_rows,
+        [&](std::size_t first, tensor_view<const double, 2> panel) {
+          const double largest = detail::largest_element(panel, first);
+          if (!scale_known && largest > 0) {
+            exponent = detail::safe_exponent(largest);
+            scale_known = true;
+          }
+          const double* data = panel.data();
+          if (exponent != 0) {
+            scaled.resize(panel.size());
+            std::transform(data, data + panel.size(), scaled.data(),
+                           [exponent](double value) { return std::ldexp(value, -exponent); });
+            data = scaled.data();
+          }
+          // Row-major (rows, cols) is column-major X = panelᵀ, and G += X Xᵀ.
+          detail::add_product(g, {const_cast<double*>(data), panel.cols(), panel.rows(), panel.cols()}, pool);
+        },
+        [&](double fraction) { return settings_.go_on("summing up JᵀJ", 0.25 * fraction); });
+    if (!assembled) return false;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!std::isfinite(*g.at(i, i))) {
+        throw bad_input{"", "gram", "elements whose squares are finite numbers", "larger ones; exact would work"};
+      }
+    }
+    band = detail::reduce_symmetric_to_band(
+        g, pool, [&](double fraction) { return settings_.go_on("dense to band", 0.25 + 0.6 * fraction); });
+    band.exponent = exponent;
+    return band.size != 0;
+  }
+
+  static std::pair<const char*, int> values_of(band_matrix band, std::vector<double>& values) {
+    const auto n = static_cast<int>(band.size), width = static_cast<int>(band.width);
+    std::vector<double> e(band.size), hous(1), work(1);
+    values.resize(band.size);
+    static_cast<void>(lapack::sytrd_sb2st(n, width, band.diagonals.data(), values.data(), e.data(), hous.data(), -1,
+                                          work.data(), -1));
+    hous.resize(std::max<std::size_t>(1, static_cast<std::size_t>(hous[0])));
+    work.resize(std::max<std::size_t>(1, static_cast<std::size_t>(work[0])));
+    const int reduced = lapack::sytrd_sb2st(n, width, band.diagonals.data(), values.data(), e.data(), hous.data(),
+                                            static_cast<int>(hous.size()), work.data(), static_cast<int>(work.size()));
+    if (reduced != 0) return {"dsytrd_sb2st", reduced};
+    const int info = lapack::sterf(n, values.data(), e.data());
+    for (double& value : values) value = std::ldexp(std::sqrt(std::max(value, 0.0)), band.exponent);
+    std::sort(values.begin(), values.end(), std::greater<>{});
+    return {"dsterf", info};
+  }
+
+  analysis_settings settings_;
+};
+
+static_assert(spectrum_analyser<gram, matrix_operator<double>> && spectrum_analyser<gram, block_matrix_operator>,
+              "gram is a spectrum analyser");
+
+}  // namespace optscope
