@@ -10,8 +10,10 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/linear_operator.hpp>
+#include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace optscope::detail {
@@ -92,6 +94,15 @@ template <linear_operator Op, class Rows, class GoOn>
 [[nodiscard]] inline int safe_exponent(double largest) {
   const int exponent = largest > 0 ? std::ilogb(largest) : 0;
   return std::abs(exponent) > 100 ? exponent : 0;
+}
+
+/// Divides `numbers`, of which `matrix` is a view that begins at `first_row`, by 2^exponent, which is returned.
+inline int scale_safely(std::span<double> numbers, tensor_view<const double, 2> matrix, std::size_t first_row) {
+  const int exponent = safe_exponent(largest_element(matrix, first_row));
+  if (exponent != 0) {
+    for (double& value : numbers) value = std::ldexp(value, -exponent);
+  }
+  return exponent;
 }
 
 }  // namespace optscope::detail

@@ -114,19 +114,14 @@ class exact {
     const std::size_t high = std::max<std::size_t>(op.rows(), op.cols()),
                       wide = std::min<std::size_t>(op.rows(), op.cols());
     std::vector<double> numbers(high * wide);
-    double largest = 0;
     const bool assembled = detail::for_row_panels(
         op, transposed, 1,
         [&](std::size_t first, tensor_view<const double, 2> panel) {
-          largest = std::max(largest, detail::largest_element(panel, first));
           for (std::size_t i = 0; i < panel.rows(); ++i) std::ranges::copy(panel.row(i), &numbers[(first + i) * high]);
         },
         [&](double fraction) { return settings_.go_on("writing out the matrix", 0.05 * fraction); });
     if (!assembled) return false;
-    const int exponent = detail::safe_exponent(largest);
-    if (exponent != 0) {
-      for (double& value : numbers) value = std::ldexp(value, -exponent);
-    }
+    const int exponent = detail::scale_safely(numbers, {numbers.data(), {wide, high}}, 0);
     band = detail::reduce_to_band({numbers.data(), high, wide, high}, pool, [&](double fraction) {
       return settings_.go_on("dense to band", 0.05 + 0.8 * fraction);
     });
