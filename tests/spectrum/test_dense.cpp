@@ -92,3 +92,121 @@ TEST_CASE("exact agrees with dgesdd on random matrices") {
     check_close(std::span<const double>{found.values}, std::span<const double>{expected}, 1e-14, std::to_string(n));
   }
 }
+
+TEST_CASE("causal and diagonal operators have the spectrum of the whole matrix") {
+  std::mt19937 random{7};
+  std::normal_distribution<double> normal;
+  for (const auto& [tokens, width] : {std::pair<std::size_t, std::size_t>{5, 30}, {3, 100}, {1, 50}, {40, 3}}) {
+    for (const block_structure structure :
+         {block_structure::full, block_structure::causal, block_structure::diagonal}) {
+      const std::size_t n = tokens * width;
+      tensor<double, 2> matrix{{n, n}};
+      for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < n; ++j) {
+          const bool later = j / width > i / width, other = j / width != i / width;
+          const bool zero =
+              structure == block_structure::causal ? later : structure == block_structure::diagonal && other;
+          matrix(i, j) = zero ? 0 : normal(random);
+        }
+      }
+      block_matrix_operator op{matrix, tokens, structure};
+      const std::vector<double> expected = lapack_values(matrix);
+      const std::string name = std::to_string(tokens) + " tokens of " + std::to_string(width);
+      check_close(std::span<const double>{exact{}(op).values}, std::span<const double>{expected}, 1e-14, name);
+      check_close(std::span<const double>{gram{}(op).values}, std::span<const double>{expected}, 1e-8, name);
+    }
+  }
+}
+
+TEST_CASE("dense spectra have the same bits for any number of threads, and when resumed") {
+  const tensor<double, 2> matrix = matrix_with(700, 700, log_uniform(700, 1, 1e-6));
+  matrix_operator<double> op{matrix};
+  const auto check = [&](auto analyser) {
+    using analyser_type = decltype(analyser);
+    analysis_settings one, three;
+    one.threads = 1;
+    three.threads = 3;
+    const spectrum expected = analyser_type{one}(op);
+    CHECK(analyser_type{three}(op).values == expected.values);
+
+    three.progress = [](const analysis_progress& at) { return at.stage != "band to values"; };
+    band_matrix state;
+    const spectrum stopped = analyser_type{three}(op, &state);
+    CHECK(stopped.outcome == spectrum_outcome::stopped);
+    CHECK(stopped.note == "stopped in the stage band to values");
+    CHECK(stopped.values.empty());
+    CHECK(state.size == 700);
+    std::vector<std::string> stages;
+    double last = 0;
+    three.progress = [&](const analysis_progress& at) {
+      CHECK(at.fraction >= last);
+      last = at.fraction;
+      if (stages.empty() || stages.back() != at.stage) stages.emplace_back(at.stage);
+      return true;
+    };
+    CHECK(analyser_type{three}(op, &state).values == expected.values);
+    CHECK(stages == std::vector<std::string>{"band to values"});
+    state.diagonals.pop_back();
+    CHECK_THROWS_WITH_AS(static_cast<void>(analyser_type{three}(op, &state)), doctest::Contains("saved band matrix"),
+                         bad_input);
+    state = {};
+    stages.clear();
+    last = 0;
+    static_cast<void>(analyser_type{three}(op, &state));
+    CHECK(stages.size() == 3);
+  };
+  check(exact{});
+  check(gram{});
+}
+
+TEST_CASE("what cannot work is refused before it begins, with numbers and another way") {
+  struct unusable {
+    using scalar = float;
+    std::size_t n;
+    [[nodiscard]] std::size_t rows() const { return n; }
+    [[nodiscard]] std::size_t cols() const { return n; }
+    void apply(tensor_view<const float, 2>, tensor_view<float, 2>) { FAIL("nothing may be computed"); }
+    void apply_transposed(tensor_view<const float, 2>, tensor_view<float, 2>) { FAIL("nothing may be computed"); }
+  } op{589'824};
+  CHECK_THROWS_WITH_AS(static_cast<void>(exact{}(op)), doctest::Contains("exact of 589824 x 589824: expected at most"),
+                       bad_input);
+  CHECK_THROWS_WITH_AS(static_cast<void>(exact{}(op)),
+                       doctest::Contains("2.8 TB needed; lanczos_quadrature would do with 94.4 MB"), bad_input);
+  CHECK_THROWS_WITH_AS(static_cast<void>(gram{}(op)), doctest::Contains("gram of 589824 x 589824"), bad_input);
+  op.n = 0;
+  CHECK_THROWS_WITH_AS(static_cast<void>(exact{}(op)), doctest::Contains("found 0 x 0"), bad_input);
+}
+
+TEST_CASE("numbers that are not finite are refused with their place") {
+  tensor<double, 2> matrix = matrix_with(100, 100, log_uniform(100, 1, 0.1));
+  matrix(71, 5) = std::numeric_limits<double>::quiet_NaN();
+  matrix_operator<double> op{matrix};
+  block_matrix_operator blocks{matrix, 10};
+  for (const char* name : {"exact", "gram"}) {
+    CAPTURE(name);
+    const bool first = std::string{name} == "exact";
+    const auto find = [&](auto& of) { return first ? exact{}(of) : gram{}(of); };
+    CHECK_THROWS_AS(static_cast<void>(find(op)), bad_input);
+    CHECK_THROWS_WITH_AS(static_cast<void>(find(blocks)),
+                         "operator, row 71, column 5: expected a finite number, found NaN", bad_input);
+  }
+}
+
+TEST_CASE("panels of a matrix with more than 2^31 elements are addressed rightly") {
+  // 128 columns that lie 2^25 numbers apart: 34 GB of addresses, of which only the pages in use take memory.
+  const std::size_t n = 128, stride = std::size_t{1} << 25;
+  void* place = ::mmap(nullptr, n * stride * sizeof(double), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (place == MAP_FAILED) return;  // limits on addresses
+  const tensor<double, 2> matrix = matrix_with(n, n, log_uniform(n, 1, 0.01));
+  const detail::column_major a{static_cast<double*>(place), n, n, stride};
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) *a.at(i, j) = matrix(i, j);
+  }
+  thread_pool pool{1};
+  std::vector<double> found;
+  CHECK(detail::band_singular_values(detail::reduce_to_band(a, pool, [](double) { return true; }), found).second == 0);
+  const std::vector<double> expected = log_uniform(n, 1, 0.01);
+  check_close(std::span<const double>{found}, std::span<const double>{expected}, 1e-14, "far apart");
+  ::munmap(place, n * stride * sizeof(double));
+}

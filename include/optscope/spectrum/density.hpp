@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -34,6 +35,9 @@ struct spectral_density {
   std::vector<double> single;  ///< largest values, computed one by one, descending; the quadrature leaves them out
   std::vector<std::vector<double>> nodes;    ///< (probe, node), ascending
   std::vector<std::vector<double>> weights;  ///< (probe, node), sum 1
+  /// [probe]: the recurrence came to its end, the nodes are singular values and nothing lies between them; may be
+  /// empty.
+  std::vector<std::uint8_t> whole;
 
   /// The largest singular value; from quadrature it is a lower bound, close where the top of the spectrum is separated.
   [[nodiscard]] double largest() const {
@@ -92,6 +96,24 @@ struct spectral_density {
       return fourth > 0 ? second * second / fourth : 0;
     });
   }
+  /// How many leading values hold this share of sum sigma^2.
+  [[nodiscard]] sampled_value energy_rank(double share) const {
+    return mean([&](std::size_t probe) {
+      const double wanted = share * total(probe, [](double s) { return s * s; });
+      double energy = 0, count = 0;
+      const auto take = [&](double value, double many) {
+        const double here = many * value * value;
+        const double part = energy >= wanted || here == 0 ? 0 : std::min(1.0, (wanted - energy) / here);
+        energy += here;
+        count += part * many;
+      };
+      for (const double value : single) take(value, 1);
+      for (std::size_t i = nodes[probe].size(); i-- > 0;) {
+        take(nodes[probe][i], weights[probe][i] * static_cast<double>(dimension));
+      }
+      return count;
+    });
+  }
 
  private:
   template <class Function>
@@ -117,6 +139,8 @@ struct spectral_density {
     return sum;
   }
 
+  [[nodiscard]] bool ended(std::size_t probe) const { return probe < whole.size() && whole[probe] != 0; }
+
   /// Number of nodes at or below t.
   [[nodiscard]] std::size_t place(std::size_t probe, double t) const {
     const auto& at = nodes[probe];
@@ -129,6 +153,7 @@ struct spectral_density {
     if (i == at.size()) return 1;
     double sum = 0;
     for (std::size_t j = 0; j + 1 < i; ++j) sum += weight[j];
+    if (ended(probe)) return i == 0 ? 0 : sum + weight[i - 1];
     if (i == 0) return at[0] > 0 ? weight[0] / 2 * std::max(0.0, t / at[0]) : 0;
     const double before = sum + weight[i - 1] / 2, after = sum + weight[i - 1] + weight[i] / 2;
     const double low = std::log(std::max(at[i - 1], 1e-300)), high = std::log(std::max(at[i], 1e-300));
@@ -137,6 +162,7 @@ struct spectral_density {
   }
 
   [[nodiscard]] double uncertainty(std::size_t probe, double t) const {
+    if (ended(probe)) return 0;
     const auto& weight = weights[probe];
     const std::size_t i = place(probe, t);
     if (i == weight.size()) return weight.empty() ? 0 : weight.back() / 2;

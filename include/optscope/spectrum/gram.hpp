@@ -56,10 +56,7 @@ class gram {
     }
     if (!settings_.go_on("band to values", 0.85)) return run.stop("band to values");
     const auto [routine, info] = values_of(std::move(band), run.result.values);
-    if (info != 0) {
-      run.result.values.clear();
-      return run.fail(routine, info);
-    }
+    if (info != 0) return run.fail(routine, info);
     return run.finish();
   }
 

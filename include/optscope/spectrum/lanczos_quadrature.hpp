@@ -226,6 +226,7 @@ class lanczos_quadrature {
     density.dimension = at.cols - density.zeros - at.single.size();
     density.steps = at.steps;
     density.single = at.single;
+    density.whole = at.done;
     result.values = at.single;
     for (std::size_t probe = 0; probe < at.probes; ++probe) {
       const std::size_t k = at.alpha[probe].size();

@@ -65,20 +65,18 @@ class largest {
                            "a smaller basis would do, or lanczos_quadrature without vectors");
     openblas::use_best_kernels();
     thread_pool pool{settings_.threads};
+    int info;
     if (op.cols() > op.rows()) {
       detail::transposed_operator<Op> turned{op};
-      iterate(turned, pool, run);
+      info = iterate(turned, pool, run.result);
       std::swap(run.result.left, run.result.right);
     } else {
-      iterate(op, pool, run);
+      info = iterate(op, pool, run.result);
     }
-    return run.finish();
+    return info == 0 ? run.finish() : run.fail("dgesdd", info);
   }
 
  private:
-  template <class T>
-  using basis_rows = tensor<T, 2>;
-
   [[nodiscard]] std::size_t basis() const {
     return std::max(settings_.basis != 0 ? settings_.basis : 4 * settings_.count + 40, settings_.count + 2);
   }
@@ -91,9 +89,9 @@ class largest {
   }
 
   /// Left rows u (p), right rows q (p) and the projection t = u A qᵀ (p, p): A q_j = sum_i t_ij u_i exactly, and
-  /// Aᵀ u = tᵀ q + what `next` carries for the newest rows.
-  template <class Op, class Run>
-  void iterate(Op& op, thread_pool& pool, Run& run) const {
+  /// Aᵀ u = tᵀ q + what `next` carries for the newest rows. Returns LAPACK's info.
+  template <class Op, class Result>
+  int iterate(Op& op, thread_pool& pool, Result& result) const {
     using scalar = typename Op::scalar;
     const detail::block_vectors<scalar> vectors{pool};
     const std::size_t n = op.cols(), wanted = std::min(settings_.count, n), most = std::min(basis(), n);
@@ -134,10 +132,7 @@ class largest {
         for (std::size_t i = 0; i < room; ++i) std::ranges::copy(image.row(i), next.row(i).data());
       }
       svd.compute(t, p);
-      if (svd.info != 0) {
-        run.fail("dgesdd", svd.info);
-        return;
-      }
+      if (svd.info != 0) return svd.info;
       double worst = 0;
       for (std::size_t i = 0; i < std::min(wanted, p); ++i) worst = std::max(worst, svd.residual(i, coupling));
       const bool whole = p >= n, enough = p >= wanted && worst <= tolerance<scalar>() / 2 * svd.values.front();
@@ -146,11 +141,11 @@ class largest {
       const bool stopped = !settings_.go_on("largest values", std::min(1.0, fraction));
       if (whole || enough || given_up || stopped) {
         if (stopped) {
-          run.result.outcome = spectrum_outcome::stopped;
-          run.result.note = "stopped in the stage largest values";
+          result.outcome = spectrum_outcome::stopped;
+          result.note = "stopped in the stage largest values";
         }
-        finish(op, vectors, svd, std::min(wanted, p), u, q, p, run.result);
-        return;
+        finish(op, vectors, svd, std::min(wanted, p), u, q, p, result);
+        return 0;
       }
       b = std::min(b, n - p);
     }

@@ -95,10 +95,12 @@ class analysis {
     result.note = "stopped in the stage " + std::string{stage};
     return finish();
   }
+  /// No wrong spectrum: the values that the routine left are thrown away.
   [[nodiscard]] Result fail(std::string_view routine, int info) {
     result.outcome = spectrum_outcome::not_converged;
     result.note = "LAPACK's " + std::string{routine} + " did not converge: info " + std::to_string(info);
     result.lapack_info = info;
+    result.values.clear();
     return finish();
   }
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Rank notions, kinks and the tight pass on spectra whose answers are known.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <optscope/spectrum/kink.hpp>
+#include <optscope/spectrum/rank.hpp>
+#include <spectrum/known_spectrum.hpp>
+
+using namespace optscope;
+
+namespace {
+
+spectrum of(std::vector<double> values, double floor = 1e-14) {
+  spectrum result;
+  result.size = values.size();
+  result.values = std::move(values);
+  result.method = "test";
+  result.floor = floor;
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("equal values have every rank equal to their number") {
+  std::vector<double> values(90, 2.5);
+  values.resize(100);
+  const rank_notions ranks = ranks_of(of(values), 10);
+  CHECK(ranks.size == 100);
+  CHECK(ranks.bound == 90);
+  CHECK(ranks.counts == std::array<std::size_t, 3>{90, 90, 90});
+  CHECK(ranks.well_determined);
+  CHECK(ranks.decades.front() == 90);
+  CHECK(ranks.decades.back() == 90);
+  CHECK(ranks.stable_rank == doctest::Approx(90));
+  CHECK(ranks.effective_rank == doctest::Approx(90));
+  CHECK(ranks.participation_ratio == doctest::Approx(90));
+  CHECK(ranks.energy_ranks == std::array<std::size_t, 3>{81, 90, 90});
+}
+
+TEST_CASE("rank notions of a small spectrum by hand") {
+  const rank_notions ranks = ranks_of(of({4, 2, 1, 1}));
+  CHECK(ranks.stable_rank == doctest::Approx(22.0 / 16));
+  CHECK(ranks.participation_ratio == doctest::Approx(22.0 * 22 / (256 + 16 + 1 + 1)));
+  CHECK(ranks.effective_rank == doctest::Approx(std::exp(0.5 * std::log(2) + 0.25 * std::log(4) + 0.25 * std::log(8))));
+  CHECK(ranks.energy_ranks == std::array<std::size_t, 3>{2 + 0, 4, 4});
+  CHECK(ranks.decades.front() == 4);
+}
+
+TEST_CASE(
+    "the floor is calibrated by values that must be zero, and counts around it say whether the rank is determined") {
+  std::vector<double> clear = log_uniform(1000, 1, 1e-3), smooth = log_uniform(1000, 1, 1e-13);
+  for (auto* values : {&clear, &smooth}) values->insert(values->end(), {3e-12, 2e-12, 1e-12});
+  std::sort(smooth.begin(), smooth.end(), std::greater<>{});
+  const rank_notions certain = ranks_of(of(clear), 3);
+  CHECK(certain.calibrated);
+  CHECK(certain.floor == doctest::Approx(3e-11));
+  CHECK(certain.counts == std::array<std::size_t, 3>{1000, 1000, 1000});
+  CHECK(certain.well_determined);
+  const rank_notions doubtful = ranks_of(of(smooth, 1e-8), 3);
+  CHECK(doubtful.floor == 1e-8);
+  CHECK_FALSE(doubtful.calibrated);
+  CHECK_FALSE(doubtful.well_determined);
+  CHECK(doubtful.counts[0] > doubtful.counts[1]);
+  CHECK(doubtful.counts[1] == 615);  // 1000 * 8 / 13, rounded down
+}
+
+TEST_CASE("all zeros, one value, and spectra that are not whole") {
+  const rank_notions nothing = ranks_of(of({0, 0, 0}), 3);
+  CHECK(nothing.effective_rank == 0);
+  CHECK(nothing.counts == std::array<std::size_t, 3>{0, 0, 0});
+  CHECK(nothing.bound == 0);
+  CHECK(ranks_of(of({7})).effective_rank == doctest::Approx(1));
+  spectrum part = of({3, 2});
+  part.size = 10;
+  CHECK_THROWS_WITH_AS(static_cast<void>(ranks_of(part)), doctest::Contains("2 of 10 values by test"), bad_input);
+  CHECK_THROWS_AS(static_cast<void>(ranks_of(of({1, 2}))), bad_input);
+  CHECK_THROWS_AS(static_cast<void>(ranks_of(of({2, 1}), 3)), bad_input);
+}
+
+TEST_CASE("a gap is found with its place and is improbable; a smooth spectrum has none") {
+  std::vector<double> values = log_uniform(700, 1, 1e-2);
+  for (const double value : log_uniform(300, 1e-3, 1e-4)) values.push_back(value);
+  const auto gap = widest_gap(values, 1e-12);
+  REQUIRE(gap);
+  CHECK(gap->count == 700);
+  CHECK(gap->decades == doctest::Approx(1).epsilon(1e-9));
+  CHECK(gap->runner_up < 0.01);
+  CHECK(gap->chance < 1e-12);
+  CHECK_FALSE(widest_gap(log_uniform(1000, 1, 1e-4), 1e-12));
+  CHECK_FALSE(widest_gap(values, 5e-3));  // below the floor
+  CHECK_FALSE(widest_gap(std::vector<double>{1}, 1e-12));
+  std::vector<double> outlier = log_uniform(1000, 1, 0.1);  // a gap after the first of 1001 is at the edge
+  outlier.insert(outlier.begin(), 100);
+  CHECK_FALSE(widest_gap(outlier, 1e-12));
+  // Random spacings: as wide a gap as this one comes about by chance.
+  std::mt19937 random{3};
+  std::exponential_distribution<double> spacing{20};
+  std::vector<double> chance{1};
+  while (chance.size() < 1000) chance.push_back(chance.back() * std::pow(10, -spacing(random)));
+  const auto found = widest_gap(chance, 0);
+  REQUIRE(found);
+  CHECK(found->chance > 0.01);
+}
+
+TEST_CASE("a bend is found where two lines meet") {
+  std::vector<double> values = log_uniform(601, 1, 1e-1);
+  for (std::size_t i = 1; i <= 400; ++i) values.push_back(0.1 * std::pow(10, -0.01 * static_cast<double>(i)));
+  const auto bend = strongest_bend(values, 1e-12);
+  REQUIRE(bend);
+  CHECK(std::abs(static_cast<double>(bend->count) - 600) <= 4);
+  CHECK(bend->slope_before == doctest::Approx(-1.0 / 600).epsilon(0.02));
+  CHECK(bend->slope_after == doctest::Approx(-0.01).epsilon(0.02));
+  CHECK(bend->explained > 0.99);
+  CHECK(bend->misfit < 0.01);
+  const auto straight = strongest_bend(log_uniform(1000, 1, 1e-3), 1e-12);
+  REQUIRE(straight);
+  CHECK(straight->slope_after == doctest::Approx(straight->slope_before).epsilon(1e-6));
+  CHECK_FALSE(strongest_bend(std::vector<double>{3, 2, 1}, 0));
+}
+
+TEST_CASE("the tight pass is the strict minimum of effective rank over bound") {
+  std::vector<rank_notions> layers(5);
+  for (std::size_t i = 0; i < 5; ++i) {
+    layers[i].bound = 100;
+    layers[i].effective_rank = std::array{80.0, 60.0, 30.0, 45.0, 90.0}[i];
+  }
+  auto pass = find_tight_pass(layers);
+  REQUIRE(pass);
+  CHECK(pass->layer == 2);
+  CHECK(pass->share == doctest::Approx(0.3));
+  CHECK(pass->margin == doctest::Approx(0.5));
+  CHECK(pass->inside);
+  layers[4].bound = 1000;
+  pass = find_tight_pass(layers);
+  CHECK(pass->layer == 4);
+  CHECK_FALSE(pass->inside);
+  layers[0] = layers[4];
+  CHECK_FALSE(find_tight_pass(layers));
+  CHECK_FALSE(find_tight_pass(std::span{layers}.first(1)));
+}
