@@ -7,10 +7,13 @@
 writes, for each case, a folder NAME/ beside this file: a tiny OPT with random weights, and golden.safetensors with, for
 each text, `TEXT.ids`, `TEXT.rows` and rows of Jacobians `TEXT.KIND.NORM` (row, token x hidden): of layer 1 for the kinds
 attention, mlp, both and whole, of layers 0 and 1 for span; NORM says whether the derivative goes through the LayerNorms.
-slopes.safetensors has the derivatives of all nonlinearities at the points `x`. Needs torch, transformers, safetensors.
+slopes.safetensors has the derivatives of all nonlinearities at the points `x`; directions.safetensors singular vectors by
+numpy and principal angles by scipy. Needs torch, transformers, safetensors, numpy, scipy.
 """
 import pathlib
 
+import numpy as np
+import scipy.linalg
 import torch
 from safetensors.torch import save_file
 from torch.func import jacrev
@@ -150,6 +153,17 @@ def main():
         value = ACT2FN[name](points)
         slopes[name] = torch.autograd.grad(value.sum(), points)[0].clone()
     save_file(slopes, HERE / "slopes.safetensors")
+
+    random = np.random.default_rng(5)
+    vectors, a, b = random.normal(size=(4, 30)), random.normal(size=(5, 12)), random.normal(size=(3, 12))
+    b[0] = a[1] + 1e-9 * b[0]  # two spans that nearly share a direction
+    b[1] = a[0] - a[2] + 0.1 * b[1]
+    hidden = np.linalg.svd(vectors.reshape(4 * 6, 5))
+    token = np.linalg.svd(vectors.reshape(4, 6, 5).transpose(0, 2, 1).reshape(4 * 5, 6))
+    directions = {"vectors": vectors, "hidden": hidden[2], "hidden_shares": hidden[1] ** 2 / (hidden[1] ** 2).sum(),
+                  "token": token[2], "token_shares": token[1] ** 2 / (token[1] ** 2).sum(), "a": a, "b": b,
+                  "angles": np.sort(scipy.linalg.subspace_angles(a.T, b.T))}
+    save_file({k: torch.tensor(np.ascontiguousarray(v)) for k, v in directions.items()}, HERE / "directions.safetensors")
 
 
 main()
