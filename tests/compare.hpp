@@ -23,10 +23,11 @@ double check_close(std::span<const Found> found, std::span<const Expected> expec
   for (std::size_t i = 0; i < found.size(); ++i) {
     const double a = static_cast<double>(found[i]), b = static_cast<double>(expected[i]);
     const double error = a == b ? 0 : std::abs(a - b);
-    if (!(error <= worst)) {  // takes a NaN too
+    if (error > worst || std::isnan(error)) {
       worst = error;
       where = i;
     }
+    if (std::isnan(error)) break;
   }
   const double relative = worst == 0 ? 0 : worst / largest;
   CHECK_MESSAGE(relative <= tolerance, what << ": worst element " << where << " is " << found[where] << ", expected "

@@ -207,7 +207,7 @@ TEST_CASE("a tensor under both of its names is refused") {
   const attack::scratch_folder folder;
   folder.put("config.json", config_text);
   folder.put("model.safetensors", scalars({"model.decoder.x", "decoder.x"}));
-  refused([&] { return checkpoint{folder.path}; }, "both with and without the prefix \"model.\"");
+  refused([&] { return checkpoint{folder.path}; }, "twice, with and without the prefix \"model.\"");
 }
 
 TEST_CASE("an index that does not fit its shards is refused") {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <compare.hpp>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "golden.hpp"
+
 using namespace optscope;
 
 namespace {
@@ -21,96 +22,10 @@ namespace {
 const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
 
-struct golden_file {
-  tensor_table table;
-  explicit golden_file(const std::string& name) : table{read_safetensors(goldens + name + "/golden.safetensors")} {}
-  [[nodiscard]] bool has(const std::string& key) const { return table.tensors.count(key) != 0; }
-  [[nodiscard]] std::vector<double> at(const std::string& key) const {
-    const stored_tensor& stored = table.tensors.at(key);
-    std::vector<double> values(stored.size());
-    stored.copy_to(values.data());
-    return values;
-  }
-};
-
-/// A capture of every site that the model has.
-template <class Scalar, class... Sites>
-basic_capture<Scalar, Sites...> make_capture(site_list<Sites...>, const architecture& shape) {
-  std::vector<std::string> names;
-  ((Sites::exists(shape) ? names.emplace_back(Sites::name) : names.emplace_back()), ...);
-  basic_capture<Scalar, Sites...> probe{positions::all()};
-  return probe.only_sites(names);
-}
-
-token_batch texts_of(const golden_file& golden) {
-  token_batch texts;
-  for (std::size_t i = 0; golden.has(std::to_string(i) + ".ids"); ++i) {
-    const std::vector<double> ids = golden.at(std::to_string(i) + ".ids");
-    texts.emplace_back(ids.begin(), ids.end());
-  }
-  return texts;
-}
-
-/// Rows of a captured site at the golden's positions, as the golden lays them out.
-template <class Site, class Scalar>
-std::vector<Scalar> rows_at(tensor_view<const Scalar, Site::rank> view, const std::vector<double>& positions) {
-  std::vector<Scalar> rows;
-  if constexpr (Site::layout == site_layout::position) {
-    for (const double position : positions) {
-      const auto row = view.row(static_cast<std::size_t>(position));
-      rows.insert(rows.end(), row.begin(), row.end());
-    }
-  } else {
-    for (std::size_t head = 0; head < view.rows(); ++head) {
-      for (const double position : positions) {
-        const Scalar* row = view.row(head).data() + static_cast<std::size_t>(position) * view.extent(2);
-        rows.insert(rows.end(), row, row + view.extent(2));
-      }
-    }
-  }
-  return rows;
-}
-
-template <class Scalar>
-void compare_with_transformers(const std::string& folder, const std::string& name, double tolerance) {
-  const golden_file golden{name};
-  model<any_opt, Scalar> opt{checkpoint{folder}};
-  const token_batch texts = texts_of(golden);
-  auto probe = make_capture<Scalar>(all_sites{}, opt.shape());
-  opt.run(texts, probe);
-  std::size_t compared = 0;
-  double worst = 0;
-  for (std::size_t text = 0; text < texts.size(); ++text) {
-    const std::string prefix = std::to_string(text) + ".";
-    const std::vector<double> positions = golden.at(prefix + "positions");
-    decltype(probe)::sites::for_each([&]<class Site>(Site) {
-      for (std::size_t layer = 0; layer < (Site::per_layer ? opt.layers() : 1); ++layer) {
-        const std::string key =
-            prefix + std::string{Site::name} + (Site::per_layer ? "." + std::to_string(layer) : std::string{});
-        if (!golden.has(key)) continue;
-        const std::vector<Scalar> found = rows_at<Site, Scalar>(probe(Site{}, layer, text), positions);
-        worst = std::max(worst, check_close<Scalar, double>(found, golden.at(key), tolerance, name + " " + key));
-        ++compared;
-      }
-    });
-  }
-  CHECK(compared >= 2 * texts.size() * opt.layers());
-  MESSAGE(name << std::string{sizeof(Scalar) == 8 ? " double" : " float"} << ": worst error " << worst << " of "
-               << compared << " tensors");
-}
-
 }  // namespace
 
-TEST_CASE_TEMPLATE("every site agrees with transformers in float64", Scalar, float, double) {
-  const double tolerance = std::is_same_v<Scalar, double> ? 1e-12 : 5e-5;
-  for (const char* name :
-       {"head-dim-64", "head-dim-80", "head-dim-128", "head-dim-7", "no-bias-gelu", "post-ln-projected"}) {
-    compare_with_transformers<Scalar>(goldens + name, name, tolerance);
-  }
-}
-
 TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar, float, double) {
-  compare_with_transformers<Scalar>(demo_model, "demo-model", std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
+  compare_with_transformers<Scalar>(demo_model, goldens + "demo-model", std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
 }
 
 namespace {

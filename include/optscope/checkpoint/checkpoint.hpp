@@ -28,7 +28,7 @@ namespace optscope {
 ///       bias.copy_to(values.data());
 ///     }
 ///
-/// Names have no leading `model.`, whichever way the file has them: `decoder.layers.0.fc1.weight`, `lm_head.weight`.
+/// Names begin with `decoder.`, whichever way the file has them: `decoder.layers.0.fc1.weight`, `lm_head.weight`.
 /// Files are mapped and fully checked, but no weight is read. Shapes are for the model to check. Throws `file_error`
 /// if the folder or a file in it is missing, `checkpoint_error` if one is broken. Copying it copies references.
 class checkpoint {
@@ -59,12 +59,10 @@ class checkpoint {
                            stored ? other->second : "no tensor of that name"};
   }
 
-  /// All tensors in name order.
-  [[nodiscard]] std::vector<std::string> names() const {
-    std::vector<std::string> all;
-    for (const auto& [name, unused] : weights_.tensors) all.push_back(name);
-    return all;
-  }
+  /// All tensors of floating-point numbers in name order.
+  [[nodiscard]] std::vector<std::string> names() const { return names_of(weights_.tensors); }
+  /// Those of other types, which `at` refuses.
+  [[nodiscard]] std::vector<std::string> unsupported() const { return names_of(weights_.unsupported); }
 
   /// The table that turns ids into vectors, (vocabulary, word_embed_proj_dim). A file with `lm_head.weight` alone has
   /// it there. Throws `checkpoint_error` if there is neither, or the config does not tie them and it is missing.
@@ -84,6 +82,13 @@ class checkpoint {
   [[nodiscard]] const stored_tensor& either(std::string_view first, std::string_view second) const {
     if (contains(first) || !config_.tie_word_embeddings || !contains(second)) return at(first);
     return at(second);
+  }
+
+  template <class Map>
+  static std::vector<std::string> names_of(const Map& map) {
+    std::vector<std::string> all;
+    for (const auto& [name, unused] : map) all.push_back(name);
+    return all;
   }
 
   /// The files for a message: the first one, and how many more.

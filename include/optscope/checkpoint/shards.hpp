@@ -19,10 +19,14 @@
 
 namespace optscope::detail {
 
-/// Drops one leading `model.`: hub files have `model.decoder.…`, `decoder.…` or a mixture of sizes with either.
-[[nodiscard]] constexpr std::string_view canonical_name(std::string_view name) noexcept {
-  constexpr std::string_view prefix = "model.";
-  return name.substr(0, prefix.size()) == prefix ? name.substr(prefix.size()) : name;
+/// `decoder.…`, as an OPTModel has it. Hub files have that or `model.decoder.…`; an OPTDecoder has neither prefix.
+[[nodiscard]] inline std::string canonical_name(std::string_view name) {
+  if (name.starts_with("model.")) name.remove_prefix(6);
+  for (const std::string_view part :
+       {"embed_tokens.", "embed_positions.", "project_in.", "project_out.", "layers.", "final_layer_norm."}) {
+    if (name.starts_with(part)) return "decoder." + std::string{name};
+  }
+  return std::string{name};
 }
 
 /// All tensors of a folder under their canonical names.
@@ -41,10 +45,10 @@ struct weights : tensor_table {
 
  private:
   void check_new(const std::filesystem::path& file, std::string_view name) const {
-    const std::string_view canonical = canonical_name(name);
+    const std::string canonical = canonical_name(name);
     if (tensors.find(canonical) == tensors.end() && unsupported.find(canonical) == unsupported.end()) return;
-    throw checkpoint_error{file.string(), "tensor " + quoted(canonical), "it once",
-                           "it both with and without the prefix \"model.\""};
+    throw checkpoint_error{file.string(), "tensor " + detail::quoted(canonical), "it once",
+                           "it twice, with and without the prefix \"model.\" or \"decoder.\""};
   }
 };
 
@@ -98,11 +102,13 @@ template <class Read>
                                "no tensor of that name"};
       }
     }
-    for (const auto& [name, unused] : table.tensors) {
+    const auto check_listed = [&](const std::string& name) {
       if (!std::binary_search(tensors.begin(), tensors.end(), name)) {
         result.unlisted.push_back(path.string() + ": " + name);
       }
-    }
+    };
+    for (const auto& [name, unused] : table.tensors) check_listed(name);
+    for (const auto& [name, unused] : table.unsupported) check_listed(name);
   }
   return result;
 }

@@ -109,6 +109,21 @@ class model {
     return logits;
   }
 
+  /// Rows of the last `resid_post` (position, hidden) through the final LayerNorm and project_out, as far as the model
+  /// has them: (position, embed_dim), what the unembedding is multiplied with and Hugging Face calls last_hidden_state.
+  [[nodiscard]] tensor<Scalar, 2> last_hidden_state(tensor_view<const Scalar, 2> rows) {
+    tensor<Scalar, 2> last{{rows.rows(), shape_.hidden}};
+    if (shape_.final_layer_norm) {
+      backend_.layer_norm(rows, final_norm().gamma, final_norm().beta, last.view());
+    } else {
+      for (std::size_t row = 0; row < rows.rows(); ++row) std::ranges::copy(rows.row(row), last.row(row).data());
+    }
+    if (!projected()) return last;
+    tensor<Scalar, 2> narrow{{rows.rows(), shape_.embed_dim}};
+    project_out(tensor_view<const Scalar, 2>{last.view()}, narrow.view());
+    return narrow;
+  }
+
  private:
   template <class... Probes>
   void run_with(const token_batch& texts, kv_cache<Scalar>* cache, tensor<Scalar, 2>* next, Probes&... probes) {

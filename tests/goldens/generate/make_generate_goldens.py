@@ -4,7 +4,7 @@
 
     python tests/goldens/generate/make_generate_goldens.py
 
-writes, for each model of tests/goldens/model and for the demo model, NAME-prompts.json and NAME-ids.json: lists of token
+writes, for each model of tests/goldens/model with positions enough and for the demo model, NAME-prompts.json and NAME-ids.json: lists of token
 ids, the second what `generate` adds to the first, `</s>` included. Prompts are kept only if the two largest logits of
 every step differ by more than a thousandth of the largest, so that rounding cannot change a choice. Needs torch and
 transformers.
@@ -34,7 +34,9 @@ def continuation(model, prompt):
 
 
 def main():
-    folders = sorted(p.parent for p in (PROJECT / "tests/goldens/model").glob("*/model.safetensors"))
+    table = json.loads((PROJECT / "tests/goldens/table.json").read_text())["rows"]
+    folders = sorted(PROJECT / "tests/goldens/model" / row["name"] for row in table
+                     if row.get("config", {}).get("max_position_embeddings", 0) > max(LENGTHS) + NEW)
     for folder in folders + [PROJECT / "examples/demo-model"]:
         model = OPTForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
         torch.manual_seed(1)

@@ -4,10 +4,12 @@
 
     python tests/goldens/model/make_model_goldens.py [NAME ...]
 
-writes, for each case, a folder NAME/ beside this file: a tiny OPT with random weights as save_pretrained writes it, and
-golden.safetensors with float64 activations `TEXT.SITE.LAYER` at the positions in `TEXT.positions`; `TEXT.ids` are float64
-too. Case `demo-model` reads examples/demo-model and writes the goldens alone. Needs torch, transformers, safetensors.
+writes, for each row of ../table.json with folder "model", a folder NAME/ beside this file: a tiny OPT with random weights as
+save_pretrained writes it, and golden.safetensors with float64 activations `TEXT.SITE.LAYER` at the positions in
+`TEXT.positions`, and transformers' `TEXT.hidden_states.N`; `TEXT.ids` are float64 too. Row `demo-model` is
+examples/demo-model and gets the goldens alone. Needs torch, transformers, safetensors.
 """
+import json
 import pathlib
 import sys
 
@@ -17,30 +19,26 @@ from transformers import OPTConfig, OPTForCausalLM
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parents[2]
+TABLE = json.loads((HERE.parent / "table.json").read_text())
+LONG = [0, 1, 63, 127, 128, 129, 255, 256, 319]  # positions kept of a long text
 
-# The eager attention of transformers computes its softmax in float32 even in a float64 model: here it stays in float64.
+# The eager attention of transformers computes its softmax in float32 even in a float64 model: here it stays in float64, and
+# what it is given is kept: the scores.
 torch_softmax = torch.nn.functional.softmax
-torch.nn.functional.softmax = lambda x, dim, dtype=None: torch_softmax(x, dim=dim)
+scores = []
 
-BASE = dict(vocab_size=101, num_hidden_layers=2, max_position_embeddings=320, ffn_dim=96, word_embed_proj_dim=None,
-            dropout=0.0, attention_dropout=0.0, init_std=0.02)
-CASES = {
-    "head-dim-64": dict(hidden_size=128, num_attention_heads=2),
-    "head-dim-80": dict(hidden_size=160, num_attention_heads=2),
-    "head-dim-128": dict(hidden_size=128, num_attention_heads=1),
-    "head-dim-7": dict(hidden_size=21, num_attention_heads=3, ffn_dim=33, vocab_size=50),
-    "post-ln-projected": dict(hidden_size=48, num_attention_heads=4, word_embed_proj_dim=24,
-                              do_layer_norm_before=False),
-    "no-bias-gelu": dict(hidden_size=48, num_attention_heads=4, enable_bias=False,
-                         layer_norm_elementwise_affine=False, activation_function="gelu"),
-}
-LENGTHS = [1, 3, 9, 300]
-LONG = [0, 1, 63, 127, 128, 129, 255, 256, 299]  # positions kept of the long text
+
+def softmax(x, dim, dtype=None):
+    scores.append(x.masked_fill(x < -1e300, -torch.inf))
+    return torch_softmax(x, dim=dim)
+
+
+torch.nn.functional.softmax = softmax
 
 
 def random_model(name, options):
-    torch.manual_seed(sum(map(ord, name)))
-    model = OPTForCausalLM(OPTConfig(**{**BASE, **options}))
+    torch.manual_seed(sum(map(ord, name.split("activation")[0] or "activation")))  # all activations with the same weights
+    model = OPTForCausalLM(OPTConfig(**{**TABLE["base"], "dropout": 0.0, "attention_dropout": 0.0, **options}))
     with torch.no_grad():
         for key, value in model.named_parameters():
             # Far enough from zero and one that no term of the forward pass can be left out unnoticed.
@@ -49,7 +47,7 @@ def random_model(name, options):
             elif value.ndim == 1:
                 value.normal_(0, 0.2)
             else:
-                value.normal_(0, 1.5 / value.shape[1] ** 0.5)
+                value.normal_(0, (9 if name.startswith("activation") and "fc1" in key else 1.5) / value.shape[1] ** 0.5)
     return model.half()
 
 
@@ -71,14 +69,17 @@ def activations(model, ids, positions):
         attention = layer.self_attn
         hooks += [hook(layer, f"resid_pre.{i}", True), hook(layer, f"resid_post.{i}"),
                   hook(layer.self_attn_layer_norm, f"ln1.{i}"), hook(layer.final_layer_norm, f"ln2.{i}"),
+                  hook(layer.self_attn_layer_norm, f"ln1_scale.{i}", True),
+                  hook(layer.final_layer_norm, f"ln2_scale.{i}", True),
                   hook(attention.q_proj, f"q.{i}"), hook(attention.k_proj, f"k.{i}"), hook(attention.v_proj, f"v.{i}"),
                   hook(attention.out_proj, f"z.{i}", True), hook(attention.out_proj, f"attn_out.{i}"),
                   hook(layer.fc1, f"mlp_pre.{i}"), hook(layer.fc2, f"mlp_post.{i}", True),
                   hook(layer.fc2, f"mlp_out.{i}")]
     if decoder.final_layer_norm is not None:
-        hooks.append(hook(decoder.final_layer_norm, "ln_final"))
+        hooks += [hook(decoder.final_layer_norm, "ln_final"), hook(decoder.final_layer_norm, "ln_final_scale", True)]
     hooks.append(hook(decoder.embed_positions, "pos_embed"))
-    out = model(torch.tensor([ids]), output_attentions=True)
+    scores.clear()
+    out = model(torch.tensor([ids]), output_attentions=True, output_hidden_states=True)
     for h in hooks:
         h.remove()
 
@@ -94,10 +95,25 @@ def activations(model, ids, positions):
         z = kept[f"z.{i}"].reshape(len(ids), heads, -1)
         w = layer.self_attn.out_proj.weight.reshape(-1, heads, z.shape[-1])
         kept[f"result.{i}"] = torch.einsum("phd,ohd->pho", z, w).reshape(len(ids), -1)
+    for key, value in kept.items():  # so far what LayerNorm was given; TransformerLens's hook_scale
+        if "_scale" in key:
+            kept[key] = (value.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    kept |= {f"hidden_states.{i}": value[0] for i, value in enumerate(out.hidden_states)}
     picked = {key: value[positions].contiguous() for key, value in kept.items()}
     for i in range(len(decoder.layers)):
         picked[f"pattern.{i}"] = out.attentions[i][0][:, positions].contiguous()
+        picked[f"scores.{i}"] = scores[i][0][:, positions].contiguous()
     return picked
+
+
+def texts_of(config, first=2):
+    """One token, a few, and as many as there are positions, with the positions that are kept."""
+    generator = torch.Generator().manual_seed(7)
+    draw = lambda n: [first] + torch.randint(3, config.vocab_size, (n - 1,), generator=generator).tolist()
+    longest = config.max_position_embeddings
+    if longest > 300:
+        return [(draw(1), [0]), (draw(3), [0, 1, 2]), (draw(longest), LONG)]
+    return [(draw(1), [0]), (draw(longest), sorted({0, longest // 2, longest - 1}))]
 
 
 def goldens(model, texts):
@@ -112,30 +128,30 @@ def goldens(model, texts):
 
 
 def main(names):
-    for name in names or [*CASES, "demo-model"]:
+    rows = {row["name"]: row for row in TABLE["rows"] if row["folder"] == "model"}
+    for name in names or [*rows, "demo-model"]:
         folder = HERE / name
         folder.mkdir(exist_ok=True)
-        generator = torch.Generator().manual_seed(7)
         if name == "demo-model":
             model = OPTForCausalLM.from_pretrained(PROJECT / "examples" / "demo-model", dtype=torch.float64)
+            generator = torch.Generator().manual_seed(7)
             draw = lambda n: [2] + torch.randint(4, 4000, (n - 1,), generator=generator).tolist()
             texts = [(draw(5), [0, 4]), (draw(512), [511])]  # the second: enough for every block of queries
             wanted = ("attn_out", "resid_post", "logits", "ids", "positions", "pattern")
+            tensors = {k: v for k, v in goldens(model, texts).items()
+                       if k.split(".")[1] in wanted and not ("1.pattern" in k and k[-1] in "123456")}
         else:
-            model = random_model(name, CASES[name])
+            model = random_model(name, rows[name]["config"])
             model.save_pretrained(folder)
             (folder / "generation_config.json").unlink(missing_ok=True)
-            draw = lambda n: [2] + torch.randint(3, model.config.vocab_size, (n - 1,), generator=generator).tolist()
-            texts = [(draw(n), list(range(n)) if n < 20 else LONG) for n in LENGTHS]
-            wanted = None
-        tensors = goldens(model, texts)
-        if wanted:
-            tensors = {k: v for k, v in tensors.items() if k.split(".")[1] in wanted}
-        else:  # of the long text only what later sums depend on
+            tensors = {} if "refused" in rows[name] else goldens(model, texts_of(model.config))
+            # Of the long text only what later sums depend on.
             tensors = {k: v for k, v in tensors.items()
-                       if not k.startswith("3.") or k.split(".")[1] in ("ids", "positions", "z", "resid_post", "logits")}
-        save_file(tensors, folder / "golden.safetensors")
+                       if not k.startswith("2.") or k.split(".")[1] in ("ids", "positions", "z", "resid_post", "logits")}
+        if tensors:
+            save_file(tensors, folder / "golden.safetensors")
         print(name, sum(f.stat().st_size for f in folder.iterdir()) // 1000, "kB")
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The residual stream as transformers gives it with `output_hidden_states=True`.
+
+#include <cstddef>
+#include <optscope/core/probe.hpp>
+#include <optscope/core/site.hpp>
+#include <optscope/core/tensor.hpp>
+#include <optscope/opt/model.hpp>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// A probe that keeps transformers' `hidden_states`: `layers + 1` matrices a text. Number 0 is the sum of embedding and
+/// position embedding, number i the output of layer i - 1, and the last one is not the last layer's output but that
+/// after the final LayerNorm and `project_out`, embed_dim wide.
+///
+///     model<> opt{checkpoint{argv[1]}};
+///     hidden_states states{opt};
+///     opt.run(texts, states);
+///     tensor_view<const float, 2> third = states(3, 0);  // (position, hidden) of text 0
+///
+/// Beside editors in a run, it sees what they leave. Memory: (layers + 1) x positions x hidden.
+template <class Model>
+class hidden_states {
+ public:
+  using scalar = typename Model::scalar;
+  using sites = site_list<site::resid_pre, site::resid_post>;
+
+  explicit hidden_states(Model& opt) : opt_{opt}, states_(opt.layers() + 1) {}
+
+  [[nodiscard]] bool wants(site::resid_pre, std::size_t) const { return true; }
+  [[nodiscard]] bool wants(site::resid_post, std::size_t layer) const { return layer + 1 == opt_.layers(); }
+
+  void begin(const run_plan& plan) {
+    for (auto& texts : states_) texts.assign(plan.lengths.size(), {});
+  }
+  void operator()(site::resid_pre, const place& at, tensor_view<const scalar, 2> stream) {
+    tensor<scalar, 2>& kept = states_[at.layer][at.text];
+    kept = tensor<scalar, 2>{stream.shape()};
+    for (std::size_t row = 0; row < stream.rows(); ++row) std::ranges::copy(stream.row(row), kept.row(row).data());
+  }
+  void operator()(site::resid_post, const place& at, tensor_view<const scalar, 2> stream) {
+    states_.back()[at.text] = opt_.last_hidden_state(stream);
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return states_.size(); }  ///< layers + 1
+
+  /// Number `index` of a text, from the run before: (position, hidden); the last (position, embed_dim).
+  [[nodiscard]] tensor_view<const scalar, 2> operator()(std::size_t index, std::size_t text) const {
+    return states_.at(index).at(text).view();
+  }
+
+ private:
+  Model& opt_;
+  std::vector<std::vector<tensor<scalar, 2>>> states_;  // [index][text]
+};
+
+}  // namespace optscope

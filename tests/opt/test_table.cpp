@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// Every kind of checkpoint of tests/goldens/table.json: saved by the real libraries, each site compared with
+// transformers in float64. The README's table of what is supported is made from it.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <generated.hpp>
+#include <optscope/checkpoint/not_finite.hpp>
+#include <optscope/opt/tensors.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "golden.hpp"
+
+using namespace optscope;
+
+namespace {
+
+const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
+
+struct row {
+  std::string group, name, sentence;
+  std::string folder;                          // below tests/goldens
+  std::string golden;                          // the folder whose golden it has; its own unless the table says
+  std::string refused;                         // what the exception says; empty: it loads
+  std::vector<std::string> extra, not_finite;  // tensors that are reported
+};
+
+std::vector<row> read_table() {
+  const mapped_file file{goldens + "table.json"};
+  simdjson::dom::parser parser;
+  const detail::json_object json = detail::parse_json_file(parser, file);
+  std::vector<row> rows;
+  const simdjson::dom::array entries = json.find("rows")->get_array().value();
+  for (const simdjson::dom::element each : entries) {
+    const auto text = [&](const char* key, const std::string& otherwise = "") {
+      std::string_view value;
+      return each[key].get(value) == simdjson::SUCCESS ? std::string{value} : otherwise;
+    };
+    const auto list = [&](const char* key) {
+      std::vector<std::string> values;
+      simdjson::dom::array array;
+      if (each[key].get(array) != simdjson::SUCCESS) return values;
+      for (const simdjson::dom::element value : array) values.emplace_back(value.get_string().value());
+      return values;
+    };
+    const std::string folder = text("folder") + "/" + text("name");
+    rows.push_back({text("group"), text("name"), text("sentence"), folder, text("golden", folder), text("refused"),
+                    list("extra"), list("not_finite")});
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("every kind of checkpoint agrees with transformers at every site, or is refused", Scalar, float,
+                   double) {
+  constexpr bool exact = std::is_same_v<Scalar, double>;
+  for (const row& each : read_table()) {
+    CAPTURE(each.name);
+    if (each.refused.empty()) {
+      const double error =
+          compare_with_transformers<Scalar>(goldens + each.folder, goldens + each.golden, exact ? 1e-12 : 5e-5);
+      MESSAGE(each.name << std::string{exact ? " double: " : " float: "} << error);
+      continue;
+    }
+    std::string message = "nothing thrown";
+    try {
+      model<any_opt, Scalar>{checkpoint{goldens + each.folder}};
+    } catch (const checkpoint_error& e) {
+      message = e.what();
+    }
+    CHECK_MESSAGE(message.find(each.refused) != std::string::npos, message);
+  }
+}
+
+TEST_CASE("tensors without a place and numbers that are none are reported, and no others") {
+  thread_pool pool{2};
+  for (const row& each : read_table()) {
+    if (!each.refused.empty()) continue;
+    CAPTURE(each.name);
+    const checkpoint files{goldens + each.folder};
+    const architecture shape = architecture_of(files.configuration(), "config.json");
+    CHECK_EQ(extra_tensors(files, shape), each.extra);
+    std::vector<std::string> not_finite;
+    for (const auto& tensor : find_not_finite(files, pool)) not_finite.push_back(tensor.name);
+    CHECK_EQ(not_finite, each.not_finite);
+    for (const named_shape& tensor : tensors_of(shape)) {  // and all that the model reads is in the files
+      const bool tied = tensor.name == "lm_head.weight" || tensor.name == "decoder.embed_tokens.weight";
+      if (tied && !files.contains(tensor.name)) continue;
+      CHECK_EQ(files.at(tensor.name).shape(), tensor.shape);
+    }
+  }
+}
+
+TEST_CASE("what is not finite is counted and found") {
+  thread_pool pool{2};
+  const auto found = find_not_finite(checkpoint{goldens + "checkpoint/safetensors-not-finite"}, pool);
+  REQUIRE_EQ(found.size(), 2);
+  CHECK_EQ(found[0].name, "decoder.embed_positions.weight");
+  CHECK_EQ(found[0].count, 8);
+  CHECK_EQ(found[0].first, 0);
+  CHECK_EQ(found[1].count, 1);
+  CHECK_EQ(found[1].first, 3);
+}
+
+TEST_CASE("the table has every activation that is known") {
+  std::set<std::string> rows;
+  for (const row& each : read_table()) {
+    if (each.group == "activations") rows.insert(each.sentence);
+  }
+  std::set<std::string> names;
+  for (const auto& entry : activation_names) names.insert("`" + std::string{entry.first} + "`");
+  CHECK_EQ(rows, names);
+}
+
+TEST_CASE("the README's table of checkpoints is the table of the test") {
+  std::string text = "\n\n| | |\n|---|---|\n", group;
+  for (const row& each : read_table()) {
+    if (each.sentence.empty()) continue;
+    if (each.group == group) {
+      text += (group == "activations" ? ", " : "; ") + each.sentence;
+    } else {
+      text += (group.empty() ? "| " : " |\n| ") + each.group + " | " + each.sentence;
+    }
+    group = each.group;
+  }
+  check_generated("README.md", "<!-- tests/goldens/table.json -->", "\n<!-- end -->", text + " |\n");
+}
