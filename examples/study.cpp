@@ -136,16 +136,19 @@ void keep_first(std::vector<T>& list) {
   list.erase(end, list.end());
 }
 
-/// The report and the pictures, on all threads: each picture is a process of gnuplot.
+/// The report and the pictures, on all threads: each batch of pictures is a process of gnuplot.
 void draw(const study& s, const program::app& app, const std::vector<std::size_t>& dimensions, thread_pool& pool) {
-  auto tasks = plot::study_pictures(s.report, app.out / "pictures", dimensions);
-  tasks.insert(tasks.begin(), [&] { plot::write_report(s.report, app.out / "report.html"); });
+  const auto batches = plot::deal(plot::study_pictures(s.report, app.out / "pictures", dimensions), 2 * pool.size());
   program::progress line{"report and pictures"};
   std::atomic<std::size_t> done{0};
-  pool.parallel_for(tasks.size(), [&](std::size_t i, std::size_t worker) {
-    tasks[i]();
+  pool.parallel_for(batches.size() + 1, [&](std::size_t i, std::size_t worker) {
+    if (i == 0) {
+      plot::write_report(s.report, app.out / "report.html");
+    } else {
+      plot::draw(batches[i - 1]);
+    }
     ++done;
-    if (worker == 0) line(done, tasks.size());
+    if (worker == 0) line(done, batches.size() + 1);
   });
 }
 

@@ -85,41 +85,40 @@ std::vector<double> plain_attention(const std::vector<T>& q, const std::vector<T
 
 TEST_CASE_TEMPLATE("linear agrees with a plain loop for few and many rows, gaps between rows, any threads", T, float,
                    double) {
-  for (const std::size_t threads : {1u, 3u}) {
+  for (const std::size_t threads : {1u, 3u, 16u}) {
     for (const std::size_t m : {1u, 2u, 31u, 32u, 33u, 257u, 600u}) {
       check_linear<T>(m, 5, 7, 0, true, threads);
       check_linear<T>(m, 80, 33, 3, false, threads);
     }
     check_linear<T>(1, 700, 401, 0, true, threads);
     check_linear<T>(40, 300, 500, 5, true, threads);
+    check_linear<T>(9, 50, 1600, 0, true, threads);  // deeper than one pass
   }
 }
 
-TEST_CASE("where rows are independent, a row has the same bits alone and among others") {
-  blas backend{2};
-  if (!backend.row_invariant<float>()) {
-    MESSAGE("skipped: OpenBLAS runs its " << openblas::core() << " kernels here");
-    return;
-  }
+TEST_CASE_TEMPLATE("a row has the same bits alone and among others, on any number of threads", T, float, double) {
   for (const auto& [n, k] :
        {std::pair<std::size_t, std::size_t>{5, 7}, {256, 256}, {768, 768}, {100, 1000}, {3072, 80}}) {
     const std::size_t m = 300;
-    const auto x = numbers<float>(m * k, 1), w = numbers<float>(n * k, 2);
-    std::vector<float> together(m * n), some(m * n);
-    const tensor_view<const float, 2> weight{w.data(), {n, k}}, rows{x.data(), {m, k}};
-    backend.linear(rows, weight, static_cast<const float*>(nullptr), tensor_view<float, 2>{together.data(), {m, n}});
-    for (const std::size_t count : {1u, 2u, 3u, 17u, 33u, 299u}) {
-      backend.linear(rows.slice(1, count), weight, static_cast<const float*>(nullptr),
-                     tensor_view<float, 2>{some.data(), {count, n}});
-      CHECK(std::equal(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count * n),
-                       together.begin() + static_cast<std::ptrdiff_t>(n)));
+    const auto x = numbers<T>(m * k, 1), w = numbers<T>(n * k, 2), bias = numbers<T>(n, 3);
+    std::vector<T> together(m * n), some(m * n);
+    const tensor_view<const T, 2> weight{w.data(), {n, k}}, rows{x.data(), {m, k}};
+    blas{2}.linear(rows, weight, bias.data(), tensor_view<T, 2>{together.data(), {m, n}});
+    for (const std::size_t threads : {1u, 3u, 16u}) {
+      blas backend{threads};
+      for (const std::size_t count : {1u, 2u, 3u, 17u, 33u, 299u}) {
+        backend.linear(rows.slice(1, count), weight, bias.data(), tensor_view<T, 2>{some.data(), {count, n}});
+        CHECK(std::equal(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count * n),
+                         together.begin() + static_cast<std::ptrdiff_t>(n)));
+      }
     }
   }
 }
 
 TEST_CASE_TEMPLATE("attention agrees with its definition, whole and behind cached keys", T, float, double) {
   for (const auto& [heads, width] : {std::pair<std::size_t, std::size_t>{1, 1}, {3, 7}, {2, 80}, {1, 128}}) {
-    for (const auto& [m, t] : {std::pair<std::size_t, std::size_t>{1, 1}, {5, 5}, {200, 200}, {1, 150}, {130, 300}}) {
+    for (const auto& [m, t] :
+         {std::pair<std::size_t, std::size_t>{1, 1}, {5, 5}, {200, 200}, {1, 150}, {130, 300}, {600, 601}}) {
       const std::size_t hidden = heads * width;
       const auto q = numbers<T>(m * hidden, 1), k = numbers<T>(t * hidden, 2), v = numbers<T>(t * hidden, 3);
       const tensor_view<const T, 2> qv{q.data(), {m, hidden}}, kv{k.data(), {t, hidden}}, vv{v.data(), {t, hidden}};
@@ -198,15 +197,4 @@ TEST_CASE("nonlinearities have their values") {
   CHECK(std::abs(value(activation::gelu_tanh, 1) - 0.8411919906082768) < 1e-15);  // approximate="tanh"
   CHECK(std::abs(value(activation::silu, 1) - 0.7310585786300049) < 1e-15);
   CHECK_EQ(value(activation::identity, -3), -3.0);
-}
-
-TEST_CASE("OpenBLAS runs kernels of the CPU's level, unless the user chose others") {
-  if (openblas::core().empty()) {
-    MESSAGE("skipped: another BLAS");
-    return;
-  }
-  const std::string core{openblas::use_best_kernels()};
-  MESSAGE("OpenBLAS kernels: " << core);
-  if (std::getenv("OPENBLAS_CORETYPE") == nullptr) CHECK(openblas::level_of(core) >= cpu::best());
-  CHECK(openblas::detail::multiplies_correctly());
 }

@@ -1,59 +1,69 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The default backend: CBLAS products on one thread each, shared out over a pool by rows, columns and heads.
-
-#include <cblas.h>
+// The default backend: products, LayerNorm, attention on CPU threads, shared out over a pool by columns, rows and
+// heads.
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <optscope/backend/backend.hpp>
-#include <optscope/backend/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
-#include <optscope/backend/openblas_kernels.hpp>
+#include <optscope/backend/product.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
+#include <type_traits>
 #include <vector>
 
 namespace optscope {
 
-/// Arithmetic on CPU threads with CBLAS. Copies share one pool.
+/// Arithmetic on CPU threads: the basic linear algebra of the forward pass, with kernels of its own. Copies share one
+/// pool.
 ///
-/// Bits: the same for any number of threads and any batch. OpenBLAS's AVX-512 kernels give a row the same bits in any
-/// product; with its other kernels the work is cut by sizes alone, and each text is computed by itself.
+/// Bits: the same for any number of threads and any batch on one kind of CPU; AVX-512, AVX2 and neither differ in the
+/// last ones.
 class blas {
  public:
   /// `threads` = 0 takes as many as the machine has cores.
   explicit blas(std::size_t threads = 0)
-      : pool_{std::make_shared<thread_pool>(threads)},
-        rows_are_independent_{openblas::level_of(openblas::use_best_kernels()) == cpu::level::avx512},
-        scratch_(pool_->size()) {}
+      : pool_{std::make_shared<thread_pool>(threads)}, scratch_(pool_->size()), scratch_double_(pool_->size()) {}
 
   [[nodiscard]] thread_pool& pool() const noexcept { return *pool_; }
 
   template <class T>
   [[nodiscard]] bool row_invariant() const noexcept {
-    return std::is_same_v<T, float> && rows_are_independent_;
+    return true;
   }
 
+  /// Each task packs some columns of wᵀ into its core's second-level cache and passes all rows of x along them.
   template <class T>
   void linear(tensor_view<const T, 2> x, tensor_view<const T, 2> w, const T* bias, tensor_view<T, 2> y) {
-    const openblas::single_threaded guard;
-    if (x.rows() <= few_rows) {  // one pass over the weights: share out their rows
-      pool_->parallel_for(blocks(w.rows(), column_block), [&](std::size_t block, std::size_t worker) {
-        const std::size_t first = block * column_block, count = std::min(column_block, w.rows() - first);
-        product(x, w.slice(first, count), bias == nullptr ? nullptr : bias + first,
-                tensor_view<T, 2>{y.data() + first, {y.rows(), count}, y.stride()}, worker);
-      });
-    } else {
-      const std::size_t size = row_invariant<T>() ? blocks(x.rows(), pool_->size()) : row_block;
-      pool_->parallel_for(blocks(x.rows(), size), [&](std::size_t block, std::size_t worker) {
-        const std::size_t first = block * size, count = std::min(size, x.rows() - first);
-        product(x.slice(first, count), w, bias, y.slice(first, count), worker);
-      });
-    }
+    const std::size_t width = kernel::panel_width<T>(), wanted = 2 * pool_->size();  // tasks
+    const std::size_t panels = blocks(w.rows(), width);
+    const std::size_t columns = width * std::clamp<std::size_t>(panels / wanted, 1, slice_bytes / (width * sizeof(T)));
+    const std::size_t slices = blocks(w.rows(), columns);
+    const std::size_t parts = std::clamp<std::size_t>(wanted / slices, 1, blocks(x.rows(), row_block));
+    const std::size_t rows = blocks(blocks(x.rows(), parts), 8) * 8;
+    reserve_scratch<T>(kernel::packed_size<T>(columns, std::min(x.cols(), deepest)));
+    pool_->parallel_for(slices * parts, [&](std::size_t task, std::size_t worker) {
+      const std::size_t first = task / parts * columns, count = std::min(columns, w.rows() - first);
+      const std::size_t row = std::min(x.rows(), task % parts * rows), m = std::min(rows, x.rows() - row);
+      if (m == 0) return;
+      T* memory = scratch_of<T>(worker);
+      for (std::size_t k = 0; k < x.cols(); k += deepest) {
+        const std::size_t depth = std::min(deepest, x.cols() - k);
+        const auto slice = kernel::pack_transposed<T>({w.row(first).data() + k, {count, depth}, w.stride()}, memory);
+        kernel::multiply_packed<T>({x.row(row).data() + k, {m, depth}, x.stride()}, slice,
+                                   k != 0            ? kernel::product_start::y
+                                   : bias != nullptr ? kernel::product_start::bias
+                                                     : kernel::product_start::zero,
+                                   bias == nullptr ? nullptr : bias + first,
+                                   {y.row(row).data() + first, {m, count}, y.stride()});
+      }
+    });
   }
 
   template <class T>
@@ -83,59 +93,92 @@ class blas {
   template <class T>
   void attention(tensor_view<const T, 2> q, tensor_view<const T, 2> k, tensor_view<const T, 2> v, std::size_t heads,
                  tensor_view<T, 2> z) {
-    for (auto& buffer : scratch<T>()) buffer.resize(std::max(buffer.size(), query_block * k.rows()));
-    for_query_blocks(q.rows(), k.rows(), heads, [&](const block_of_queries& at, std::size_t worker) {
-      T* scores = scratch<T>()[worker].data();  // (query, key)
-      score_block(q, k, heads, at, scores, at.keys);
-      softmax_block(at, scores, at.keys);
-      mix_block(scores, at.keys, v, heads, at, z);
+    const std::size_t keys = k.rows(), head_dim = k.cols() / heads;
+    const std::size_t packed_k = kernel::packed_size<T>(keys, head_dim),
+                      packed_v = kernel::packed_size<T>(head_dim, keys);
+    reserve_scratch<T>(packed_k + packed_v + kernel::tile_rows() * (keys + head_dim));
+    for_query_blocks(q.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
+      T* memory = scratch_of<T>(worker);
+      T *rows = memory + packed_k + packed_v, *scaled = rows + kernel::tile_rows() * keys;
+      const auto by_key = kernel::pack_transposed<T>(of_head(k, head, head_dim), memory);
+      const auto by_value = kernel::pack<T>(of_head(v, head, head_dim), memory + packed_k);
+      for_tiles(first, count, keys - q.rows(), [&](const query_tile& at) {
+        const tensor_view<T, 2> scores{rows, {at.count, keys}};
+        score_tile(of_head(q, head, head_dim), by_key, at, scaled, scores);
+        softmax_tile(at, scores);
+        mix_tile<T>(scores, by_value, at, of_head(z, head, head_dim));
+      });
     });
   }
 
   /// scores (heads, m, t): q·k / sqrt(head_dim), minus infinity for later keys.
   template <class T>
   void attention_scores(tensor_view<const T, 2> q, tensor_view<const T, 2> k, tensor_view<T, 3> scores) {
-    const std::size_t keys = k.rows();
-    for_query_blocks(q.rows(), keys, scores.rows(), [&](const block_of_queries& at, std::size_t) {
-      T* rows = scores.row(at.head).data() + at.first * keys;
-      score_block(q, k, scores.rows(), at, rows, keys);
-      for (std::size_t i = 0; i < at.count; ++i) {
-        std::fill(rows + i * keys + at.position + i + 1, rows + (i + 1) * keys, -std::numeric_limits<T>::infinity());
-      }
+    const std::size_t keys = k.rows(), heads = scores.rows(), head_dim = k.cols() / heads;
+    const std::size_t packed_k = kernel::packed_size<T>(keys, head_dim);
+    reserve_scratch<T>(packed_k + kernel::tile_rows() * head_dim);
+    for_query_blocks(q.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
+      T* memory = scratch_of<T>(worker);
+      const auto by_key = kernel::pack_transposed<T>(of_head(k, head, head_dim), memory);
+      for_tiles(first, count, keys - q.rows(), [&](const query_tile& at) {
+        const tensor_view<T, 2> rows = tile_of(scores, head, at);
+        score_tile(of_head(q, head, head_dim), by_key, at, memory + packed_k, rows);
+        for (std::size_t i = 0; i < at.count; ++i) {
+          std::fill(rows.row(i).begin() + at.position + i + 1, rows.row(i).end(), -std::numeric_limits<T>::infinity());
+        }
+      });
     });
   }
 
   /// scores (heads, m, t) to pattern, in place.
   template <class T>
   void attention_softmax(tensor_view<T, 3> scores) {
-    const std::size_t keys = scores.extent(2);
-    for_query_blocks(scores.extent(1), keys, scores.rows(), [&](const block_of_queries& at, std::size_t) {
-      softmax_block(at, scores.row(at.head).data() + at.first * keys, keys);
+    const std::size_t queries = scores.extent(1), keys = scores.extent(2);
+    for_query_blocks(queries, scores.rows(), [&](std::size_t head, std::size_t first, std::size_t count, auto) {
+      for_tiles(first, count, keys - queries,
+                [&](const query_tile& at) { softmax_tile(at, tile_of(scores, head, at)); });
     });
   }
 
   /// z (m, hidden) = pattern (heads, m, t) times v (t, hidden), head by head.
   template <class T>
   void attention_mix(tensor_view<const T, 3> pattern, tensor_view<const T, 2> v, tensor_view<T, 2> z) {
-    const std::size_t keys = v.rows();
-    for_query_blocks(z.rows(), keys, pattern.rows(), [&](const block_of_queries& at, std::size_t) {
-      mix_block(pattern.row(at.head).data() + at.first * keys, keys, v, pattern.rows(), at, z);
+    const std::size_t keys = v.rows(), heads = pattern.rows(), head_dim = v.cols() / heads;
+    const std::size_t packed_v = kernel::packed_size<T>(head_dim, keys);
+    reserve_scratch<T>(packed_v);
+    for_query_blocks(z.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
+      T* memory = scratch_of<T>(worker);
+      const auto by_value = kernel::pack<T>(of_head(v, head, head_dim), memory);
+      for_tiles(first, count, keys - z.rows(), [&](const query_tile& at) {
+        mix_tile<T>(tile_of(pattern, head, at), by_value, at, of_head(z, head, head_dim));
+      });
     });
   }
 
  private:
-  static constexpr std::size_t row_block = 256;  // rows a task where they must not depend on the number of threads
-  static constexpr std::size_t few_rows = 32;    // up to so many rows the weights are shared out instead
-  static constexpr std::size_t column_block = 256;
-  static constexpr std::size_t query_block = 128;  // queries a task; keys after the last of them are skipped
+  // A slice of the weights, 768 bytes of columns 768 deep, takes 576 kB in float: it stays in a second-level cache
+  // while the rows pass.
+  static constexpr std::size_t slice_bytes = 768, deepest = 768;
+  static constexpr std::size_t row_block = 256;    // fewer rows a task do not pay for packing
+  static constexpr std::size_t query_block = 512;  // likewise queries
 
-  struct block_of_queries {
-    std::size_t head, first, count;  // queries [first, first + count)
-    std::size_t position;            // of the first query
-    std::size_t keys;                // visible to the last query
+  struct query_tile {
+    std::size_t first, count;  // queries [first, first + count)
+    std::size_t position;      // of the first query
+    std::size_t keys;          // visible to the last query
   };
 
   static std::size_t blocks(std::size_t count, std::size_t size) { return (count + size - 1) / size; }
+
+  template <class T>
+  static tensor_view<T, 2> of_head(tensor_view<T, 2> rows, std::size_t head, std::size_t head_dim) {
+    return {rows.data() + head * head_dim, {rows.rows(), head_dim}, rows.stride()};
+  }
+  template <class T>
+  static tensor_view<T, 2> tile_of(tensor_view<T, 3> square, std::size_t head, const query_tile& at) {
+    const std::size_t keys = square.extent(2);
+    return {square.row(head).data() + at.first * keys, {at.count, keys}};
+  }
 
   template <class Body>
   void for_rows(std::size_t rows, Body body) {
@@ -148,93 +191,58 @@ class blas {
     });
   }
 
+  /// Calls `body(head, first query, queries, worker)` on the pool's threads.
   template <class Body>
-  void for_query_blocks(std::size_t queries, std::size_t keys, std::size_t heads, Body body) {
-    const openblas::single_threaded guard;
-    const std::size_t count = blocks(queries, query_block);
-    pool_->parallel_for(count * heads, [&](std::size_t task, std::size_t worker) {
-      block_of_queries at;
-      at.head = task % heads;
-      at.first = (count - 1 - task / heads) * query_block;  // the longest rows first
-      at.count = std::min(query_block, queries - at.first);
-      at.position = keys - queries + at.first;
-      at.keys = at.position + at.count;
-      body(at, worker);
+  void for_query_blocks(std::size_t queries, std::size_t heads, Body body) {
+    const std::size_t parts = std::clamp<std::size_t>(2 * pool_->size() / heads, 1, blocks(queries, query_block));
+    const std::size_t size = blocks(blocks(queries, parts), kernel::tile_rows()) * kernel::tile_rows();
+    pool_->parallel_for(parts * heads, [&](std::size_t task, std::size_t worker) {
+      const std::size_t first = (parts - 1 - task / heads) * size;  // the longest rows first
+      if (first < queries) body(task % heads, first, std::min(size, queries - first), worker);
     });
+  }
+
+  /// Calls `body` for tiles of queries [first, first + count), `cached` keys being before the first of all.
+  template <class Body>
+  static void for_tiles(std::size_t first, std::size_t count, std::size_t cached, Body body) {
+    for (std::size_t end = first + count; first < end;) {
+      const std::size_t size = std::min(kernel::tile_rows(), end - first), position = cached + first;
+      body(query_tile{first, size, position, position + size});
+      first += size;
+    }
+  }
+
+  /// The scores of a tile's queries with the keys that its last query sees. `scaled`: memory for the tile's queries.
+  template <class T>
+  static void score_tile(tensor_view<const T, 2> q, const kernel::packed_matrix<T>& by_key, const query_tile& at,
+                         T* scaled, tensor_view<T, 2> scores) {
+    const T scale = T{1} / std::sqrt(static_cast<T>(q.cols()));
+    for (std::size_t i = 0; i < at.count; ++i) {
+      const T* row = q.row(at.first + i).data();
+      for (std::size_t d = 0; d < q.cols(); ++d) scaled[i * q.cols() + d] = row[d] * scale;
+    }
+    kernel::multiply_packed<T>({scaled, {at.count, q.cols()}}, by_key, kernel::product_start::zero, nullptr,
+                               {scores.data(), {at.count, at.keys}, scores.stride()});
   }
 
   /// One function for all callers, so that they get the same bits.
   template <class T>
-  [[gnu::noinline]] static void softmax_block(const block_of_queries& at, T* rows, std::size_t stride) {
+  [[gnu::noinline]] static void softmax_tile(const query_tile& at, tensor_view<T, 2> rows) {
     cpu::run([&]() __attribute__((always_inline)) {
       for (std::size_t i = 0; i < at.count; ++i) {
         const std::size_t visible = at.position + i + 1;
-        kernel::softmax(rows + i * stride, visible);
-        std::fill(rows + i * stride + visible, rows + (i + 1) * stride, T{0});
+        T* row = rows.data() + i * rows.stride();
+        kernel::softmax(row, visible);
+        std::fill(row + visible, row + rows.extent(1), T{0});
       }
     });
   }
 
   template <class T>
-  static void score_block(tensor_view<const T, 2> q, tensor_view<const T, 2> k, std::size_t heads,
-                          const block_of_queries& at, T* scores, std::size_t stride) {
-    const std::size_t head_dim = q.cols() / heads;
-    const T scale = T{1} / std::sqrt(static_cast<T>(head_dim));
-    gemm(CblasTrans, at.count, at.keys, head_dim, scale, q.row(at.first).data() + at.head * head_dim, q.stride(),
-         k.data() + at.head * head_dim, k.stride(), scores, stride);
-  }
-
-  template <class T>
-  static void mix_block(const T* pattern, std::size_t stride, tensor_view<const T, 2> v, std::size_t heads,
-                        const block_of_queries& at, tensor_view<T, 2> z) {
-    const std::size_t head_dim = v.cols() / heads;
-    gemm(CblasNoTrans, at.count, head_dim, at.keys, T{1}, pattern, stride, v.data() + at.head * head_dim, v.stride(),
-         z.row(at.first).data() + at.head * head_dim, z.stride());
-  }
-
-  template <class T>
-  static void plain_product(tensor_view<const T, 2> x, tensor_view<const T, 2> w, tensor_view<T, 2> y) {
-    gemm(CblasTrans, x.rows(), w.rows(), w.cols(), T{1}, x.data(), x.stride(), w.data(), w.stride(), y.data(),
-         y.stride());
-  }
-
-  /// y = x wᵀ + bias on the calling thread.
-  ///
-  /// OpenBLAS computes products of up to a million multiplications with other kernels, whose sums differ in the last
-  /// bit: rows of zeros lift a small product above that, so that a row has the same bits alone and among others.
-  template <class T>
-  void product(tensor_view<const T, 2> x, tensor_view<const T, 2> w, const T* bias, tensor_view<T, 2> y,
-               std::size_t worker) {
-    constexpr std::size_t small_product = 1'000'000;
-    const std::size_t enough = std::max<std::size_t>(2, small_product / (w.rows() * w.cols()) + 1);
-    if (!row_invariant<T>() || x.rows() >= enough) {
-      plain_product(x, w, y);
-    } else {
-      std::vector<T>& buffer = scratch<T>()[worker];
-      buffer.resize(std::max(buffer.size(), enough * (w.cols() + w.rows())));
-      const tensor_view<T, 2> lifted{buffer.data(), {enough, w.cols()}};
-      const tensor_view<T, 2> products{buffer.data() + lifted.size(), {enough, w.rows()}};
-      std::fill_n(lifted.data(), lifted.size(), T{0});
-      for (std::size_t row = 0; row < x.rows(); ++row) std::ranges::copy(x.row(row), lifted.row(row).data());
-      plain_product<T>(lifted, w, products);
-      for (std::size_t row = 0; row < x.rows(); ++row) std::ranges::copy(products.row(row), y.row(row).data());
-    }
-    if (bias == nullptr) return;
-    cpu::run([&]() __attribute__((always_inline)) {
-      for (std::size_t row = 0; row < y.rows(); ++row) kernel::add(bias, y.cols(), y.row(row).data());
-    });
-  }
-
-  // Leading dimensions come from shapes and never from a length-1 axis; CBLAS wants at least the row's length.
-  static void gemm(CBLAS_TRANSPOSE transpose_b, std::size_t m, std::size_t n, std::size_t k, float alpha,
-                   const float* a, std::size_t lda, const float* b, std::size_t ldb, float* c, std::size_t ldc) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, transpose_b, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k),
-                alpha, a, static_cast<int>(lda), b, static_cast<int>(ldb), 0, c, static_cast<int>(ldc));
-  }
-  static void gemm(CBLAS_TRANSPOSE transpose_b, std::size_t m, std::size_t n, std::size_t k, double alpha,
-                   const double* a, std::size_t lda, const double* b, std::size_t ldb, double* c, std::size_t ldc) {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, transpose_b, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k),
-                alpha, a, static_cast<int>(lda), b, static_cast<int>(ldb), 0, c, static_cast<int>(ldc));
+  static void mix_tile(tensor_view<const T, 2> pattern, const kernel::packed_matrix<T>& by_value, const query_tile& at,
+                       tensor_view<T, 2> z) {
+    kernel::multiply_packed<T>({pattern.data(), {at.count, at.keys}, pattern.stride()}, by_value,
+                               kernel::product_start::zero, nullptr, z.slice(at.first, at.count));
   }
 
   template <class T>
@@ -242,14 +250,24 @@ class blas {
     if constexpr (std::is_same_v<T, float>) {
       return scratch_;
     } else {
-      if (scratch_double_.empty()) scratch_double_.resize(pool_->size());
       return scratch_double_;
     }
   }
+  /// Makes `scratch_of` of every worker large enough: whichever gets a task, it does not allocate.
+  template <class T>
+  void reserve_scratch(std::size_t size) {
+    for (std::vector<T>& memory : scratch<T>()) memory.resize(std::max(memory.size(), size + 64 / sizeof(T)));
+  }
+  /// Memory of a worker, at the beginning of a cache line.
+  template <class T>
+  T* scratch_of(std::size_t worker) {
+    constexpr std::size_t line = 64 / sizeof(T);
+    T* memory = scratch<T>()[worker].data();
+    return memory + (line - reinterpret_cast<std::uintptr_t>(memory) / sizeof(T) % line) % line;
+  }
 
   std::shared_ptr<thread_pool> pool_;
-  bool rows_are_independent_;
-  std::vector<std::vector<float>> scratch_;
+  std::vector<std::vector<float>> scratch_;  // [worker]
   std::vector<std::vector<double>> scratch_double_;
 };
 

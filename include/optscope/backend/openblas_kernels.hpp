@@ -7,7 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
-#include <optscope/backend/cpu.hpp>
+#include <optscope/core/cpu.hpp>
 #include <string_view>
 
 extern "C" {

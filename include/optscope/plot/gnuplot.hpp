@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -23,6 +24,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 extern char** environ;
@@ -46,11 +48,14 @@ enum class format { png, svg, pdf };
   return type == format::png ? "png" : type == format::svg ? "svg" : "pdf";
 }
 
+struct drawing;
+
 /// Where pictures go. `stem` = `pictures/streams` gives `pictures/streams.png` and so on.
 struct picture_files {
   std::filesystem::path stem{};
   std::vector<format> formats{format::png, format::svg, format::pdf};
-  std::string program = "gnuplot";  ///< looked up in PATH unless it holds a slash
+  std::string program = "gnuplot";        ///< looked up in PATH unless it holds a slash
+  std::vector<drawing>* batch = nullptr;  ///< takes the picture, for `draw` of many at once; null: it is drawn now
 };
 
 /// What gnuplot draws: commands without `set terminal` and `set output`, which may read `data` by the gnuplot string
@@ -59,6 +64,12 @@ struct picture {
   std::string commands{};
   std::vector<float> data{};
   double width = 720, height = 540;
+};
+
+/// A picture and where it goes.
+struct drawing {
+  picture what;
+  picture_files files;
 };
 
 namespace detail {
@@ -156,56 +167,87 @@ inline void keep_pixels(const std::filesystem::path& svg) {
 
 }  // namespace detail
 
-/// Draws one picture in every format of `files`; the files appear together, when all are whole.
-///
-///     picture square{"plot data binary array=(2,2) format='%float' with image", {0, 1, 1, 0}};
-///     draw(square, {"pictures/square"});
-///
-/// Throws `gnuplot_missing`, `gnuplot_error`, and what `output_file` throws. Safe to call from several threads.
-inline void draw(const picture& what, const picture_files& files) {
+/// Draws pictures in every format of their files with one process of gnuplot, whose start costs as much as a small
+/// picture. The files of all appear together, when all are whole. Throws as `draw` of one does; the message is of the
+/// first that fails.
+inline void draw(const std::vector<drawing>& together) {
+  if (together.empty()) return;
   const detail::scratch_folder scratch;
-  const auto path = [&](const char* name) { return (scratch.path() / name).string(); };
+  const auto path = [&](const std::string& name) { return (scratch.path() / name).string(); };
 
   std::list<output_file> outputs;
-  std::string script = "set encoding utf8\ndata = " + gnuplot_path(path("data")) + "\n";
-  const std::string drawable = detail::drawable(what.commands, scratch);
-  for (const format type : files.formats) {
-    outputs.emplace_back(files.stem.string() + "." + std::string{name_of(type)});
-    const auto size = [&](double scale, const char* unit) {
-      return " size " + std::to_string(what.width * scale) + unit + "," + std::to_string(what.height * scale) + unit;
-    };
-    script += "reset\nset terminal ";
-    // PNG: 108 dots an inch, and gnuplot's own 96 for fonts.
-    if (type == format::png)
-      script += "pngcairo enhanced" + size(1.5, "") + " font 'sans,10' fontscale 1.125 linewidth 1.5";
-    if (type == format::svg)
-      script += "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
-    if (type == format::pdf)
-      script += "pdfcairo enhanced" + size(1 / 72.0, "in") + " font 'sans,10' fontscale 1 linewidth 1";
-    script += "\nset output " + gnuplot_path(outputs.back().temporary()) + "\n";
-    script += (type == format::svg ? what.commands : drawable) + "\nset output\n";
+  std::vector<std::filesystem::path> pixels;  // SVG
+  std::string script = "set encoding utf8\n";
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    const auto& [what, files] = together[i];
+    const std::string data = path("data" + std::to_string(i));
+    detail::put(data, {reinterpret_cast<const char*>(what.data.data()), what.data.size() * sizeof(float)});
+    script += "data = " + gnuplot_path(data) + "\n";
+    const std::string drawable = detail::drawable(what.commands, scratch);
+    for (const format type : files.formats) {
+      outputs.emplace_back(files.stem.string() + "." + std::string{name_of(type)});
+      const auto size = [width = what.width, height = what.height](double scale, const char* unit) {
+        return " size " + std::to_string(width * scale) + unit + "," + std::to_string(height * scale) + unit;
+      };
+      script += "reset\nset terminal ";
+      // PNG: 108 dots an inch, and gnuplot's own 96 for fonts.
+      if (type == format::png)
+        script += "pngcairo enhanced" + size(1.5, "") + " font 'sans,10' fontscale 1.125 linewidth 1.5";
+      if (type == format::svg)
+        script += "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
+      if (type == format::pdf)
+        script += "pdfcairo enhanced" + size(1 / 72.0, "in") + " font 'sans,10' fontscale 1 linewidth 1";
+      script += "\nset output " + gnuplot_path(outputs.back().temporary()) + "\n";
+      script += (type == format::svg ? what.commands : drawable) + "\nset output\n";
+      if (type == format::svg) pixels.push_back(outputs.back().temporary());
+    }
   }
 
-  detail::put(path("data"), {reinterpret_cast<const char*>(what.data.data()), what.data.size() * sizeof(float)});
   detail::put(path("script"), script);
-  const int status =
-      detail::run({files.program, "--default-settings", path("script")}, path("output"), path("messages"));
-  if (status == 127) throw gnuplot_missing{files.program + ": not found; no picture is drawn (Debian: gnuplot-nox)"};
+  const std::string& program = together[0].files.program;
+  const int status = detail::run({program, "--default-settings", path("script")}, path("output"), path("messages"));
+  if (status == 127) throw gnuplot_missing{program + ": not found; no picture is drawn (Debian: gnuplot-nox)"};
+  if (status != 0 && together.size() > 1) {  // one by one, so that the message names the picture
+    outputs.clear();
+    for (const drawing& each : together) draw(std::vector<drawing>{each});
+    return;
+  }
   if (status != 0) {
     // gnuplot repeats the line of the script, marks a place in it, and says last what is wrong.
     std::ifstream stream{path("messages")};
     std::string messages;
     for (std::string line; std::getline(stream, line);)
       if (!line.empty()) messages = line;
-    throw gnuplot_error{files.stem.string() + ": " + files.program + " failed (" + std::to_string(status) +
+    throw gnuplot_error{together[0].files.stem.string() + ": " + program + " failed (" + std::to_string(status) +
                         "): " + messages};
   }
-  auto output = outputs.begin();
-  for (const format type : files.formats) {
-    if (type == format::svg) detail::keep_pixels(output->temporary());
-    ++output;
-  }
+  for (const std::filesystem::path& svg : pixels) detail::keep_pixels(svg);
   for (output_file& each : outputs) each.commit();
+}
+
+/// Draws one picture in every format of `files`, or adds it to `files.batch`; the files appear together, when all are
+/// whole.
+///
+///     picture square{"plot data binary array=(2,2) format='%float' with image", {0, 1, 1, 0}};
+///     draw(square, {"pictures/square"});
+///
+/// Throws `gnuplot_missing`, `gnuplot_error`, and what `output_file` throws. Safe to call from several threads.
+inline void draw(const picture& what, const picture_files& files) {
+  if (files.batch != nullptr) {
+    files.batch->push_back({what, files});
+  } else {
+    draw(std::vector<drawing>{{what, files}});
+  }
+}
+
+/// Deals pictures out to so many batches, whose pictures take about the same time together.
+[[nodiscard]] inline std::vector<std::vector<drawing>> deal(std::vector<drawing> all, std::size_t batches) {
+  std::stable_sort(all.begin(), all.end(), [](const drawing& a, const drawing& b) {
+    return a.what.width * a.what.height > b.what.width * b.what.height;
+  });
+  std::vector<std::vector<drawing>> dealt(batches);
+  for (std::size_t i = 0; i < all.size(); ++i) dealt[i % batches].push_back(std::move(all[i]));
+  return dealt;
 }
 
 }  // namespace optscope::plot

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/lines.hpp>
 #include <optscope/plot/streams.hpp>
@@ -34,32 +33,31 @@ namespace detail {
 
 }  // namespace detail
 
-/// One call a picture, in any order and on any threads: a heat map for each of `study.matrices`
-/// (`SITE-METRIC.png` for the first of the sets, `SITE-METRIC-last.png` for the other), `similarity-SITE-METRIC.png`
-/// for each of the curves, and `stream-SITE-DIMENSION.png` for `dimensions`, or where that is empty for each site's
-/// three best. The calls refer to `study`; they throw `gnuplot_missing` and `gnuplot_error`.
-[[nodiscard]] inline std::vector<std::function<void()>> study_pictures(const study_report& study,
-                                                                       const std::filesystem::path& folder,
-                                                                       std::vector<std::size_t> dimensions = {}) {
-  std::vector<std::function<void()>> pictures;
+/// The study's pictures, to be drawn: a heat map for each of `study.matrices` (`SITE-METRIC.png` for the first of the
+/// sets, `SITE-METRIC-last.png` for the other), `similarity-SITE-METRIC.png` for each of the curves, and
+/// `stream-SITE-DIMENSION.png` for `dimensions`, or where that is empty for each site's three best.
+[[nodiscard]] inline std::vector<drawing> study_pictures(const study_report& study, const std::filesystem::path& folder,
+                                                         const std::vector<std::size_t>& dimensions = {}) {
+  std::vector<drawing> pictures;
+  const auto files = [&](const std::string& name) {
+    picture_files result{folder / name};
+    result.batch = &pictures;
+    return result;
+  };
   for (const report_matrices& matrices : study.matrices) {
-    pictures.push_back([&study, &matrices, folder] {
-      const std::size_t rows = matrices.values.extent(1) / study.texts.size();
-      const bool one = matrices.set != study.sets.front().name;
-      heatmap_options options;
-      options.title = matrices.site + ", " + matrices.metric + (one ? ", " + matrices.set : "");
-      options.value_label = matrices.metric;
-      for (const std::size_t layer : study.layers) options.panel_titles.push_back("layer " + std::to_string(layer));
-      options.groups = groups_of(study.texts, rows);
-      heatmap(matrices.values, options, {folder / (matrices.site + "-" + matrices.metric + (one ? "-last" : ""))});
-    });
+    const std::size_t rows = matrices.values.extent(1) / study.texts.size();
+    const bool one = matrices.set != study.sets.front().name;
+    heatmap_options options;
+    options.title = matrices.site + ", " + matrices.metric + (one ? ", " + matrices.set : "");
+    options.value_label = matrices.metric;
+    for (const std::size_t layer : study.layers) options.panel_titles.push_back("layer " + std::to_string(layer));
+    options.groups = groups_of(study.texts, rows);
+    heatmap(matrices.values, options, files(matrices.site + "-" + matrices.metric + (one ? "-last" : "")));
   }
   for (const report_curves& curves : study.curves) {
-    pictures.push_back([&study, &curves, folder] {
-      const line_panel panel = detail::curves_panel(study, curves);
-      lines({&panel, 1}, {.title = curves.site + ", mean " + curves.metric, .y_label = curves.metric},
-            {folder / ("similarity-" + curves.site + "-" + curves.metric)});
-    });
+    const line_panel panel = detail::curves_panel(study, curves);
+    lines({&panel, 1}, {.title = curves.site + ", mean " + curves.metric, .y_label = curves.metric},
+          files("similarity-" + curves.site + "-" + curves.metric));
   }
   for (const report_streams& streams : study.streams) {
     std::vector<std::size_t> drawn = dimensions;
@@ -67,15 +65,13 @@ namespace detail {
       drawn.push_back(streams.best[i].dimension);
     }
     for (const std::size_t dimension : drawn) {
-      pictures.push_back([&study, &streams, dimension, folder] {
-        streams_options options;
-        options.title = streams.site + ", dimension " + std::to_string(dimension);
-        options.y_label = "activation";
-        options.categories = groups_of(study.texts);
-        options.layers = study.layers;
-        plot::streams(streams.values, dimension, options,
-                      {folder / ("stream-" + streams.site + "-" + std::to_string(dimension))});
-      });
+      streams_options options;
+      options.title = streams.site + ", dimension " + std::to_string(dimension);
+      options.y_label = "activation";
+      options.categories = groups_of(study.texts);
+      options.layers = study.layers;
+      plot::streams(streams.values, dimension, options,
+                    files("stream-" + streams.site + "-" + std::to_string(dimension)));
     }
   }
   return pictures;

@@ -2,7 +2,8 @@
 #pragma once
 // What the CPU can do, and running a loop compiled for it.
 
-#include <utility>
+#include <cstddef>
+#include <type_traits>
 
 namespace optscope::cpu {
 
@@ -39,6 +40,12 @@ __attribute__((target("avx2,fma"))) void run_avx2(Body& body) {
 }  // namespace detail
 #endif
 
+/// Bytes of the widest vectors that code run by `run` may use.
+[[nodiscard]] inline std::size_t vector_bytes() {
+  const level found = best();
+  return found == level::avx512 ? 64 : found == level::avx2 ? 32 : 16;
+}
+
 /// Calls `body()`, compiled three times, in the version for this CPU: users need no `-march`. For loops that the
 /// compiler vectorises; `body` and what it calls must be inlined (`[&]() __attribute__((always_inline)) { … }`).
 template <class Body>
@@ -51,6 +58,21 @@ void run(Body&& body) {
   }
 #endif
   body();
+}
+
+/// The same for code that names its vectors: calls `body(std::integral_constant<int, vector_bytes()>{})`.
+template <class Body>
+void run_wide(Body&& body) {
+#if defined(__x86_64__)
+  const auto wide = [&]() __attribute__((always_inline)) { body(std::integral_constant<int, 64>{}); };
+  const auto medium = [&]() __attribute__((always_inline)) { body(std::integral_constant<int, 32>{}); };
+  switch (best()) {
+    case level::avx512: return detail::run_avx512(wide);
+    case level::avx2: return detail::run_avx2(medium);
+    case level::baseline: break;
+  }
+#endif
+  body(std::integral_constant<int, 16>{});
 }
 
 }  // namespace optscope::cpu
