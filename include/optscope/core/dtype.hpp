@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optscope/core/cpu.hpp>
 #include <string_view>
 #include <type_traits>
 
@@ -29,7 +30,7 @@ enum class dtype { f16, bf16, f32, f64 };
 }
 
 /// IEEE half to float, exact, subnormals, infinities and NaN included; without a branch, so loops of it vectorise.
-[[nodiscard]] inline float half_to_float(std::uint16_t half) noexcept {
+[[nodiscard, gnu::always_inline]] inline float half_to_float(std::uint16_t half) noexcept {
   const std::uint32_t magnitude = static_cast<std::uint32_t>(half & 0x7fffu) << 13;
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t scaled = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
@@ -37,7 +38,7 @@ enum class dtype { f16, bf16, f32, f64 };
   return std::bit_cast<float>((magnitude >= 0x0f800000u ? special : scaled) | sign);
 }
 
-[[nodiscard]] inline float bfloat16_to_float(std::uint16_t value) noexcept {
+[[nodiscard, gnu::always_inline]] inline float bfloat16_to_float(std::uint16_t value) noexcept {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
@@ -45,16 +46,18 @@ enum class dtype { f16, bf16, f32, f64 };
 template <class To>
 void convert(const std::byte* source, dtype type, std::size_t count, To* target) {
   static_assert(std::is_floating_point_v<To>);
-  const auto each = [&]<class Stored>(Stored, auto&& decode) {
-    for (std::size_t i = 0; i < count; ++i) {
-      Stored stored;
-      std::memcpy(&stored, source + i * sizeof(Stored), sizeof(Stored));
-      target[i] = static_cast<To>(decode(stored));
-    }
+  const auto each = [&]<class Stored>(Stored, auto decode) {
+    cpu::run([&]() __attribute__((always_inline)) {
+      for (std::size_t i = 0; i < count; ++i) {
+        Stored stored;
+        std::memcpy(&stored, source + i * sizeof(Stored), sizeof(Stored));
+        target[i] = static_cast<To>(decode(stored));
+      }
+    });
   };
   switch (type) {
-    case dtype::f16: return each(std::uint16_t{}, half_to_float);
-    case dtype::bf16: return each(std::uint16_t{}, bfloat16_to_float);
+    case dtype::f16: return each(std::uint16_t{}, [](std::uint16_t value) { return half_to_float(value); });
+    case dtype::bf16: return each(std::uint16_t{}, [](std::uint16_t value) { return bfloat16_to_float(value); });
     case dtype::f32: return each(float{}, [](float value) { return value; });
     case dtype::f64: return each(double{}, [](double value) { return value; });
   }

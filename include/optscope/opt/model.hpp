@@ -138,7 +138,7 @@ class model {
     embed(texts, plan, pass);
     const std::size_t needed = pass.layers_needed();
     for (std::size_t layer = 0; layer < needed; ++layer) {
-      pass.layer(layer, weights_.layer(layer, backend_.pool()));
+      pass.layer(layer, weights_.layer(layer, needed, backend_.pool()));
       if (report_) report_(layer + 1, needed);
     }
     unembed(pass);

@@ -3,13 +3,17 @@
 // The weights of one decoder layer as the forward pass wants them, and the policies that provide them.
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -91,10 +95,12 @@ class layer_reader {
   /// Converts a layer into `buffer` of `size()` elements, on all threads of the pool. Allocates nothing.
   layer_weights<T> read(std::size_t layer, T* buffer, thread_pool& pool) const {
     const std::vector<piece>& pieces = layers_[layer];
-    pool.parallel_for(pieces.size(), [&](std::size_t i, std::size_t) {
-      const piece& p = pieces[i];
-      p.tensor->copy_rows(p.first, p.count, buffer + p.offset);
-    });
+    pool.parallel_for(pieces.size(), [&](std::size_t i, std::size_t) { copy(pieces[i], buffer); });
+    return view(buffer);
+  }
+  /// The same on the calling thread alone.
+  layer_weights<T> read(std::size_t layer, T* buffer) const {
+    for (const piece& each : layers_[layer]) copy(each, buffer);
     return view(buffer);
   }
 
@@ -137,30 +143,105 @@ class layer_reader {
     std::shared_ptr<const stored_tensor> tensor;
     std::size_t first, count, offset;
   };
+  static void copy(const piece& from, T* buffer) {
+    from.tensor->copy_rows(from.first, from.count, buffer + from.offset);
+  }
   architecture shape_;
   std::vector<std::vector<piece>> layers_;  // [layer]
   std::size_t size_ = 0;
 };
 
-/// A weight policy: gives the layers in the scalar of the model. `layer(i)` is valid until the next call.
+/// A weight policy: gives the layers in the scalar of the model. `layer(i, end, pool)` says that the layers up to `end`
+/// will be asked for in turn; what it gives is valid until the next call.
 template <class W, class T>
 concept weight_policy = requires(W weights, const checkpoint& files, const architecture& shape, thread_pool& pool) {
   W{files, shape, pool};
-  { weights.layer(std::size_t{}, pool) } -> std::convertible_to<layer_weights<T>>;
+  { weights.layer(std::size_t{}, std::size_t{}, pool) } -> std::convertible_to<layer_weights<T>>;
 };
 
-/// Converts each layer from the mapped file when it is needed: memory for one layer. The default.
+/// Converts each layer from the mapped file while the one before is computed: memory for two layers, so that a model
+/// may be larger than the machine's. The default.
 template <class T>
 class streamed_weights {
  public:
   streamed_weights(const checkpoint& files, const architecture& shape, thread_pool&)
-      : reader_{files, shape}, buffer_(reader_.size()) {}
+      : state_{std::make_unique<state>(layer_reader<T>{files, shape})} {}
 
-  layer_weights<T> layer(std::size_t index, thread_pool& pool) { return reader_.read(index, buffer_.data(), pool); }
+  layer_weights<T> layer(std::size_t index, std::size_t end, thread_pool& pool) {
+    return state_->layer(index, end, pool);
+  }
 
  private:
-  layer_reader<T> reader_;
-  std::vector<T> buffer_;
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+  /// What the reading thread refers to; it stays where it is when the policy is moved.
+  struct state {
+    explicit state(layer_reader<T> from) : reader{std::move(from)}, thread{[this] { serve(); }} {
+      for (std::vector<T>& buffer : buffers) buffer.resize(reader.size());
+    }
+    ~state() {
+      wanted.store(stop, std::memory_order_release);
+      wanted.notify_one();
+      thread.join();
+    }
+
+    layer_weights<T> layer(std::size_t index, std::size_t end, thread_pool& pool) {
+      wait();
+      if (ready != index) {
+        ready = none;  // in case reading throws
+        views[spare] = reader.read(index, buffers[spare].data(), pool);
+      }
+      const layer_weights<T> result = views[spare];
+      spare = 1 - spare;
+      ready = none;
+      if (index + 1 < end) {
+        failure = nullptr;
+        wanted.store(index + 1, std::memory_order_release);
+        wanted.notify_one();
+      }
+      return result;
+    }
+
+   private:
+    static constexpr std::size_t stop = static_cast<std::size_t>(-2);
+
+    /// Returns when the thread is idle, and throws what stopped it.
+    void wait() {
+      for (std::size_t at = wanted.load(std::memory_order_acquire); at != none;
+           at = wanted.load(std::memory_order_acquire)) {
+        wanted.wait(at, std::memory_order_acquire);
+      }
+      if (failure) std::rethrow_exception(std::exchange(failure, nullptr));
+    }
+
+    void serve() {
+      for (;;) {
+        wanted.wait(none, std::memory_order_acquire);
+        std::size_t layer = wanted.load(std::memory_order_acquire);
+        if (layer == stop) return;
+        if (layer == none) continue;
+        try {
+          views[spare] = reader.read(layer, buffers[spare].data());
+          ready = layer;
+        } catch (...) {
+          failure = std::current_exception();
+        }
+        // A stop that came meanwhile stays.
+        if (wanted.compare_exchange_strong(layer, none, std::memory_order_acq_rel)) wanted.notify_one();
+      }
+    }
+
+    layer_reader<T> reader;
+    std::array<std::vector<T>, 2> buffers;
+    std::array<layer_weights<T>, 2> views;
+    std::size_t spare = 0;     // the buffer that no result refers to
+    std::size_t ready = none;  // the layer in it
+    std::exception_ptr failure;
+    std::atomic<std::size_t> wanted{none};  // the layer that the thread is reading; none: it is idle
+    std::thread thread;
+  };
+
+  std::unique_ptr<state> state_;
 };
 
 /// Converts all layers once: memory for the whole model, no work later. For many short runs.
@@ -175,7 +256,7 @@ class resident_weights {
     }
   }
 
-  layer_weights<T> layer(std::size_t index, thread_pool&) { return layers_[index]; }
+  layer_weights<T> layer(std::size_t index, std::size_t, thread_pool&) { return layers_[index]; }
 
  private:
   std::vector<T> buffer_;
