@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   return app.run(argc, argv, [&] {
     const program::input input = app.read_input();
     model<> opt{checkpoint{app.model}, blas{app.threads}};
+    app.report(opt);
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());
     for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);

@@ -36,6 +36,7 @@ template <class Weights>
 token_batch continuations(const program::app& app, const checkpoint& files, const program::input& input,
                           generation what) {
   model<any_opt, float, blas, Weights> opt{files, blas{app.threads}};
+  app.report(opt);
   program::progress line{"tokens"};
   what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
   return generate(opt, input.tokens, what);

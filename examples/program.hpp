@@ -17,11 +17,14 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <optscope/checkpoint/not_finite.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
+#include <optscope/core/memory.hpp>
 #include <optscope/core/selection.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <span>
@@ -204,6 +207,31 @@ struct app {
                std::to_string(tokens[at]));
       }
     }
+  }
+
+  /// Says on stderr what is odd about a model's files and does not keep it from running: tensors that it has no place
+  /// for, NaN and infinity. The weights are searched where that does not mean to read them from the disk twice.
+  template <class Model>
+  void report(Model& opt) const {
+    const auto say = [&](const std::string& what) {
+      std::fprintf(stderr, "%s: %s: %s\n", name_.c_str(), model.c_str(), what.c_str());
+    };
+    constexpr std::size_t most = 3;  // of each kind
+    const std::vector<std::string> extra = optscope::extra_tensors(opt.files(), opt.shape());
+    for (std::size_t i = 0; i < std::min(most, extra.size()); ++i) {
+      say("tensor " + extra[i] + ": not used, config.json has no place for it");
+    }
+    if (extra.size() > most) say("and " + std::to_string(extra.size() - most) + " more tensors that are not used");
+
+    std::uintmax_t bytes = 0;
+    for (const fs::path& file : opt.files().files()) bytes += fs::file_size(file);
+    if (bytes > optscope::available_memory() / 2) return say("too large to search the weights for NaN and infinity");
+    const auto broken = optscope::find_not_finite(opt.files(), opt.backend().pool());
+    for (std::size_t i = 0; i < std::min(most, broken.size()); ++i) {
+      say("tensor " + broken[i].name + ": " + std::to_string(broken[i].count) +
+          " elements are NaN or infinite, the first at " + std::to_string(broken[i].first));
+    }
+    if (broken.size() > most) say("and " + std::to_string(broken.size() - most) + " more tensors with NaN or infinity");
   }
 
   /// Reads `--texts`, `--prompt` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.

@@ -176,6 +176,7 @@ int main(int argc, char** argv) {
     keep_first(dimensions);
     const program::input input = app.read_input(app.length);
     model<> opt{checkpoint{app.model}, blas{app.threads}};
+    app.report(opt);
     app.check(input, opt.shape());
     study s{describe_input(app, input, opt.shape()), {{}, input.category_of}, {}, {}};
     for (const auto& vector : s.report.sets[0].vectors) s.labels.text.push_back(vector.text);

@@ -195,6 +195,32 @@ TEST_CASE("every kind of checkpoint gives the same activations through capture")
   }
 }
 
+TEST_CASE("what is odd about a checkpoint is said once, and the program goes on") {
+  const sandbox box;
+  box.write("ids.json", "[[2, 7, 9]]");
+  const auto said = [&](const std::string& name) {
+    const fs::path folder = source / "tests/goldens/checkpoint" / name;
+    const outcome result =
+        box.run("capture", {"--model", folder, "--ids", "ids.json", "--sites", "logits", "--out", name});
+    CHECK_EQ(result.code, 0);
+    std::string text = result.err;
+    for (std::size_t at; (at = text.find(folder.string())) != std::string::npos;) {
+      text.replace(at, folder.string().size(), "MODEL");
+    }
+    return text;
+  };
+  CHECK_EQ(said("bin-no-prefix"), "");
+  CHECK_EQ(
+      said("bin-extra-tensors"),
+      "capture: MODEL: tensor decoder.layers.0.self_attn.rotary.inv_freq: not used, config.json has no place for it\n"
+      "capture: MODEL: tensor decoder.layers.1.fc1.weight: not used, config.json has no place for it\n"
+      "capture: MODEL: tensor decoder.position_ids: not used, config.json has no place for it\n"
+      "capture: MODEL: and 1 more tensors that are not used\n");
+  CHECK_EQ(said("safetensors-not-finite"),
+           "capture: MODEL: tensor decoder.embed_positions.weight: 8 elements are NaN or infinite, the first at 0\n"
+           "capture: MODEL: tensor decoder.layers.0.fc1.bias: 1 elements are NaN or infinite, the first at 3\n");
+}
+
 TEST_CASE("tokens prints what --ids takes, and the same activations come of both") {
   const sandbox box;
   const outcome printed = box.run("tokens", {"--model", demo_model, "--texts", texts, "--length", "12"});
