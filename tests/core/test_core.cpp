@@ -100,3 +100,14 @@ TEST_CASE("an error names file, item, expected and found, and leaves out what is
   CHECK_EQ(std::string{bad_input("f", "i", "e", "x").what()}, "f: i: expected e, found x");
   CHECK_EQ(std::string{bad_input("f", "", "", "x").what()}, "f: found x");
 }
+
+TEST_CASE("a message can be shown whatever was in the file: one line of UTF-8, long parts cut") {
+  const bad_input refusal("f", "entry \"caf\u00e9\"", "a\nb\x1b[2J\x7f", "\xff\xc3" + std::string(5000, 'x'));
+  const std::string message = refusal.what();
+  CHECK(message.starts_with("f: entry \"caf\u00e9\": expected a\\x0ab\\x1b[2J\\x7f, found \\xff\\xc3xxx"));
+  CHECK(message.ends_with("xxx..."));
+  CHECK_LT(message.size(), 1200);
+  CHECK_EQ(refusal.expected(), "a\\x0ab\\x1b[2J\\x7f");
+  CHECK_EQ(detail::printable("a\u0085\u00a0", 100), "a\\xc2\\x85\u00a0");  // U+0085 is a control character
+  CHECK_EQ(detail::printable("\u20ac\u20ac", 1), "\u20ac...");             // never half a character
+}

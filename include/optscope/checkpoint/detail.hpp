@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the readers of checkpoint files share: checked arithmetic, foreign text in messages, little-endian numbers.
+// What the readers of checkpoint files share: checked arithmetic, shapes in messages, little-endian numbers.
 
 #include <algorithm>
 #include <bit>
@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <optscope/core/errors.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,26 +50,6 @@ template <class Number>
 [[nodiscard]] inline std::string_view as_text(std::span<const std::byte> bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-
-/// Text from a file for a message: cut to 120 bytes, control bytes and what is not ASCII as \xNN.
-[[nodiscard]] inline std::string printable(std::string_view text) {
-  constexpr std::size_t limit = 120;
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : text.substr(0, limit)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f) {
-      out += "\\x";
-      out += digits[byte >> 4];
-      out += digits[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  return text.size() > limit ? out + "..." : out;
-}
-
-[[nodiscard]] inline std::string quoted(std::string_view text) { return '"' + printable(text) + '"'; }
 
 /// `[2050, 768]`
 [[nodiscard]] inline std::string shape_text(std::span<const std::size_t> shape) {

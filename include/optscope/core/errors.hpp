@@ -2,11 +2,41 @@
 #pragma once
 // The exceptions of the library: every one names the file, the item in it, what was expected and what was found.
 
+#include <cstddef>
+#include <optscope/core/utf8.hpp>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace optscope {
+namespace detail {
+
+/// Foreign text for a message: what is no printable UTF-8 as \xNN, cut after about `limit` bytes.
+[[nodiscard]] inline std::string printable(std::string_view text, std::size_t limit = 120) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  std::size_t at = 0;
+  while (at < text.size() && at < limit) {
+    const auto first = static_cast<unsigned char>(text[at]);
+    const utf8::sequence next = utf8::first_sequence(text.substr(at));
+    if (next.valid && first >= 0x20 && first != 0x7f &&
+        !(first == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0)) {
+      out += text.substr(at, next.size);
+      at += next.size;
+    } else {
+      out += "\\x";
+      out += digits[first >> 4];
+      out += digits[first & 15];
+      ++at;
+    }
+  }
+  return at < text.size() ? out + "..." : out;
+}
+
+[[nodiscard]] inline std::string quoted(std::string_view text) { return '"' + printable(text) + '"'; }
+
+}  // namespace detail
 
 /// Base of everything this library throws.
 struct error : std::runtime_error {
@@ -14,15 +44,12 @@ struct error : std::runtime_error {
 };
 
 /// Something the user gave cannot be used: a file, a folder, a text, a selection of layers.
-/// `what()` reads `FILE: ITEM: expected EXPECTED, found FOUND`; empty parts are left out. Programs exit with 3 on it.
+/// `what()` reads `FILE: ITEM: expected EXPECTED, found FOUND`; empty parts are left out. It can be shown as it is,
+/// whatever was in a file: one line of UTF-8 without control characters, long parts cut. Programs exit with 3 on it.
 class bad_input : public error {
  public:
   bad_input(std::string file, std::string item, std::string expected, std::string found)
-      : error{sentence(file, item, expected, found)},
-        file_{std::move(file)},
-        item_{std::move(item)},
-        expected_{std::move(expected)},
-        found_{std::move(found)} {}
+      : bad_input{ready{}, shown(file), shown(item), shown(expected), shown(found)} {}
 
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
   [[nodiscard]] const std::string& item() const noexcept { return item_; }  ///< tensor, line, key, option
@@ -30,6 +57,15 @@ class bad_input : public error {
   [[nodiscard]] const std::string& found() const noexcept { return found_; }
 
  private:
+  struct ready {};
+  bad_input(ready, std::string file, std::string item, std::string expected, std::string found)
+      : error{sentence(file, item, expected, found)},
+        file_{std::move(file)},
+        item_{std::move(item)},
+        expected_{std::move(expected)},
+        found_{std::move(found)} {}
+
+  static std::string shown(const std::string& part) { return detail::printable(part, 1000); }
   static std::string sentence(const std::string& file, const std::string& item, const std::string& expected,
                               const std::string& found) {
     std::string text = file;

@@ -84,9 +84,8 @@ class npy_header_parser {
 
  private:
   [[noreturn]] void refuse(std::string expected) const {
-    std::string found;
-    for (const char c : rest_.substr(0, 24)) found += c >= ' ' && c < 0x7f ? c : '?';
-    throw array_error{file_, "header", std::move(expected), found.empty() ? "its end" : "\"" + found + "\""};
+    throw array_error{file_, "header", std::move(expected),
+                      rest_.empty() ? "its end" : detail::quoted(rest_.substr(0, 24))};
   }
   void spaces() { rest_.remove_prefix(std::min(rest_.find_first_not_of(' '), rest_.size())); }
   bool skip(char c) {
@@ -189,7 +188,7 @@ template <npy_element T, std::size_t Rank>
   }
   const auto header = detail::npy_header_parser{name, text.substr(before, length)}.parse();
   if (header.type != detail::npy_type<T>()) {
-    throw array_error{name, "descr", std::string{detail::npy_type<T>()}, std::string{header.type.substr(0, 40)}};
+    throw array_error{name, "descr", std::string{detail::npy_type<T>()}, detail::printable(header.type)};
   }
   if (header.fortran_order) throw array_error{name, "fortran_order", "False", "True"};
   if (header.shape.size() != Rank) {

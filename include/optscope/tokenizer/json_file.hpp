@@ -18,10 +18,7 @@ inline std::string described(simdjson::dom::element value) {
     case element_type::ARRAY: return "a list";
     case element_type::OBJECT: return "an object";
     case element_type::NULL_VALUE: return "null";
-    case element_type::STRING: {
-      const std::string text = simdjson::minify(value);
-      return "the string " + (text.size() <= 60 ? text : text.substr(0, 56) + "…\"");
-    }
+    case element_type::STRING: return "the string " + detail::quoted(value.get_string().value_unsafe());
     default: return simdjson::minify(value);
   }
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
 #include <string>
@@ -49,18 +50,18 @@ class merge_table {
       const std::size_t space = line.find(' ');
       if (space == 0 || space == std::string_view::npos || space + 1 == line.size() ||
           line.find(' ', space + 1) != std::string_view::npos) {
-        fail("two entries with a space between", quoted(line));
+        fail("two entries with a space between", detail::quoted(line));
       }
       const std::string_view left = line.substr(0, space), right = line.substr(space + 1);
       const std::string both = std::string{left} + std::string{right};
       const auto id_of = [&](std::string_view entry) {
         const auto id = words.find(entry);
-        if (!id) fail("entries of the vocabulary", quoted(entry) + ", which is not in it");
+        if (!id) fail("entries of the vocabulary", detail::quoted(entry) + ", which is not in it");
         return *id;
       };
       const token_id l = id_of(left), r = id_of(right), product = id_of(both);
       slot& place = slots_[probe(key(l, r))];
-      if (place.key != empty) fail("every merge once", quoted(line) + " again");
+      if (place.key != empty) fail("every merge once", detail::quoted(line) + " again");
       place = {key(l, r), {static_cast<std::uint32_t>(size_++), product}};
     }
   }
@@ -80,10 +81,6 @@ class merge_table {
 
   static std::uint64_t key(token_id left, token_id right) noexcept {
     return static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
-  }
-  static std::string quoted(std::string_view text) {
-    if (text.size() > 60) return quoted(text.substr(0, 57)) + "…";
-    return '"' + utf8::replace_errors(std::string{text}) + '"';
   }
   [[nodiscard]] std::size_t probe(std::uint64_t key) const noexcept {
     std::size_t place = key * 0x9e3779b97f4a7c15u >> shift_;

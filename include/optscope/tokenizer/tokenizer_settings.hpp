@@ -76,7 +76,7 @@ struct tokenizer_settings {
                                                                "pad_token", "cls_token", "mask_token"};
 
   [[noreturn]] static void fail(const path& file, std::string_view key, std::string expected, std::string found) {
-    throw tokenizer_error{file.string(), "key \"" + std::string{key} + '"', std::move(expected), std::move(found)};
+    throw tokenizer_error{file.string(), "key " + detail::quoted(key), std::move(expected), std::move(found)};
   }
 
   static object object_of(const json_file<tokenizer_error>& json, const path& file) {
@@ -102,7 +102,7 @@ struct tokenizer_settings {
          {"GPT2Tokenizer", "GPT2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"}) {
       if (name == known) return;
     }
-    fail(file, "tokenizer_class", "GPT2Tokenizer, as OPT has it", '"' + std::string{name} + '"');
+    fail(file, "tokenizer_class", "GPT2Tokenizer, as OPT has it", detail::quoted(name));
   }
 
   static token_id id_of(element value, const std::string& key, const path& file) {
@@ -153,7 +153,7 @@ struct tokenizer_settings {
       const std::string_view key = field.key;
       const auto [end, status] = std::from_chars(key.data(), key.data() + key.size(), id);
       if (status != std::errc{} || end != key.data() + key.size() || id < 0) {
-        fail(file, "added_tokens_decoder", "token ids as keys", '"' + std::string{key} + '"');
+        fail(file, "added_tokens_decoder", "token ids as keys", detail::quoted(key));
       }
       object token;
       const bool special = field.value.get(token) == simdjson::SUCCESS && flag(token, "special", file);
@@ -169,7 +169,7 @@ struct tokenizer_settings {
     const token_id expected = known ? *known : static_cast<token_id>(words.size());
     if (id != expected) {
       throw tokenizer_error{
-          file.string(), "token \"" + content + '"',
+          file.string(), "token " + detail::quoted(content),
           "id " + std::to_string(expected) + (known ? " as in vocab.json" : ", the next after the vocabulary"),
           std::to_string(id)};
     }

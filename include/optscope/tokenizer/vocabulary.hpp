@@ -34,7 +34,7 @@ class vocabulary {
     std::vector<bool> seen(count);
     slots_.assign(std::bit_ceil(2 * count + 2), -1);
     for (const auto field : object) {
-      const std::string item = "entry \"" + std::string{field.key} + '"';
+      const std::string item = "entry " + detail::quoted(field.key);
       std::int64_t id = -1;
       if (field.value.get(id) != simdjson::SUCCESS || id < 0 || id >= static_cast<std::int64_t>(count)) {
         fail(item,
@@ -43,7 +43,7 @@ class vocabulary {
       }
       const auto index = static_cast<std::size_t>(id);
       if (seen[index]) {
-        fail(item, "an id of its own", std::to_string(id) + ", which \"" + entries_[index] + "\" has");
+        fail(item, "an id of its own", std::to_string(id) + ", which " + detail::quoted(entries_[index]) + " has");
       }
       if (find(field.key)) fail(item, "every entry once", "it twice");
       seen[index] = true;
