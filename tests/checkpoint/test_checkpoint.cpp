@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <numeric>
@@ -243,4 +244,59 @@ TEST_CASE("an index that does not fit its shards is refused") {
   CHECK_EQ(files.names(), std::vector<std::string>{"x", "y"});
   REQUIRE_EQ(files.unlisted().size(), 1u);
   CHECK(files.unlisted()[0].find("a.safetensors: z") != std::string::npos);
+}
+
+TEST_CASE("folders, pipes and links in the place of files are refused by name, and never waited for") {
+  const attack::scratch_folder folder;
+  const auto with = [&](const std::string& name, auto&& make, const std::string& expected) {
+    make(folder.path / name);
+    refused([&] { return checkpoint{folder.path}; }, name + ": expected " + expected);
+    fs::remove_all(folder.path / name);
+  };
+  const auto directory = [](const fs::path& path) { fs::create_directory(path); };
+  const auto pipe = [](const fs::path& path) { REQUIRE_EQ(::mkfifo(path.c_str(), 0600), 0); };
+  const auto nothing = [](const fs::path& path) { fs::create_symlink("blobs/gone", path); };
+  const auto itself = [](const fs::path& path) { fs::create_symlink(path.filename(), path); };
+  const auto each = [&](const std::string& name) {
+    with(name, directory, "a regular file, found a folder");
+    with(name, pipe, "a regular file, found something else");
+    with(name, nothing, "a readable file, found a link to nothing");  // as in a cache of the hub that was copied
+    with(name, itself, "a readable file, found Too many levels");
+  };
+  each("config.json");
+  folder.put("config.json", config_text);
+  for (const std::string name :
+       {"pytorch_model.bin.index.json", "pytorch_model.bin", "model.safetensors.index.json", "model.safetensors"}) {
+    each(name);
+  }
+  folder.put("model.safetensors.index.json", R"({"weight_map": {"x": "shard"}})");
+  each("shard");
+}
+
+TEST_CASE("a tensor in two shards is read from the one that the index names, and the other is reported") {
+  const attack::scratch_folder folder;
+  folder.put("config.json", config_text);
+  folder.put("a.safetensors", scalars({"x", "y"}));  // y is 1
+  folder.put("b.safetensors", scalars({"y"}));       // y is 0
+  folder.put("model.safetensors.index.json", R"({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})");
+  const checkpoint files{folder.path};
+  float value = -1;
+  files.at("y").copy_to(&value);
+  CHECK_EQ(value, 0);
+  REQUIRE_EQ(files.unlisted().size(), 1u);
+  CHECK(files.unlisted()[0].find("a.safetensors: y") != std::string::npos);
+  folder.put("model.safetensors.index.json", R"({"weight_map": {"model.y": "a.safetensors", "y": "b.safetensors"}})");
+  refused([&] { return checkpoint{folder.path}; }, "found no tensor of that name");
+  folder.put("a.safetensors", scalars({"model.y"}));
+  refused([&] { return checkpoint{folder.path}; }, "both with and without the prefix \"model.\"");
+}
+
+TEST_CASE("names of tensors are shown safely, whatever they are") {
+  const attack::scratch_folder folder;
+  folder.put("config.json", config_text);
+  folder.put("model.safetensors", attack::safetensors(R"({"\u001b[31m\n\u0000":{"dtype":"F33"}})", ""));
+  refused([&] { return checkpoint{folder.path}; }, "tensor \"\\x1b[31m\\x0a\\x00\".shape: expected");
+  folder.put("model.safetensors", scalars({std::string(100000, 'x'), "y"}));
+  CHECK(checkpoint{folder.path}.contains(std::string(100000, 'x')));
+  refused([&] { return &checkpoint{folder.path}.at(std::string(100000, 'z')); }, std::string(120, 'z') + "...\"");
 }

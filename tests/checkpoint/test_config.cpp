@@ -92,6 +92,15 @@ TEST_CASE("a config that cannot be used is refused with its key") {
   refused([] { return with(R"("hidden_size": true)"); }, "found true");
   refused([] { return with(R"("hidden_size": 18446744073709551615)"); }, "found 18446744073709551615");
   refused([] { return with(R"("num_attention_heads": 0)"); }, "num_attention_heads");
+  refused([] { return with(R"("hidden_size": 1152921504606846976)"); }, "found 1152921504606846976");
+  refused([] { return with(R"("hidden_size": -9223372036854775808)"); }, "found -9223372036854775808");
+  refused([] { return with(R"("hidden_size": 1e3)"); }, "found 1000.0");
+  refused([] { return with(R"("hidden_size": {"hidden_size": 768})"); }, "found an object");
+  refused([] { return with(R"("num_attention_heads": 11)"); }, "a divisor of hidden_size 768, found 11");
+  refused([] { return with(R"("activation_function": ["relu"])"); },
+          "activation_function: expected a string, found a list");
+  refused([] { return with(R"("model_type": "opt")"); }, "model_type: expected one such key, found it twice");
+  refused([] { return with("\"torch_dtype\": 16"); }, "torch_dtype: expected a string, found 16");
   refused([] { return with(R"("num_hidden_layers": 1000000000)"); }, "num_hidden_layers");
   refused([] { return with(R"("word_embed_proj_dim": 0)"); }, "word_embed_proj_dim");
   refused([] { return with(R"("vocab_size": [50272])"); }, "found a list");
@@ -111,6 +120,14 @@ TEST_CASE("a file that is no JSON object is refused") {
                                  "{\"model_type\": \"\xff\"}", "{'model_type': 'opt'}", "<html></html>"}) {
     refused([&] { return from(text); }, "JSON");
   }
+  refused([] { return from("\xef\xbb\xbf{\"model_type\": \"opt\"}"); },
+          "expected JSON, found a byte order mark before it");
+  for (const std::string number :
+       {"NaN", "Infinity", "-Infinity", "1e400", "0x300", "+768", "0768", ".5", "1.", "- 1"}) {
+    refused([&] { return with("\"hidden_size\": " + number); }, "JSON");
+    refused([&] { return with("\"some_key\": " + number); }, "JSON");
+  }
+  refused([] { return with(std::string{"\"a\": \"\0\"", 8}); }, "JSON");
   refused([] { return from(std::string(100000, '[')); }, "JSON");
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "{\"a\":";

@@ -320,6 +320,13 @@ TEST_CASE("directories that disagree with the file are refused") {
   }
   using zip_end = attack::zip_end;
   with([](zip_end& end) { end.after = "x"; }, "a directory at the end");
+  // A comment could hold a second directory, and which of the two counts would be up to the reader.
+  std::string commented = zip(entries);
+  commented.replace(commented.size() - 2, 2, attack::u16(22)) += zip({}).substr(0, 22);
+  refused([&] { return read(commented); }, "a directory that ends at byte");
+  commented = zip(entries);
+  commented.replace(commented.size() - 2, 2, attack::u16(3)) += "abc";
+  refused([&] { return read(commented); }, "a directory at the end");
   with([](zip_end& end) { end.before = "PK\3\4 prepended"; }, "the first record at byte 0, found byte 14");
   with(
       [](zip_end& end) {

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/json_writer.hpp>
@@ -110,4 +116,61 @@ TEST_CASE("a message can be shown whatever was in the file: one line of UTF-8, l
   CHECK_EQ(refusal.expected(), "a\\x0ab\\x1b[2J\\x7f");
   CHECK_EQ(detail::printable("a\u0085\u00a0", 100), "a\\xc2\\x85\u00a0");  // U+0085 is a control character
   CHECK_EQ(detail::printable("\u20ac\u20ac", 1), "\u20ac...");             // never half a character
+}
+
+namespace {
+/// The message of mapping a path.
+std::string refusal_of(const std::filesystem::path& path) {
+  try {
+    mapped_file{path};
+  } catch (const file_error& refusal) {
+    return refusal.what();
+  }
+  return "";
+}
+}  // namespace
+
+TEST_CASE("what is no regular file is refused at once: folders, pipes, devices, links to nothing and to themselves") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("optscope-core-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  CHECK(refusal_of(folder).ends_with("expected a regular file, found a folder"));
+  CHECK(refusal_of(folder / "none").ends_with("expected a readable file, found No such file or directory"));
+  CHECK(refusal_of("/dev/zero").ends_with("found something else"));
+  REQUIRE_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  CHECK(refusal_of(folder / "pipe").ends_with("found something else"));  // and does not wait for a writer
+  fs::create_symlink("gone", folder / "link");
+  CHECK(refusal_of(folder / "link").ends_with("found a link to nothing"));
+  CHECK(file_present(folder / "link"));
+  CHECK_FALSE(file_present(folder / "none"));
+  fs::create_symlink("loop", folder / "loop");
+  CHECK(refusal_of(folder / "loop").find("expected a readable file, found Too many") != std::string::npos);
+  CHECK_FALSE(refusal_of(folder / std::string(5000, 'x')).empty());
+  fs::remove_all(folder);
+}
+
+TEST_CASE("a mapped file may be replaced or removed, but one that is cut raises SIGBUS where it is touched") {
+  namespace fs = std::filesystem;
+  const fs::path path = fs::temp_directory_path() / ("optscope-mapped-" + std::to_string(::getpid()));
+  std::ofstream{path} << std::string(100000, 'a');
+  const mapped_file file{path};
+  std::ofstream{path.string() + ".new"} << "b";
+  fs::rename(path.string() + ".new", path);
+  CHECK_EQ(file.bytes()[99999], std::byte{'a'});
+  fs::remove(path);
+  CHECK_EQ(file.bytes()[50000], std::byte{'a'});
+
+  std::ofstream{path} << std::string(100000, 'a');
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGBUS, SIG_DFL);  // a sanitizer would report it instead
+    const mapped_file cut{path};
+    fs::resize_file(path, 10);
+    ::_exit(static_cast<int>(cut.bytes()[99999]));
+  }
+  int status = 0;
+  REQUIRE_EQ(::waitpid(child, &status, 0), child);
+  CHECK(WIFSIGNALED(status));
+  CHECK_EQ(WTERMSIG(status), SIGBUS);
+  fs::remove(path);
 }

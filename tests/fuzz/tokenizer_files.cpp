@@ -36,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   file.put(fuzz::text_of(data + 1, size - 1));
   fuzz::ends_or_refuses([&] {
     const tokenizer words{folders[kind].path};
-    const std::string text = " abc ab\n</s> caf\u00e9 <pad>abab";
+    const std::string text = std::string(1, '\0') + " abc ab\n</s> caf\u00e9 <pad>abab";
     const token_list ids = words.encode(text);
     for (const token_id id : ids) {
       fuzz::require(id >= 0 && static_cast<std::size_t>(id) < words.size(), "ids of the vocabulary");

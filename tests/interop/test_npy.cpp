@@ -149,10 +149,11 @@ TEST_CASE("a file that is not exactly what was asked for is refused by name") {
   refused(npy(good, 24).substr(0, npy(good, 24).size() - 1), "(2, 3) elements of <f4, found 23 bytes");
   refused(npy(good, 25), "expected 24 bytes, found 25");
   refused(npy(good, 48), "expected 24 bytes, found 48");
-  refused(npy(with("<f8", "False", "(2, 3)"), 48), "expected <f4, found <f8");
-  refused(npy(with(">f4", "False", "(2, 3)"), 24), "expected <f4, found >f4");
-  refused(npy(with("<f2", "False", "(2, 3)"), 12), "expected <f4, found <f2");
-  refused(npy(with("|O", "False", "(2, 3)"), 24), "found |O");
+  refused(npy(with("<f8", "False", "(2, 3)"), 48), "expected <f4, found \"<f8\"");
+  refused(npy(with(">f4", "False", "(2, 3)"), 24), "expected <f4, found \">f4\"");
+  refused(npy(with("<f2", "False", "(2, 3)"), 12), "expected <f4, found \"<f2\"");
+  refused(npy(with("|O", "False", "(2, 3)"), 24), "found \"|O\"");
+  refused(npy(with("", "False", "(2, 3)"), 24), "expected <f4, found \"\"");  // found by fuzzing: nothing found
   refused(npy(with("<f4", "True", "(2, 3)"), 24), "fortran_order");
   refused(npy(with("<f4", "Maybe", "(2, 3)"), 24), "True or False");
   refused(npy(with("<f4", "False", "(6,)"), 24), "expected 2 axes, found (6,)");
@@ -164,6 +165,25 @@ TEST_CASE("a file that is not exactly what was asked for is refused by name") {
   refused(npy(with("<f4", "False", "(4294967296, 4294967296)"), 24), "data");
   refused(npy(with("<f4", "False", "(9223372036854775808, 2)"), 0), "data");
   refused(npy(with("<f4", "False", "(4611686018427387904, 1)"), 0), "data");
+  refused(npy(with("<f4", "False", "(0, 18446744073709551616)"), 0), "whole numbers");
+  refused(npy(with("<f4", "False", "(2.0, 3)"), 24), "header");
+  refused(npy(with("<f4", "False", "(2L, 3L)"), 24), "header");  // as Python 2 wrote them
+  refused(npy(with("<f4", "False", "(2, 3), (2, 3)"), 24), "header");
+  refused(npy(with("<f4", "False", std::string(60000, '(')), 24), "whole numbers");
+  refused(npy(with("<f4", "False", "(1, " + std::string(60000, ' ') + "2, 3)"), 24),
+          "expected 2 axes, found (1, 2, 3)");
+  std::string axes = "(";
+  for (int i = 0; i < 65; ++i) axes += "1, ";
+  refused(npy(with("<f4", "False", axes + ")"), 24), "whole numbers");
+  refused(npy(with("|O", "False", "(2, 3)"), 0) +
+              "\x80\x02"
+              "cposix\nsystem\n",
+          "found \"|O\"");  // pickled objects
+  refused(npy(with("<f4\x1b[2J", "False", "(2, 3)"), 24), "found \"<f4\\x1b[2J\"");
+  refused(npy(good, 24, 2).replace(8, 4, "\xff\xff\xff\xff"), "header: expected 4294967295 bytes");
+  refused(npy(good, 24, 3).replace(8, 4, "\0\0\0\x7f", 4), "header: expected 2130706432 bytes");
+  refused(npy(good, 24).replace(8, 2, "\xff\xff"), "header: expected 65535 bytes");
+  refused(npy(good, 24).replace(8, 2, "\x05\0", 2), "a string");
   refused(npy("{'descr': '<f4', 'fortran_order': False}\n", 24), "shape");
   refused(npy("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}\n", 24), "each once");
   refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), 'x': 1}\n", 24), "each once");

@@ -2,35 +2,13 @@
 // A counting operator new: between two layers of a run nothing is allocated.
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
 #include <vector>
 
-namespace {
-std::atomic<std::size_t> allocations{0};
-void* counted_or_null(std::size_t size) noexcept {
-  ++allocations;
-  return std::malloc(size == 0 ? 1 : size);
-}
-void* counted(std::size_t size) {
-  if (void* memory = counted_or_null(size)) return memory;
-  throw std::bad_alloc{};
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted_or_null(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted_or_null(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+#include "count_memory.hpp"
 
 using namespace optscope;
 
@@ -38,7 +16,7 @@ TEST_CASE("nothing is allocated inside the layer loop, with probes and without, 
   model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, blas{2}};
   std::vector<std::size_t> after_layer;
   after_layer.reserve(opt.layers());
-  opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(allocations); });
+  opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(memory::allocations); });
   const token_batch texts{token_list(1, 2), token_list(300, 5), token_list(40, 7)};
   capture<site::resid_post> last;
   last.only_layers({opt.layers() - 1});
@@ -57,7 +35,7 @@ TEST_CASE("nothing is allocated inside the layer loop of a run behind cached tok
   model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, blas{2}};
   std::vector<std::size_t> after_layer;
   after_layer.reserve(3 * opt.layers());
-  opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(allocations); });
+  opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(memory::allocations); });
   kv_cache<float> cache;
   capture<site::pattern> patterns;
   opt.run({token_list(1, 2), token_list(30, 5)}, cache);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
@@ -49,6 +50,16 @@ TEST_CASE("a broken vocab.json is refused with file, entry, expected and found")
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": \"1\"")), "found the string \"1\"");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\"", "\"<s>\"")), "every entry once");
   CHECK_CONTAINS(with(replaced(vocab, "\"Ġ\"", "\"missing\"")), "none for byte 32");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 1e30")), "found 1e+30");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 99999999999999999999")), "found 1e+20");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": [1]")), "found a list");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 1, \"<pad>\": 1")), "id");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\"", std::string_view{"\"<p\0d>\"", 7})), "expected JSON");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\"", "\"\\ud800\"")), "expected JSON");  // half a character
+  CHECK_CONTAINS(with("\xef\xbb\xbf" + vocab), "found a byte order mark before it");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"\\u001b[2J\\n\": -1")), "entry \"\\x1b[2J\\x0a\": expected");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", '"' + std::string(1 << 20, 'x') + "\": -1")), "xxx...\"");
+  CHECK_CONTAINS(with(std::string(1 << 20, '[')), "expected JSON");
 }
 
 TEST_CASE("a broken merges.txt is refused with its line") {
@@ -69,7 +80,10 @@ TEST_CASE("a broken merges.txt is refused with its line") {
   CHECK_CONTAINS(with("a\tb"), "two entries");
   CHECK_CONTAINS(with("a zzzz"), "found \"zzzz\", which is not in it");
   CHECK_CONTAINS(with("z z"), "found \"zz\", which is not in it");
-  CHECK_CONTAINS(with("\xff \xfe"), "not in it");
+  CHECK_CONTAINS(with("\xff \xfe"), "found \"\\xff\", which is not in it");
+  CHECK_CONTAINS(with(std::string_view{"a\0 b", 4}), "found \"a\\x00\", which is not in it");
+  CHECK_CONTAINS(with("a\u00a0b"), "two entries");
+  CHECK_CONTAINS(with("\ra b\r\r"), "not in it");
   CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "not in it");
   folder.write("merges.txt", merges + merges.substr(second, merges.find('\n', second) - second));
   CHECK_CONTAINS(refusal(folder), "every merge once");
@@ -82,6 +96,8 @@ TEST_CASE("a broken merges.txt is refused with its line") {
     folder.write("merges.txt", same);  // CR LF, no version line, no last line end
     CHECK(tokenizer{folder.path()}.encode("the matrix, row by row") == expected);
   }
+  folder.write("merges.txt", "\xef\xbb\xbf" + merges);
+  CHECK_CONTAINS(refusal(folder), "line 1: expected entries of the vocabulary, found \"\ufeff#version:\"");
   folder.write("merges.txt", "");  // no merges at all: bytes
   CHECK_EQ(tokenizer{folder.path()}.encode("the").size(), 3);
 }
@@ -110,6 +126,57 @@ TEST_CASE("broken settings files are refused with file and key") {
   CHECK_CONTAINS(with("special_tokens_map.json", "3"), "found 3");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 9000000000})"), "expected a token id");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": -1})"), "expected a token id");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 2147483647})"),
+                 "expected id 600, the next after the vocabulary");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"": 600})"), "found an empty string");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<newer>": 600})"),
+                 "expected an id of its own, found 600");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<new>": 600})"), "key \"<new>\": expected it once");
+  CHECK_CONTAINS(with("added_tokens.json", "{\"" + std::string(1001, 'x') + "\": 600}"), "at most 1000 bytes");
+  CHECK_CONTAINS(with(config, R"({"add_bos_token": true, "add_bos_token": false})"),
+                 "expected it once, found it twice");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"600": {"content": "a<"}, "0600": {"content": "b<"}}})"),
+                 "expected an id of its own, found 600 again");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"600": {"content": ""}}})"), "found an empty string");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"4294967296": {"content": "x<"}}})"), "token ids as keys");
+  CHECK_CONTAINS(with(config, R"({"model_max_length": 1e400})"), "expected JSON");
+  CHECK_CONTAINS(with(config, "\xef\xbb\xbf{}"), "a byte order mark");
+  CHECK_CONTAINS(with(config, R"({"tokenizer_class": "\n\u009b"})"), R"(found "\x0a\xc2\x9b")");
+}
+
+TEST_CASE("settings that are links to nothing or to themselves, folders or pipes are refused by name") {
+  const temporary_folder folder;
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"}) {
+    fs::remove(folder / name);
+    const auto found = [&] {
+      const std::string message = message_of<file_error>([&] { tokenizer{folder.path()}; });
+      fs::remove(folder / name);
+      CHECK_CONTAINS(message, std::string{name} + ": expected a re");
+      return message;
+    };
+    fs::create_symlink("gone", folder / name);
+    CHECK_CONTAINS(found(), "found a link to nothing");
+    fs::create_symlink(name, folder / name);
+    CHECK_CONTAINS(found(), "found Too many levels");
+    fs::create_directory(folder / name);
+    CHECK_CONTAINS(found(), "found a folder");
+    REQUIRE_EQ(::mkfifo((folder / name).c_str(), 0600), 0);
+    CHECK_CONTAINS(found(), "found something else");
+  }
+}
+
+TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for model_max_length, are no obstacle") {
+  const temporary_folder folder;
+  folder.write("tokenizer_config.json",
+               R"({"a": "\\\"99999999999999999999", "model_max_length": 1000000000000000019884624838656,
+                   "b": [-1000000000000000019884624838656, 0.12345678901234567890123, 1e00000000000000000000001,
+                   18446744073709551616, 9223372036854775808], "bos_token": "<s>", "add_bos_token": true})");
+  CHECK_EQ(tokenizer{folder.path()}.encode("").size(), 1);
+  CHECK_EQ(wide_numbers_as_floats(R"({"1234567890123456789": [1234567890123456789,-1234567890123456789]})"),
+           R"({"1234567890123456789": [1234567890123456789e0,-1234567890123456789e0]})");
+  CHECK_EQ(wide_numbers_as_floats(R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])"),
+           R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])");
+  CHECK_EQ(wide_numbers_as_floats("\\"), "\\");
 }
 
 TEST_CASE("a folder without the two files is refused, and one with tokenizer.json alone names the way out") {
@@ -160,7 +227,16 @@ TEST_CASE("lists of token ids are read strictly") {
   CHECK_CONTAINS(with("[[1, 2.0]]"), "item 1: expected a token id, found 2.0");
   CHECK_CONTAINS(with("[[1, \"2\"]]"), "found the string \"2\"");
   CHECK_CONTAINS(with("[[1, 2147483648]]"), "found 2147483648");
-  CHECK_CONTAINS(with("[[1, 99999999999999999999999]]"), "ids.json: ");
+  CHECK_CONTAINS(with("[[1, 99999999999999999999999]]"), "list 0, item 1: expected a token id, found 9.99");
+  CHECK_CONTAINS(with("[[1, NaN]]"), "expected JSON");
+  CHECK_CONTAINS(with("[[1, 1e400]]"), "expected JSON");
+  CHECK_CONTAINS(with("[[1, null]]"), "found null");
+  CHECK_CONTAINS(with("[[1, [2]]]"), "found a list");
+  CHECK_CONTAINS(with("[[1], 2]"), "list 1: expected a list of token ids, found 2");
+  CHECK_CONTAINS(with("[[1]] [[2]]"), "expected JSON");
+  CHECK_CONTAINS(with("[[1,]]"), "expected JSON");
+  CHECK_CONTAINS(with("\xef\xbb\xbf[[1]]"), "a byte order mark");
+  CHECK_CONTAINS(with(std::string_view{"[[1]]\0", 6}), "expected JSON");
   CHECK_CONTAINS(with("[[1, 2]"), "expected JSON");
   CHECK_CONTAINS(with(""), "an empty file");
   CHECK_CONTAINS(with(std::string(5000, '[')), "expected JSON");

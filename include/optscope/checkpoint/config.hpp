@@ -124,7 +124,7 @@ class config_reader {
     throw file_error{folder.string(), "", "a folder with a model (config.json and weights)",
                      exists ? "something that is not a folder" : "nothing"};
   }
-  if (!std::filesystem::exists(folder / "config.json", ignored)) {
+  if (!file_present(folder / "config.json")) {
     throw file_error{folder.string(), "", "config.json in this folder", "no such file"};
   }
   const mapped_file file{folder / "config.json"};

@@ -75,6 +75,7 @@ class json_object {
 /// Nesting is limited to simdjson's 1024 levels; memory grows with the text.
 [[nodiscard]] inline simdjson::dom::element parse_json(simdjson::dom::parser& parser, const std::string& file,
                                                        const std::string& item, std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) throw checkpoint_error{file, item, "JSON", "a byte order mark before it"};
   simdjson::dom::element root;
   const auto code = parser.parse(simdjson::padded_string{text}).get(root);
   if (code != simdjson::SUCCESS) throw checkpoint_error{file, item, "JSON", simdjson::error_message(code)};

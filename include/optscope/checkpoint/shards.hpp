@@ -13,7 +13,6 @@
 #include <optscope/checkpoint/torch_file.hpp>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -84,8 +83,7 @@ template <class Read>
   weights result;
   for (const auto& [shard, tensors] : shards) {
     const auto path = index.parent_path() / shard;
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) {
+    if (!file_present(path)) {
       throw file_error{index.string(), "weight_map", "the shard " + path.string(), "no such file"};
     }
     const tensor_table table = read(path);
@@ -125,10 +123,7 @@ template <class Read>
     for (const auto& [name, type] : table.unsupported) result.add_unsupported(path, name, type);
     return result;
   };
-  const auto present = [&](const char* name) {
-    std::error_code ignored;
-    return std::filesystem::exists(folder / name, ignored);
-  };
+  const auto present = [&](const char* name) { return file_present(folder / name); };
   if (present("model.safetensors")) return single(folder / "model.safetensors", safetensors);
   if (present("model.safetensors.index.json")) return read_shards(folder / "model.safetensors.index.json", safetensors);
   if (present("pytorch_model.bin")) return single(folder / "pytorch_model.bin", torch);

@@ -17,8 +17,10 @@
 namespace optscope::detail {
 
 /// The records of an archive by name, without the folder that torch puts in front of all of them. Everything is
-/// checked against the file and the two copies of every header against each other; nothing may be compressed.
-/// Throws `checkpoint_error`. The records refer to the bytes given.
+/// checked against the file and the two copies of every header against each other; nothing may be compressed. Checksums
+/// are not verified, as in torch, which can be told to write wrong ones (`torch.serialization.set_crc32_options`): to
+/// verify them would mean to read all weights and refuse good files. Throws `checkpoint_error`. The records refer to
+/// the bytes given.
 class torch_zip {
  public:
   torch_zip(std::string file, std::span<const std::byte> bytes) : file_{std::move(file)}, bytes_{bytes} {
@@ -54,16 +56,15 @@ class torch_zip {
   }
   static std::string record(std::string_view name) { return "record " + quoted(name); }
 
-  /// The end-of-directory record ends the file; its 64-bit form, if there is one, stands before it.
+  /// The end-of-directory record ends the file, without a comment, so that no other can be taken for it; its 64-bit
+  /// form, if there is one, stands before it.
   [[nodiscard]] directory find_directory() const {
-    constexpr std::size_t end_size = 22, locator_size = 20, end64_size = 56, longest_comment = 65535;
+    constexpr std::size_t end_size = 22, locator_size = 20, end64_size = 56;
     const std::size_t size = bytes_.size();
     if (size < end_size) refuse("zip archive", "a directory at the end", std::to_string(size) + " bytes in all");
-    std::size_t end = size - end_size;
-    const std::size_t lowest = end - std::min(end, longest_comment);
-    while (at<std::uint32_t>(end) != 0x06054b50 || end + end_size + at<std::uint16_t>(end + 20) != size) {
-      if (end == lowest) refuse("zip archive", "a directory at the end", "none: the file is cut off or is no zip");
-      --end;
+    const std::size_t end = size - end_size;
+    if (at<std::uint32_t>(end) != 0x06054b50 || at<std::uint16_t>(end + 20) != 0) {
+      refuse("zip archive", "a directory at the end", "none: the file is cut off, longer than it was, or no zip");
     }
     const auto disk = at<std::uint16_t>(end + 4), first_disk = at<std::uint16_t>(end + 6);
     const auto count_here = at<std::uint16_t>(end + 8), count = at<std::uint16_t>(end + 10);

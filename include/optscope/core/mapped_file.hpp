@@ -13,19 +13,33 @@
 #include <filesystem>
 #include <optscope/core/errors.hpp>
 #include <span>
+#include <system_error>
 #include <utility>
 
 namespace optscope {
 
+/// Whether there is something of this name. A link to nothing counts: opening it says what is wrong.
+[[nodiscard]] inline bool file_present(const std::filesystem::path& path) noexcept {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+}
+
 /// Maps a regular file for reading; pages come in as they are touched and never count as anonymous memory.
 /// Throws `file_error` if the path is missing, unreadable or not a regular file. An empty file gives an empty span.
+/// The file must stay as it is while it is mapped: one that is replaced (renamed over) or removed is still read as it
+/// was, one that is written to shows the new bytes, and to touch what was cut off raises SIGBUS, as does a failing
+/// disk.
 class mapped_file {
  public:
   mapped_file() = default;
 
   explicit mapped_file(std::filesystem::path path) : path_{std::move(path)} {
-    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) throw file_error{path_.string(), "", "a readable file", std::strerror(errno)};
+    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // never waits for a pipe's writer
+    if (fd < 0) {
+      const int reason = errno;
+      throw file_error{path_.string(), "", "a readable file",
+                       reason == ENOENT && file_present(path_) ? "a link to nothing" : std::strerror(reason)};
+    }
     struct stat status {};
     if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
       ::close(fd);

@@ -188,7 +188,7 @@ template <npy_element T, std::size_t Rank>
   }
   const auto header = detail::npy_header_parser{name, text.substr(before, length)}.parse();
   if (header.type != detail::npy_type<T>()) {
-    throw array_error{name, "descr", std::string{detail::npy_type<T>()}, detail::printable(header.type)};
+    throw array_error{name, "descr", std::string{detail::npy_type<T>()}, detail::quoted(header.type)};
   }
   if (header.fortran_order) throw array_error{name, "fortran_order", "False", "True"};
   if (header.shape.size() != Rank) {

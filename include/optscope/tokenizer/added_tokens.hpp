@@ -2,8 +2,10 @@
 #pragma once
 // Finds special tokens in a text.
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <optscope/tokenizer/tokenizer_settings.hpp>
 #include <string_view>
 #include <utility>
@@ -15,6 +17,8 @@ namespace optscope {
 class added_token_splitter {
  public:
   explicit added_token_splitter(std::vector<added_token> tokens) : tokens_{std::move(tokens)} {
+    std::sort(tokens_.begin(), tokens_.end(),
+              [](const added_token& a, const added_token& b) { return a.content < b.content; });
     for (const added_token& token : tokens_) begins_[static_cast<unsigned char>(token.content[0])] = true;
     for (std::size_t byte = 0; byte < 256; ++byte) {
       if (begins_[byte]) only_ = only_ == none ? static_cast<int>(byte) : several;
@@ -26,25 +30,17 @@ class added_token_splitter {
   void split(std::string_view text, Section&& section, Special&& special) const {
     std::size_t done = 0;
     for (std::size_t at = candidate(text, 0); at < text.size(); at = candidate(text, at)) {
-      const added_token* longest = nullptr;
-      for (const added_token& token : tokens_) {
-        if (text.substr(at).starts_with(token.content) &&
-            (longest == nullptr || token.content.size() > longest->content.size())) {
-          longest = &token;
-        }
-      }
-      if (longest == nullptr) {
+      const added_token* token = longest_at(text.substr(at));
+      if (token == nullptr) {
         ++at;
         continue;
       }
       if (at > done) section(text.substr(done, at - done));
-      special(longest->id);
-      at = done = at + longest->content.size();
+      special(token->id);
+      at = done = at + token->content.size();
     }
     if (done < text.size()) section(text.substr(done));
   }
-
-  [[nodiscard]] const std::vector<added_token>& tokens() const noexcept { return tokens_; }
 
  private:
   static constexpr int none = -1, several = -2;
@@ -60,7 +56,21 @@ class added_token_splitter {
     return from;
   }
 
-  std::vector<added_token> tokens_;
+  // The longest token that `text` begins with. Everything between a beginning of `text` and `text` itself, in the order
+  // of the contents, has that beginning: so the last token not above `text` is it, or shares it with `text`.
+  [[nodiscard]] const added_token* longest_at(std::string_view text) const noexcept {
+    for (auto end = tokens_.end();;) {
+      end = std::upper_bound(tokens_.begin(), end, text,
+                             [](std::string_view t, const added_token& token) { return t < token.content; });
+      if (end == tokens_.begin()) return nullptr;
+      const std::string_view content = std::prev(end)->content;
+      if (text.starts_with(content)) return &*std::prev(end);
+      const auto differ = std::mismatch(text.begin(), text.end(), content.begin(), content.end());
+      text = text.substr(0, static_cast<std::size_t>(differ.first - text.begin()));
+    }
+  }
+
+  std::vector<added_token> tokens_;  // in the order of their contents
   std::array<bool, 256> begins_{};
   int only_ = none;  // the byte that every token begins with
 };

@@ -31,11 +31,7 @@ class merge_table {
   merge_table(const std::filesystem::path& path, const vocabulary& words) {
     const mapped_file file{path};
     const std::string_view text{reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-    std::size_t lines = 0;
-    for (const char c : text) lines += c == '\n';
-    slots_.resize(std::bit_ceil(2 * lines + 4));
-    shift_ = 64 - std::countr_zero(slots_.size());
-
+    grow(std::size_t{1} << 10);
     std::size_t number = 0;
     for (std::size_t begin = 0; begin < text.size();) {
       ++number;
@@ -63,6 +59,7 @@ class merge_table {
       slot& place = slots_[probe(key(l, r))];
       if (place.key != empty) fail("every merge once", detail::quoted(line) + " again");
       place = {key(l, r), {static_cast<std::uint32_t>(size_++), product}};
+      if (2 * size_ == slots_.size()) grow(2 * slots_.size());
     }
   }
 
@@ -81,6 +78,14 @@ class merge_table {
 
   static std::uint64_t key(token_id left, token_id right) noexcept {
     return static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
+  }
+  void grow(std::size_t slots) {
+    std::vector<slot> old(slots);
+    old.swap(slots_);
+    shift_ = 64 - std::countr_zero(slots_.size());
+    for (const slot& each : old) {
+      if (each.key != empty) slots_[probe(each.key)] = each;
+    }
   }
   [[nodiscard]] std::size_t probe(std::uint64_t key) const noexcept {
     std::size_t place = key * 0x9e3779b97f4a7c15u >> shift_;

@@ -8,9 +8,11 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <optscope/core/mapped_file.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/tokenizer/json_file.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,7 +42,7 @@ struct tokenizer_settings {
   tokenizer_settings(const std::filesystem::path& folder, vocabulary& words) {
     const std::filesystem::path config = folder / "tokenizer_config.json";
     bool tokens_listed = false;
-    if (std::filesystem::exists(config)) {
+    if (file_present(config)) {
       const json_file<tokenizer_error> json{config};
       const auto settings = object_of(json, config);
       check_class(settings, config);
@@ -51,16 +53,19 @@ struct tokenizer_settings {
       tokens_listed = read_listed_tokens(settings, config, words);
     }
     const std::filesystem::path map = folder / "special_tokens_map.json";
-    if (!tokens_listed && std::filesystem::exists(map)) {
+    if (!tokens_listed && file_present(map)) {
       const json_file<tokenizer_error> json{map};
       read_named_tokens(object_of(json, map), map);
     }
     const std::filesystem::path more = folder / "added_tokens.json";
-    if (!tokens_listed && std::filesystem::exists(more)) {
+    if (!tokens_listed && file_present(more)) {
       const json_file<tokenizer_error> json{more};
       std::map<token_id, std::string> by_id;
       for (const auto field : object_of(json, more)) {
-        by_id[id_of(field.value, std::string{field.key}, more)] = field.key;
+        const std::string content = checked_content(field.key, field.key, more);
+        if (!by_id.emplace(id_of(field.value, content, more), content).second) {
+          fail(more, content, "an id of its own", described(field.value) + " again");
+        }
       }
       for (const auto& [id, content] : by_id) list_token(content, id, false, more, words);
     }
@@ -83,6 +88,10 @@ struct tokenizer_settings {
     object result;
     if (json.root().get(result) != simdjson::SUCCESS) {
       throw tokenizer_error{file.string(), "", "an object", described(json.root())};
+    }
+    std::set<std::string_view> keys;  // parsers disagree about which of two equal ones counts
+    for (const auto field : result) {
+      if (!keys.insert(field.key).second) fail(file, field.key, "it once", "it twice");
     }
     return result;
   }
@@ -124,7 +133,14 @@ struct tokenizer_settings {
     } else if (value.get(content) != simdjson::SUCCESS) {
       fail(file, key, "a token", described(value));
     }
+    return checked_content(content, key, file);
+  }
+
+  // Every token is compared with the text wherever it may begin, so it must be short.
+  static std::string checked_content(std::string_view content, std::string_view key, const path& file) {
+    constexpr std::size_t longest = 1000;
     if (content.empty()) fail(file, key, "a token", "an empty string");
+    if (content.size() > longest) fail(file, key, "a token of at most 1000 bytes", std::to_string(content.size()));
     return std::string{content};
   }
 
@@ -157,7 +173,10 @@ struct tokenizer_settings {
       }
       object token;
       const bool special = field.value.get(token) == simdjson::SUCCESS && flag(token, "special", file);
-      by_id[id] = {content_of(field.value, "added_tokens_decoder." + std::string{key}, file), special};
+      const std::string item = "added_tokens_decoder." + std::string{key};
+      if (!by_id.try_emplace(id, content_of(field.value, item, file), special).second) {
+        fail(file, item, "an id of its own", std::to_string(id) + " again");
+      }
     }
     for (const auto& [id, token] : by_id) list_token(token.first, id, token.second, file, words);
     return true;
@@ -173,18 +192,15 @@ struct tokenizer_settings {
           "id " + std::to_string(expected) + (known ? " as in vocab.json" : ", the next after the vocabulary"),
           std::to_string(id)};
     }
-    words.add(content);
+    place_of_.emplace(words.add(content), added.size());
     added.push_back({content, id, special});
   }
 
   void use_token(const std::string& content, vocabulary& words) {
-    for (added_token& token : added) {
-      if (token.content == content) {
-        token.special = true;
-        return;
-      }
-    }
-    added.push_back({content, words.add(content), true});
+    const token_id id = words.add(content);
+    const auto [place, fresh] = place_of_.try_emplace(id, added.size());
+    if (fresh) added.push_back({content, id, true});
+    added[place->second].special = true;
   }
 
   void use_named_tokens(vocabulary& words) {
@@ -211,6 +227,7 @@ struct tokenizer_settings {
 
   std::map<std::string, std::optional<std::string>, std::less<>> named_;  // null in the file: no value
   std::vector<std::string> extra_;
+  std::map<token_id, std::size_t> place_of_;  // in `added`
 };
 
 }  // namespace optscope

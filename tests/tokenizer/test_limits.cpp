@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// What texts and files of a tokenizer can cost: memory and time go with their length.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <optscope/tokenizer/token_lists.hpp>
+#include <optscope/tokenizer/tokenizer.hpp>
+
+#include "count_memory.hpp"
+#include "golden_files.hpp"
+
+using namespace optscope;
+using namespace tokenizer_tests;
+
+namespace {
+constexpr std::size_t mega = 1 << 20;
+
+std::string repeated(std::string_view part, std::size_t bytes) {
+  std::string all;
+  all.reserve(bytes + part.size());
+  while (all.size() < bytes) all += part;
+  return all;
+}
+
+/// Runs `call` on `bytes` of input within 100 times their memory and some seconds (sanitizers are slow).
+template <class Call>
+void affordable(const std::string& what, std::size_t bytes, Call&& call) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::size_t peak = memory::peak_of(call);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  INFO(what << ": " << bytes << " bytes took " << peak << " bytes of memory and " << seconds << " s");
+  CHECK_LT(peak, 100 * bytes);
+  CHECK_LT(seconds, 60);
+}
+}  // namespace
+
+TEST_CASE("megabytes of anything become ids and text again") {
+  const tokenizer words{goldens / "tiny"};
+  const auto there_and_back = [&](std::string_view part, std::size_t bytes) {
+    const std::string text = repeated(part, bytes) + "x";
+    affordable(std::string{part}, text.size(), [&] {
+      const token_list ids = words.encode(text);
+      REQUIRE(words.decode(std::span{ids}.subspan(1), false) == text);
+    });
+  };
+  for (const char* part : {"a", " ", "'", "\u0301"}) there_and_back(part, 10 * mega);
+  for (const char* part : {"\n", " \n", "!", "7", "\u00e9", "\u6f22", "\u3000", "t", "a\u0301", "'s", "' ", "'l",
+                           "the ", "<", "</s", "</s>", "\U0001F642", "\u200d", "!a1 "}) {
+    there_and_back(part, mega);
+  }
+  there_and_back({"\0", 1}, mega);
+}
+
+TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without memory for what is not there") {
+  const temporary_folder folder;
+  for (const std::string_view part : {"\n", "a", " ", "a b\n", "#version\n", "\r\n"}) {
+    folder.write("merges.txt", repeated(part, 10 * mega));
+    affordable(std::string{part}, 10 * mega, [&] {
+      const std::string message = message_of<tokenizer_error>([&] { tokenizer{folder.path()}; });
+      CHECK(message.find(part == "#version\n" ? "no exception" : "merges.txt: line ") != std::string::npos);
+    });
+  }
+}
+
+TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, and so do their many special tokens") {
+  const temporary_folder folder;
+  std::string vocab = content_of(folder / "vocab.json"), tokens = "{\"additional_special_tokens\": [\"x\"";
+  vocab.resize(vocab.rfind('}'));
+  std::size_t id = 600;
+  while (vocab.size() < 10 * mega) {
+    vocab += ", \"w" + std::to_string(id) + "\": " + std::to_string(id);
+    ++id;
+  }
+  // Tokens that all begin alike, and a text that begins like all of them everywhere.
+  const std::string start(60, '<');
+  for (int i = 0; tokens.size() < 10 * mega; ++i) tokens += ", \"" + start + std::to_string(i) + "\"";
+  folder.write("vocab.json", vocab + "}");
+  folder.write("special_tokens_map.json", tokens + "]}");
+  const std::string text = std::string(mega, '<') + "17 and " + start + "17";
+  affordable("files", 20 * mega, [&] {
+    const tokenizer words{folder.path()};
+    CHECK_GT(words.size(), id + 100000);
+    const token_list ids = words.encode(text);
+    CHECK_EQ(words.decode(std::span{ids}.last(1), false), start + "17");
+    CHECK_EQ(words.decode(ids, false), text);
+  });
+}
+
+TEST_CASE("ten megabytes of token ids are read in proportion") {
+  const temporary_folder folder;
+  folder.write("ids.json", "[[2" + repeated(",2", 10 * mega) + "]]");
+  affordable("one list", 10 * mega, [&] { CHECK_GT(read_token_lists(folder / "ids.json")[0].size(), 5 * mega); });
+  folder.write("ids.json", "[[2]" + repeated(",[2]", 10 * mega) + "]");
+  affordable("many lists", 10 * mega, [&] { CHECK_GT(read_token_lists(folder / "ids.json").size(), 2 * mega); });
+}
