@@ -2,6 +2,7 @@
 #pragma once
 // What the programs of this folder share: options, reading texts, progress, exit codes. Not part of the library.
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -290,6 +291,7 @@ struct app {
   /// Parses the command line, runs `body()` and gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input.
   template <class Body>
   int run(int argc, char** argv, Body&& body) {
+    explain_bus_errors();
     try {
       cli.footer("Example:\n  " + command(argv[0]));
       cli.parse(argc, argv);
@@ -332,6 +334,16 @@ struct app {
     const std::string list = ids.empty() ? "" : "list " + std::to_string(text);
     throw optscope::bad_input{in.texts[text].file.string(), list + (list.empty() || item.empty() ? "" : ", ") + item,
                               std::move(expected), std::move(found)};
+  }
+
+  /// The kernel ends a program with SIGBUS if it reads a mapped file that was cut since; here that is bad input, too.
+  void explain_bus_errors() const {
+    static std::string message;  // for the handler, which may only write and leave
+    message = name_ + ": a file was cut, or its disk failed, while it was read\n";
+    ::signal(SIGBUS, [](int) {
+      const auto written = ::write(STDERR_FILENO, message.data(), message.size());
+      ::_exit(written < 0 ? 1 : 3);
+    });
   }
 
   int complain(int code, const std::string& message) const {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The forward pass against transformers: every site, several shapes, float and double.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
@@ -186,4 +188,31 @@ TEST_CASE("what cannot be run is refused with a reason") {
   model<> post_ln{checkpoint{goldens + "post-ln-projected"}};
   capture<site::ln_final> final;
   CHECK(message([&] { post_ln.run({{2}}, final); }).find("site ln_final") != std::string::npos);
+}
+
+TEST_CASE("a config that asks for more than the weights have is refused by the tensor, before memory is taken") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("optscope-model-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  fs::copy_file(fs::path{goldens + "head-dim-64"} / "model.safetensors", folder / "model.safetensors");
+  const auto with = [&](const std::string& members, const std::string& expected) {
+    std::ofstream{folder / "config.json"} << "{\"model_type\": \"opt\", " << members << "}";
+    std::string found;
+    try {
+      model<>{checkpoint{folder}};
+    } catch (const checkpoint_error& refusal) {
+      found = refusal.what();
+    }
+    CHECK_MESSAGE(found.find(expected) != std::string::npos, found);
+  };
+  const std::string rest =
+      R"("num_attention_heads": 2, "ffn_dim": 96, "vocab_size": 101, "max_position_embeddings": 320)";
+  with(R"("hidden_size": 16777216, "num_hidden_layers": 2, )" + rest, "expected shape [16777216");
+  with(R"("hidden_size": 128, "num_hidden_layers": 4096, )" + rest, "tensor \"decoder.layers.2.");
+  with(R"("hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 16777216)",
+       "expected shape [16777216, 128]");
+  with(R"("hidden_size": 128, "num_hidden_layers": 2, "word_embed_proj_dim": 16777216, )" + rest, "16777216");
+  with(R"("hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 96)", "[50272, 128]");
+  with(R"("hidden_size": 128, "num_hidden_layers": 2, "activation_function": "sine", )" + rest, "activation_function");
+  fs::remove_all(folder);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the programs share (examples/program.hpp): texts, categories, lengths, exit codes.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../../examples/program.hpp"
 #include "tokenizer/golden_files.hpp"
@@ -100,4 +102,32 @@ TEST_CASE("a word that a shell would take apart is quoted") {
   CHECK_EQ(program::quoted("my models/opt"), "'my models/opt'");
   CHECK_EQ(program::quoted("it's"), "'it'\\''s'");
   CHECK_EQ(program::quoted(""), "''");
+}
+
+TEST_CASE("a file that is cut while it is read is bad input, with a message") {
+  const temporary_folder folder;
+  folder.write("cut", std::string(100000, 'a'));
+  int ends[2];
+  REQUIRE_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDERR_FILENO);
+    program::app app{"test", "Reads a file.", ""};
+    std::string name = "test";
+    char* argv[] = {name.data(), nullptr};
+    ::_exit(app.run(1, argv, [&] {
+      const optscope::mapped_file file{folder / "cut"};
+      fs::resize_file(folder / "cut", 1);
+      if (file.bytes()[99999] == std::byte{'a'}) throw std::runtime_error{"read what is not there"};
+    }));
+  }
+  ::close(ends[1]);
+  int status = 0;
+  REQUIRE_EQ(::waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), 3);
+  char text[200] = "";
+  CHECK_GT(::read(ends[0], text, sizeof text - 1), 0);
+  ::close(ends[0]);
+  CHECK_EQ(std::string{text}, "test: a file was cut, or its disk failed, while it was read\n");
 }
