@@ -4,7 +4,9 @@
 //   spectrum MODEL_DIR attn|mlp TOKENS quadrature STEPS PROBES [DEFLATE [VALUES.npy of the same operator]]
 //   spectrum MODEL_DIR attn|mlp TOKENS largest COUNT
 #include <benchmark.hpp>
+#include <chrono>
 #include <cstdio>
+#include <memory>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
@@ -31,11 +33,29 @@ void print_cost(const spectrum& found, double linearised) {
               linearised, memory_text(found.bytes).c_str(), memory_text(peak_memory()).c_str());
 }
 
+/// Prints how long each stage took.
+analysis_settings with_stages() {
+  analysis_settings settings;
+  auto stage = std::make_shared<std::string>();
+  auto start = std::make_shared<std::chrono::steady_clock::time_point>();
+  settings.progress = [=](const analysis_progress& at) {
+    if (at.stage != *stage) {
+      const auto now = std::chrono::steady_clock::now();
+      if (!stage->empty())
+        std::printf("  %s %.1f s\n", stage->c_str(), std::chrono::duration<double>(now - *start).count());
+      *stage = at.stage;
+      *start = now;
+    }
+    return true;
+  };
+  return settings;
+}
+
 template <class Op>
 int dense(Op& op, const std::vector<std::string>& arguments, double linearised) {
   const std::string& kind = arguments[3];
-  const spectrum found = kind == "exact"  ? exact{}(op)
-                         : kind == "gram" ? gram{}(op)
+  const spectrum found = kind == "exact"  ? exact{with_stages()}(op)
+                         : kind == "gram" ? gram{with_stages()}(op)
                          : op.diagonal()  ? per_token{}(op)
                                           : automatic{}(op);
   print_cost(found, linearised);
