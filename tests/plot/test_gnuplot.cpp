@@ -176,8 +176,8 @@ TEST_CASE("a character without a font leaves the picture as it would be with a q
 }
 
 TEST_CASE("a label is cut at a character, not within one") {
-  CHECK_EQ(detail::shortened("articles", 8), "articles");
-  CHECK_EQ(detail::shortened("articles", 4), "art…");
-  CHECK_EQ(detail::shortened("日本語の本", 3), "日本…");
+  CHECK_EQ(plot::detail::shortened("articles", 8), "articles");
+  CHECK_EQ(plot::detail::shortened("articles", 4), "art…");
+  CHECK_EQ(plot::detail::shortened("日本語の本", 3), "日本…");
   CHECK_EQ(quantile_range({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000}, 0.1, 0.9).second, doctest::Approx(9.4));
 }

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
-#include <optscope/backend/cpu.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/layer_point.hpp>

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <numbers>
-#include <optscope/backend/cpu.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/products.hpp>

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <optscope/backend/blas.hpp>
-#include <optscope/backend/cpu.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
 #include <optscope/spectrum/layer_point.hpp>

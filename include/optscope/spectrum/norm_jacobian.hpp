@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <optscope/backend/cpu.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/core/tensor.hpp>
 #include <vector>
