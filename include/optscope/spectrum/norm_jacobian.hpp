@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <optscope/core/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
 #include <vector>
 
