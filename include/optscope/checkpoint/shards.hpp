@@ -100,8 +100,8 @@ template <class Read>
                                "no tensor of that name"};
       }
     }
-    const auto check_listed = [&](const std::string& name) {
-      if (!std::binary_search(tensors.begin(), tensors.end(), name)) {
+    const auto check_listed = [&, &known = tensors](const std::string& name) {  // clang 14 captures no binding
+      if (!std::binary_search(known.begin(), known.end(), name)) {
         result.unlisted.push_back(path.string() + ": " + name);
       }
     };

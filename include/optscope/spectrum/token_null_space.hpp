@@ -8,6 +8,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/spectrum/block_vectors.hpp>
 #include <span>
+#include <utility>
 
 namespace optscope::detail {
 
