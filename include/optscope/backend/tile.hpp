@@ -29,7 +29,8 @@ template <class T>
 namespace detail {
 template <class T, int Bytes>
 struct vector_of {
-  typedef T type __attribute__((vector_size(Bytes), aligned(alignof(T)), may_alias));
+  typedef T type __attribute__((vector_size(Bytes), aligned(alignof(T)), may_alias));  // anywhere in an array of T
+  typedef T local __attribute__((vector_size(Bytes)));  // with its own alignment, which references to it assume
 };
 
 /// c = start + a b. Every element is one chain of additions over the depth, whatever the tile: a row of c has the same
@@ -89,13 +90,14 @@ template <class T, int Bytes>
 [[gnu::always_inline]] inline void transpose(const T* w, std::size_t stride, std::size_t depth, T* out,
                                              std::size_t gap) noexcept {
   using vector = typename vector_of<T, Bytes>::type;
+  using local = typename vector_of<T, Bytes>::local;
   constexpr std::size_t n = Bytes / sizeof(T);
   std::size_t k = 0;
   for (; k + n <= depth; k += n) {
-    vector rows[n];
+    local rows[n];
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < n; ++i) rows[i] = *reinterpret_cast<const vector*>(w + i * stride + k);
-    exchange_all<vector, n / 2, n>(rows);
+    exchange_all<local, n / 2, n>(rows);
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < n; ++i) *reinterpret_cast<vector*>(out + (k + i) * gap) = rows[i];
   }
