@@ -17,7 +17,9 @@ namespace optscope::kernel {
 /// Cody-Waite reduction and the polynomial of Cephes' `expf`. In double it is the standard function.
 [[nodiscard, gnu::always_inline]] inline float exp_nonpositive(float x) noexcept {
   constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-  x = x < -87.0f ? -87.0f : x;
+  // x = max(x, -87), by bits: of `?:` g++ makes a branch in softmax, and then one element at a time.
+  const std::int32_t low = -static_cast<std::int32_t>(x < -87.0f);
+  x = std::bit_cast<float>((std::bit_cast<std::int32_t>(x) & ~low) | (std::bit_cast<std::int32_t>(-87.0f) & low));
   const float shifted = x * 1.44269504088896341f + magic;
   const std::int32_t n = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(magic);
   const float whole = shifted - magic;
