@@ -56,15 +56,18 @@ inline std::string shown_name(const std::string& name) {
 }
 
 /// The file as it is: nothing stripped, no line ending changed.
-inline text read_text(const fs::path& file, std::string category) {
+inline std::string content_of(const fs::path& file) {
   const optscope::mapped_file mapped{file};
   const auto bytes = mapped.bytes();
-  return {shown_name(file.stem().string()), std::move(category), file,
-          std::string{reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// The texts of a file, or of a folder whose sub-folders are the categories; a folder of texts is one category.
-inline std::vector<text> read_texts(const fs::path& path) {
+/// The texts of a file, or of a folder whose sub-folders are the categories; a folder of texts is one category. Their
+/// content is not read.
+inline std::vector<text> find_texts(const fs::path& path) {
+  const auto text_in = [](const fs::path& file, std::string category) {
+    return text{shown_name(file.stem().string()), std::move(category), file, ""};
+  };
   const auto entries = [](const fs::path& folder, const auto& wanted) {
     std::vector<fs::path> found;
     std::error_code status;
@@ -84,7 +87,7 @@ inline std::vector<text> read_texts(const fs::path& path) {
     return e.is_directory(status);
   };
   std::error_code status;
-  if (!fs::is_directory(path, status)) return {read_text(path, shown_name(path.stem().string()))};
+  if (!fs::is_directory(path, status)) return {text_in(path, shown_name(path.stem().string()))};
 
   std::vector<fs::path> folders = entries(path, is_folder);
   const std::vector<fs::path> loose = entries(path, is_text);
@@ -98,8 +101,15 @@ inline std::vector<text> read_texts(const fs::path& path) {
     const std::vector<fs::path> files = entries(folder, is_text);
     if (files.empty()) throw optscope::bad_input{folder.string(), "", "at least one .txt file", "none"};
     const std::string category = shown_name(fs::canonical(folder).filename().string());
-    for (const fs::path& file : files) texts.push_back(read_text(file, category));
+    for (const fs::path& file : files) texts.push_back(text_in(file, category));
   }
+  return texts;
+}
+
+/// The same with their content.
+inline std::vector<text> read_texts(const fs::path& path) {
+  std::vector<text> texts = find_texts(path);
+  for (text& t : texts) t.content = content_of(t.file);
   return texts;
 }
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optscope/core/json_writer.hpp>
+#include <optscope/core/mapped_file.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/plot/encode.hpp>
 #include <optscope/plot/lines.hpp>
@@ -90,6 +91,13 @@ class report {
       json.end_object();
     }
     json.end_array();
+    end(json);
+  }
+
+  /// A picture that was drawn as PNG.
+  void picture(std::string_view heading, std::string_view note, const std::filesystem::path& png) {
+    json_writer json = begin("picture", heading);
+    json.field("note", note).field("source", "data:image/png;base64," + base64(mapped_file{png}.bytes()));
     end(json);
   }
 

@@ -233,6 +233,9 @@ const views = {
          chart.box.insertBefore(legendOf(series), chart.readout);
          return element('div', {}, panel.title ? element('h3', {}, panel.title) : '', chart.box);
        }))],
+  picture: ({note, source}) =>
+      [...(note ? [element('p', {class: 'note'}, note)] : []),
+       element('img', {src: source, alt: note || '', style: 'max-width:100%'})],
   matrices: matricesView,
   curves: curvesView,
   streams: streamsView,
