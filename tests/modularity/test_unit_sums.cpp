@@ -184,7 +184,7 @@ TEST_CASE(
     }
   };
   const unit_table& units = sums.units();
-  std::size_t wrong = 0, negative = 0;
+  std::size_t wrong = 0;
   for (std::size_t u = 0; u < units.size(); ++u) {
     double expected[2][4] = {}, squares[2][4] = {}, energy[2] = {};
     for (std::size_t t = 0; t < texts.size(); ++t) {
@@ -193,7 +193,6 @@ TEST_CASE(
         if (all[w].second.category != category[t] || all[w].second.group != groups.of(category[t], t % 2)) continue;
         for (std::size_t row = 1; row < all[w].first.tokens.size(); ++row) {
           const double x = value(units[u], w, row), n = static_cast<double>(texts[t].size() - 1);
-          negative += x < 0;
           s[0] += (x > 0) / n;
           s[1] += x / n;
           s[2] += std::abs(x) / n;
