@@ -13,26 +13,17 @@
 #include <type_traits>
 #include <vector>
 
+#include "some_runs.hpp"
+
 using namespace optscope;
 
 namespace {
 
 const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
-const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
 const std::vector<std::string> shapes{"head-dim-64", "head-dim-80",  "head-dim-128",
                                       "head-dim-7",  "no-bias-gelu", "post-ln-projected"};
 
-std::string folder_of(const std::string& name) { return name == "demo-model" ? demo_model : goldens + "model/" + name; }
-
 using resident = model<any_opt, float, blas, resident_weights<float>>;
-
-token_list some_text(std::size_t length, std::size_t vocabulary, std::size_t seed) {
-  token_list tokens{2};
-  for (std::size_t i = 1; i < length; ++i) {
-    tokens.push_back(static_cast<token_id>((seed + i * 7919 + i * i * 31) % vocabulary));
-  }
-  return tokens;
-}
 
 token_list part(const token_list& text, std::size_t first, std::size_t last) {
   return {text.begin() + static_cast<std::ptrdiff_t>(first), text.begin() + static_cast<std::ptrdiff_t>(last)};

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optscope/checkpoint/checkpoint.hpp>
@@ -16,6 +14,7 @@
 #include <vector>
 
 #include "golden.hpp"
+#include "some_runs.hpp"
 
 using namespace optscope;
 
@@ -29,34 +28,6 @@ const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
 TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar, float, double) {
   compare_with_transformers<Scalar>(demo_model, goldens + "demo-model", std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
 }
-
-namespace {
-
-struct hash_sites {  // FNV-1a over the bits of every site, one hash a text
-  using sites = all_sites;
-  std::vector<std::uint64_t> of_text;
-  void begin(const run_plan& plan) { of_text.assign(plan.lengths.size(), 1469598103934665603u); }
-  template <class Site>
-  void operator()(Site, const place& at, tensor_view<const float, Site::rank> view) {
-    for (std::size_t row = 0; row < view.rows(); ++row) {
-      for (const float value : view.row(row)) {
-        std::uint32_t bits;
-        std::memcpy(&bits, &value, 4);
-        of_text[at.text] = (of_text[at.text] ^ bits) * 1099511628211u;
-      }
-    }
-  }
-};
-
-token_list some_text(std::size_t length, std::size_t vocabulary, std::size_t seed) {
-  token_list tokens{2};
-  for (std::size_t i = 1; i < length; ++i) {
-    tokens.push_back(static_cast<token_id>((seed + i * 7919 + i * i * 31) % vocabulary));
-  }
-  return tokens;
-}
-
-}  // namespace
 
 TEST_CASE("the bits of a text do not depend on the others in the batch, nor on their order") {
   for (const std::string& folder : {goldens + "head-dim-80", goldens + "head-dim-7", demo_model}) {

@@ -68,10 +68,10 @@ template <class T>
   return {mean, std::sqrt(variance + static_cast<T>(1e-5))};
 }
 
-/// y = (x - mean) / sqrt(var + 1e-5) * gamma + beta; `gamma` and `beta` may be null. In place allowed.
+/// y = (x - mean) / scale * gamma + beta; `gamma` and `beta` may be null. In place allowed.
 template <class T>
-[[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
-  const layer_norm_moments<T> of_x = moments(x, n);
+[[gnu::always_inline]] inline void normalize(const T* x, const layer_norm_moments<T>& of_x, const T* gamma,
+                                             const T* beta, std::size_t n, T* y) noexcept {
   const T mean = of_x.mean, factor = T{1} / of_x.scale;
   for (std::size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * factor;
   if (gamma != nullptr) {
@@ -80,6 +80,12 @@ template <class T>
   if (beta != nullptr) {
     for (std::size_t i = 0; i < n; ++i) y[i] += beta[i];
   }
+}
+
+/// The same with the moments of x.
+template <class T>
+[[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
+  normalize(x, moments(x, n), gamma, beta, n, y);
 }
 
 /// Softmax of x[0, n) in place. n >= 1.

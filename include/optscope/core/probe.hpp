@@ -17,6 +17,8 @@ struct run_plan {
   architecture shape;
   std::vector<std::size_t> lengths;      ///< tokens of each text that are run; 0: nothing of it is shown
   std::vector<std::size_t> cached = {};  ///< tokens of each text before them, known from earlier runs; empty: none
+  std::size_t first_layer = 0;           ///< layers below it are not run, their sites not shown
+  bool continues = false;                ///< a later step of one generation: its texts are those of the run before
 
   /// Position of the first token that is run.
   [[nodiscard]] std::size_t first_position(std::size_t text) const { return cached.empty() ? 0 : cached[text]; }
@@ -26,19 +28,35 @@ struct run_plan {
 
 namespace detail {
 template <class Probe, class T, class Site>
-concept takes = requires(Probe probe, place at, tensor_view<const T, Site::rank> view) {
+concept takes = requires(Probe probe, place at, tensor_view<T, Site::rank> view) {
   probe(Site{}, at, view);
 };
+template <class Probe, class T, class Site>
+inline constexpr bool observes_or_edits = takes<Probe, const T, Site> || takes<Probe, T, Site>;
 
 template <class Probe, class T, class List>
 struct takes_all;
 template <class Probe, class T, class... Sites>
 struct takes_all<Probe, T, site_list<Sites...>> {
-  static_assert((takes<Probe, T, Sites> && ...),
+  static_assert((observes_or_edits<Probe, T, Sites> && ...),
                 "this probe lists a site in `sites` but has no call operator (site, place, tensor_view<const T, rank>) "
-                "for it, T being the scalar of the model");
-  static constexpr bool value = (takes<Probe, T, Sites> && ...);
+                "for it, or with T instead of const T to edit it, T being the scalar of the model");
+  static constexpr bool value = (observes_or_edits<Probe, T, Sites> && ...);
 };
+
+// The optional members.
+template <class Probe>
+void begin(Probe& probe, const run_plan& plan) {
+  if constexpr (requires { probe.begin(plan); }) probe.begin(plan);
+}
+template <class Probe>
+void end(Probe& probe) {
+  if constexpr (requires { probe.end(); }) probe.end();
+}
+template <class Probe>
+void finish(Probe& probe) {
+  if constexpr (requires { probe.finish(); }) probe.finish();
+}
 }  // namespace detail
 
 /// A type that lists the sites it wants and has a call operator for each:
@@ -48,9 +66,13 @@ struct takes_all<Probe, T, site_list<Sites...>> {
 ///       void operator()(site::mlp_post, const place& at, tensor_view<const float, 2> neurons);  // (position, ffn)
 ///     };
 ///
+/// An editor takes `tensor_view<float, 2>` instead and may change what it is shown: the pass goes on with that, and the
+/// probes behind it in the call of `run` see it. What the mask hides of `scores` and `pattern` stays hidden.
+///
 /// The forward pass calls it on one thread, layer by layer and within a layer text by text. Sites that no probe lists
 /// leave no trace in the program. Optional members: `void begin(const run_plan&)` before the first call, `void end()`
-/// after the last, `bool wants(Site, std::size_t layer) const` to leave out layers or sites at run time.
+/// after the last, `void finish()` after the `end` of a run, of `generate` only that of the last one;
+/// `bool wants(Site, std::size_t layer) const` to leave out layers or sites at run time.
 template <class Probe, class T>
 concept probe_for = requires {
   typename std::remove_cvref_t<Probe>::sites;
@@ -60,6 +82,10 @@ concept probe_for = requires {
 /// True if the probe's type lists the site.
 template <class Probe, class Site>
 inline constexpr bool lists_site = std::remove_cvref_t<Probe>::sites::template contains<Site>;
+
+/// True if the probe's type edits the site: its call operator does not take a constant view of T.
+template <class Probe, class Site, class T>
+inline constexpr bool edits_site = lists_site<Probe, Site> && !detail::takes<std::remove_cvref_t<Probe>, const T, Site>;
 
 /// True if the probe wants the site in this layer.
 template <class Site, class Probe>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <optscope/backend/backend.hpp>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/core/probe.hpp>
@@ -11,7 +12,9 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/weights.hpp>
+#include <span>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 namespace optscope {
@@ -28,6 +31,7 @@ struct activations {
   tensor<T, 2> scale;     // (position, 1): what a LayerNorm divides by; only if a probe lists it
   std::vector<T> square;  // (head, position, key) of one text; only if a probe lists scores or pattern
   std::vector<T> result;  // (position, head, hidden) of one text; only if a probe lists result
+  std::vector<T> before;  // the same before editors; only if one edits result
 };
 
 /// Texts that are computed together: [first, last) of the batch, rows [begin, begin + rows) of the stream.
@@ -76,7 +80,10 @@ class forward_pass {
     if (wanted_anywhere<site::scores>() || wanted_anywhere<site::pattern>()) {
       memory_.square.resize(shape_.heads * square);
     }
-    if (wanted_anywhere<site::result>()) memory_.result.resize(longest * shape_.heads * shape_.hidden);
+    if (wanted_anywhere<site::result>()) {
+      memory_.result.resize(longest * shape_.heads * shape_.hidden);
+      if constexpr (edited<site::result>) memory_.before.resize(memory_.result.size());
+    }
   }
 
   [[nodiscard]] activations<T>& memory() noexcept { return memory_; }
@@ -94,23 +101,34 @@ class forward_pass {
   }
 
   /// y = LayerNorm of x, both (position, hidden), shown as `Site`; `Scale` is what it divides by. In place allowed.
+  /// Rows whose scale was edited are divided by that; the others keep the bits of the backend's LayerNorm.
   template <class Site, class Scale>
   void norm(const text_chunk& chunk, std::size_t layer, tensor_view<T, 2> x, const norm_weights<T>& weights,
             tensor_view<T, 2> y) {
     if (wanted<Scale>(layer)) {
       const tensor_view<T, 2> scale = memory_.scale.view().slice(0, chunk.rows);
-      for (std::size_t row = 0; row < chunk.rows; ++row) {
-        scale.row(row)[0] = kernel::moments(x.row(row).data(), x.cols()).scale;
-      }
+      for (std::size_t row = 0; row < chunk.rows; ++row) scale.row(row)[0] = moments_of(x.row(row)).scale;
       offer<Scale>(chunk, layer, scale);
     }
-    backend_.layer_norm(constant(x), weights.gamma, weights.beta, y);
+    std::size_t row = 0;
+    if constexpr (edited<Scale>) {
+      for (std::size_t at = 0; at < chunk.rows && wanted<Scale>(layer); ++at) {
+        kernel::layer_norm_moments<T> moments = moments_of(x.row(at));
+        const T divisor = memory_.scale(at, 0);
+        if (divisor == moments.scale) continue;
+        layer_norm(x, weights, y, row, at);
+        moments.scale = divisor;
+        kernel::normalize(x.row(at).data(), moments, weights.gamma, weights.beta, x.cols(), y.row(at).data());
+        row = at + 1;
+      }
+    }
+    layer_norm(x, weights, y, row, chunk.rows);
     offer<Site>(chunk, layer, y);
   }
 
   /// Shows one text's part of a site to the probes that want it.
   template <class Site>
-  void show(const place& where, tensor_view<const T, Site::rank> view) {
+  void show(const place& where, tensor_view<T, Site::rank> view) {
     if (plan_.lengths[where.text] == 0) return;
     std::apply([&](auto&... probe) { (show_to<Site>(probe, where, view), ...); }, probes_);
   }
@@ -178,6 +196,8 @@ class forward_pass {
  private:
   template <class Site>
   static constexpr bool listed = (lists_site<Probes, Site> || ...);
+  template <class Site>
+  static constexpr bool edited = (edits_site<Probes, Site, T> || ...);
 
   [[nodiscard]] place place_of(std::size_t text, std::size_t layer) const {
     return {text, layer, plan_.first_position(text)};
@@ -196,10 +216,42 @@ class forward_pass {
   }
 
   template <class Site, class Probe>
-  static void show_to(Probe& probe, const place& at, tensor_view<const T, Site::rank> view) {
+  static void show_to(Probe& probe, const place& at, tensor_view<T, Site::rank> view) {
     if constexpr (lists_site<Probe, Site>) {
-      if (optscope::wants<Site>(probe, at.layer)) probe(Site{}, at, view);
+      if (!optscope::wants<Site>(probe, at.layer)) return;
+      if constexpr (edits_site<Probe, Site, T>) {
+        probe(Site{}, at, view);
+        if constexpr (Site::layout == site_layout::head) hide_later_keys<Site>(view);
+      } else {
+        probe(Site{}, at, tensor_view<const T, Site::rank>{view});
+      }
     }
+  }
+
+  /// square (head, position, key): what no position sees is minus infinity in `scores`, 0 in `pattern`.
+  template <class Site>
+  static void hide_later_keys(tensor_view<T, 3> square) {
+    const T hidden = std::is_same_v<Site, site::scores> ? -std::numeric_limits<T>::infinity() : T{0};
+    const std::size_t positions = square.extent(1), keys = square.extent(2);
+    for (std::size_t head = 0; head < square.rows(); ++head) {
+      for (std::size_t position = 0; position < positions; ++position) {
+        T* const row = square.row(head).data() + position * keys;
+        std::fill(row + (keys - positions) + position + 1, row + keys, hidden);
+      }
+    }
+  }
+
+  /// One function for all callers, so that they get the same bits.
+  [[gnu::noinline]] static kernel::layer_norm_moments<T> moments_of(std::span<const T> row) {
+    return kernel::moments(row.data(), row.size());
+  }
+
+  /// Rows [first, last).
+  void layer_norm(tensor_view<T, 2> x, const norm_weights<T>& weights, tensor_view<T, 2> y, std::size_t first,
+                  std::size_t last) {
+    if (first == last) return;
+    backend_.layer_norm(constant(x.slice(first, last - first)), weights.gamma, weights.beta,
+                        y.slice(first, last - first));
   }
 
   /// x (position, hidden) to out (position, hidden): W_O softmax(q·k / sqrt(head_dim)) v, head by head.
@@ -235,12 +287,13 @@ class forward_pass {
       }
     }
     offer<site::z>(chunk, layer, by_head(z));
-    if (wanted<site::result>(layer)) results(chunk, layer, weights, z);
     backend_.linear(constant(z), weights.out.weight, weights.out.bias, out);
+    if (wanted<site::result>(layer)) results(chunk, layer, weights, z, out);
   }
 
-  /// Each head's z through its columns of W_O, text by text.
-  void results(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<T, 2> z) {
+  /// Each head's z through its columns of W_O, text by text. A row of `out` becomes their sum where one was edited.
+  void results(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<T, 2> z,
+               tensor_view<T, 2> out) {
     if constexpr (listed<site::result>) {
       const std::size_t width = shape_.head_dim(), hidden = shape_.hidden;
       std::size_t begin = 0;
@@ -254,7 +307,18 @@ class forward_pass {
                           tensor_view<const T, 2>{w, {hidden, width}, hidden}, static_cast<const T*>(nullptr),
                           tensor_view<T, 2>{result.data() + head * hidden, {length, hidden}, shape_.heads * hidden});
         }
+        if constexpr (edited<site::result>) std::copy_n(result.data(), result.size(), memory_.before.data());
         show<site::result>(place_of(text, layer), result);
+        for (std::size_t row = 0; edited<site::result> && row < length; ++row) {
+          const std::span<const T> shares = result.row(row);
+          if (std::ranges::equal(shares, std::span{memory_.before}.subspan(row * shares.size(), shares.size())))
+            continue;
+          const std::span<T> sum = out.row(begin + row);
+          for (std::size_t i = 0; i < hidden; ++i) {
+            sum[i] = weights.out.bias == nullptr ? T{0} : weights.out.bias[i];
+            for (std::size_t head = 0; head < shape_.heads; ++head) sum[i] += shares[head * hidden + i];
+          }
+        }
       }
     }
   }

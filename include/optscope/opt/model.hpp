@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <numeric>
 #include <optscope/backend/blas.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/errors.hpp>
@@ -85,7 +86,7 @@ class model {
   /// lacks.
   template <class... Probes>
   requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, Probes&&... probes) {
-    run_with(texts, nullptr, nullptr, probes...);
+    run_with(texts, {}, probes...);
   }
 
   /// The same for tokens that follow those in the cache, which are added to it. A text without new tokens stays as it
@@ -95,17 +96,53 @@ class model {
   template <class... Probes>
   requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, kv_cache<Scalar>& cache,
                                                     Probes&&... probes) {
-    run_with(texts, &cache, nullptr, probes...);
+    run_with(texts, {.cache = &cache}, probes...);
+  }
+
+  /// The same run from a layer on, for edits there and above: the layers below are not computed. `stream` is what a run
+  /// over the same texts had as `resid_pre` of that layer, row below row: (position of every text, hidden). Bits are
+  /// those of the whole run.
+  ///
+  ///     capture<site::resid_pre> before;
+  ///     opt.run(texts, before.only_layers({20}));
+  ///     opt.run_from(20, before(site::resid_pre{}, 20), texts, editor, probe);
+  ///
+  /// Throws `bad_input` also if a probe wants a site of what is not computed, or the rows are not those of the texts.
+  template <class... Probes>
+  requires(probe_for<Probes, Scalar>&&...) void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream,
+                                                         const token_batch& texts, Probes&&... probes) {
+    run_with(texts, {.layer = layer, .stream = &stream}, probes...);
+  }
+
+  /// The same with a cache that holds the texts already, as their last tokens: keys and values of this layer and those
+  /// above are replaced. Should the run fail, the cache no longer has them.
+  template <class... Probes>
+  requires(probe_for<Probes, Scalar>&&...) void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream,
+                                                         const token_batch& texts, kv_cache<Scalar>& cache,
+                                                         Probes&&... probes) {
+    run_with(texts, {.cache = &cache, .layer = layer, .stream = &stream}, probes...);
   }
 
   /// A run that gives the logits behind the last token of each text: (text, vocabulary), zeros for a text without new
-  /// tokens. Keeps the unembedding in memory: vocabulary x embed_dim scalars, from the first call on.
+  /// tokens. Editors of `ln_final` and `logits` change them. Keeps the unembedding in memory: vocabulary x embed_dim
+  /// scalars, from the first call on.
   template <class... Probes>
   requires(probe_for<Probes, Scalar>&&...)
       [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache,
                                                   Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
-    run_with(texts, &cache, &logits, probes...);
+    run_with(texts, {.cache = &cache, .next = &logits}, probes...);
+    return logits;
+  }
+
+  /// For `generate`: the same as one step of several, from a layer on if `stream` is not null. Calls no `finish`.
+  template <class... Probes>
+  requires(probe_for<Probes, Scalar>&&...)
+      [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, kv_cache<Scalar>& cache, bool continues,
+                                                std::size_t layer, const tensor_view<const Scalar, 2>* stream,
+                                                Probes&&... probes) {
+    tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
+    run_with(texts, {&cache, &logits, layer, stream, true, continues}, probes...);
     return logits;
   }
 
@@ -125,28 +162,44 @@ class model {
   }
 
  private:
+  struct run_options {
+    kv_cache<Scalar>* cache = nullptr;
+    tensor<Scalar, 2>* next = nullptr;                     // (text, vocabulary)
+    std::size_t layer = 0;                                 // the first
+    const tensor_view<const Scalar, 2>* stream = nullptr;  // its input; null: the embedding
+    bool step = false, continues = false;                  // of a generation; not its first
+  };
+
   template <class... Probes>
-  void run_with(const token_batch& texts, kv_cache<Scalar>* cache, tensor<Scalar, 2>* next, Probes&... probes) {
-    (check_sites(probes), ...);
-    const run_plan plan = checked_plan(texts, cache);
-    (begin(probes, plan), ...);
-    if (cache != nullptr) cache->prepare(shape_, texts.size());
-    for (std::size_t text = 0; cache != nullptr && text < texts.size(); ++text) {
-      cache->make_room(text, texts[text].size());
+  void run_with(const token_batch& texts, const run_options& how, Probes&... probes) {
+    (check_sites(probes, how), ...);
+    const run_plan plan = checked_plan(texts, how);
+    (detail::begin(probes, plan), ...);
+    if (how.cache != nullptr) how.cache->prepare(shape_, texts.size());
+    for (std::size_t text = 0; how.cache != nullptr && text < texts.size(); ++text) {
+      how.cache->truncate(text, plan.cached[text]);
+      how.cache->make_room(text, texts[text].size());
     }
-    forward_pass<Scalar, Backend, Probes...> pass{plan, backend_, cache, probes...};
-    embed(texts, plan, pass);
+    forward_pass<Scalar, Backend, Probes...> pass{plan, backend_, how.cache, probes...};
+    if (how.stream == nullptr) {
+      embed(texts, plan, pass);
+    } else {
+      const tensor_view<Scalar, 2> stream = pass.memory().stream.view();
+      for (std::size_t row = 0; row < stream.rows(); ++row) {
+        std::ranges::copy(how.stream->row(row), stream.row(row).data());
+      }
+    }
     const std::size_t needed = pass.layers_needed();
-    for (std::size_t layer = 0; layer < needed; ++layer) {
+    for (std::size_t layer = how.layer; layer < needed; ++layer) {
       pass.layer(layer, weights_.layer(layer, needed, backend_.pool()));
       if (report_) report_(layer + 1, needed);
     }
-    unembed(pass);
-    if (next != nullptr) unembed_last(plan, pass.memory().stream, *next);
-    for (std::size_t text = 0; cache != nullptr && text < texts.size(); ++text) {
-      cache->advance(text, texts[text].size());
+    unembed(plan, pass, how.next);
+    for (std::size_t text = 0; how.cache != nullptr && text < texts.size(); ++text) {
+      how.cache->advance(text, texts[text].size());
     }
-    (end(probes), ...);
+    (detail::end(probes), ...);
+    if (!how.step) (detail::finish(probes), ...);
   }
 
   static constexpr std::size_t position_offset = 2;       // rows before that of position 0
@@ -170,8 +223,16 @@ class model {
   }
 
   template <class Probe>
-  void check_sites(const Probe& probe) const {
+  void check_sites(const Probe& probe, const run_options& how) const {
     Probe::sites::for_each([&]<class Site>(Site) {
+      constexpr bool embedding = std::is_same_v<Site, site::embed> || std::is_same_v<Site, site::pos_embed>;
+      const std::size_t not_run = how.stream == nullptr ? 0 : Site::per_layer ? how.layer : embedding ? 1 : 0;
+      for (std::size_t layer = 0; layer < not_run; ++layer) {
+        if (!wants<Site>(probe, layer)) continue;
+        throw bad_input{"", "a run from layer " + std::to_string(how.layer), "probes that want nothing below it",
+                        "one that wants " + std::string{Site::name} +
+                            (Site::per_layer ? " of layer " + std::to_string(layer) : std::string{})};
+      }
       if constexpr (fixed_variant<Variant>) {
         static_cast<void>(detail::model_has_site<Site, Variant>{});
       } else if (!Site::exists(shape_) && wants<Site>(probe, 0)) {
@@ -181,8 +242,12 @@ class model {
     });
   }
 
-  run_plan checked_plan(const token_batch& texts, kv_cache<Scalar>* cache) const {
+  run_plan checked_plan(const token_batch& texts, const run_options& how) const {
+    kv_cache<Scalar>* const cache = how.cache;
+    const bool again = how.stream != nullptr;  // the cache has these tokens already
     run_plan plan{shape_, {}};
+    plan.first_layer = how.layer;
+    plan.continues = how.continues;
     if (cache != nullptr && !cache->fits(shape_, texts.size())) {
       throw bad_input{"", "cache", "one of this model with " + std::to_string(texts.size()) + " texts",
                       "another shape, or " + std::to_string(cache->texts()) + " texts"};
@@ -192,8 +257,14 @@ class model {
     };
     for (std::size_t text = 0; text < texts.size(); ++text) {
       const token_list& tokens = texts[text];
-      const std::size_t before = cache == nullptr || cache->texts() == 0 ? 0 : cache->length(text),
-                        total = before + tokens.size();
+      std::size_t before = cache == nullptr || cache->texts() == 0 ? 0 : cache->length(text);
+      if (again && cache != nullptr) {
+        if (before < tokens.size()) {
+          reject(text, std::to_string(tokens.size()) + " tokens that the cache holds", std::to_string(before));
+        }
+        before -= tokens.size();
+      }
+      const std::size_t total = before + tokens.size();
       if (total == 0) reject(text, "at least one token", "none");
       if (total > shape_.max_positions) {
         reject(text, "at most " + std::to_string(shape_.max_positions) + " tokens", std::to_string(total));
@@ -207,16 +278,20 @@ class model {
       plan.lengths.push_back(tokens.size());
       if (cache != nullptr) plan.cached.push_back(before);
     }
+    if (again) check_stream(plan, *how.stream);
     return plan;
   }
 
-  template <class Probe>
-  static void begin(Probe& probe, const run_plan& plan) {
-    if constexpr (requires { probe.begin(plan); }) probe.begin(plan);
-  }
-  template <class Probe>
-  static void end(Probe& probe) {
-    if constexpr (requires { probe.end(); }) probe.end();
+  void check_stream(const run_plan& plan, tensor_view<const Scalar, 2> stream) const {
+    const std::string item = "a run from layer " + std::to_string(plan.first_layer);
+    if (plan.first_layer >= shape_.layers) {
+      throw bad_input{"", item, "one of " + std::to_string(shape_.layers) + " layers", ""};
+    }
+    const std::size_t rows = std::accumulate(plan.lengths.begin(), plan.lengths.end(), std::size_t{0});
+    const auto size = [](std::size_t m, std::size_t n) { return std::to_string(m) + " rows of " + std::to_string(n); };
+    if (stream.rows() != rows || stream.cols() != shape_.hidden) {
+      throw bad_input{"", item, size(rows, shape_.hidden), size(stream.rows(), stream.cols())};
+    }
   }
 
   /// stream = token embedding (through project_in) + position embedding.
@@ -250,49 +325,51 @@ class model {
     }
   }
 
-  /// Final LayerNorm, project_out and logits, as far as a probe wants them.
+  /// Final LayerNorm, project_out and logits: of all positions if a probe wants them, else of each text's last one if
+  /// `next` (text, vocabulary), where those logits go, is not null.
   template <class Pass>
-  void unembed(Pass& pass) {
+  void unembed(const run_plan& plan, Pass& pass, tensor<Scalar, 2>* next) {
     const bool logits = pass.template wanted<site::logits>(0);
-    const bool final = pass.template wanted<site::ln_final>(0) || pass.template wanted<site::ln_final_scale>(0);
-    if (!logits && !final) return;
+    const bool all = logits || pass.template wanted<site::ln_final>(0) || pass.template wanted<site::ln_final_scale>(0);
+    if (!all && next == nullptr) return;
+    if (next != nullptr && unembedding_.empty()) {
+      unembedding_.resize(shape_.vocabulary * shape_.embed_dim);
+      convert_unembedding(0, shape_.vocabulary, unembedding_.data());
+    }
     activations<Scalar>& memory = pass.memory();
+    const bool only_last = next != nullptr && !logits;
+    tensor<Scalar, 2> last{{only_last ? plan.lengths.size() : 0, shape_.hidden}};
+    std::vector<std::size_t> texts;  // of the rows of `last`
     for (const text_chunk& chunk : pass.chunks()) {
       tensor_view<Scalar, 2> rows = memory.stream.view().slice(chunk.begin, chunk.rows);
-      if (shape_.final_layer_norm) {
+      if (all && shape_.final_layer_norm) {
         const tensor_view<Scalar, 2> normed = memory.normed.view().slice(0, chunk.rows);
         pass.template norm<site::ln_final, site::ln_final_scale>(chunk, 0, rows, final_norm(), normed);
         rows = normed;
       }
-      if (logits) show_logits(pass, chunk, rows);
+      if (logits) show_logits(plan, pass, chunk, rows, next);
+      std::size_t end = 0;
+      for (std::size_t text = chunk.first; only_last && text < chunk.last; ++text) {
+        end += plan.lengths[text];
+        if (plan.lengths[text] == 0) continue;
+        std::ranges::copy(rows.row(end - 1), last.row(texts.size()).data());
+        texts.push_back(text);
+      }
     }
+    if (only_last) unembed_last(last.view().slice(0, texts.size()), texts, !all && shape_.final_layer_norm, *next);
   }
 
-  /// stream (position of every text, hidden) to the logits behind each text's last position.
-  void unembed_last(const run_plan& plan, tensor_view<const Scalar, 2> stream, tensor<Scalar, 2>& logits) {
-    const std::size_t vocabulary = shape_.vocabulary, width = shape_.embed_dim;
-    if (unembedding_.empty()) {
-      unembedding_.resize(vocabulary * width);
-      convert_unembedding(0, vocabulary, unembedding_.data());
-    }
-    std::vector<std::size_t> texts;  // with new tokens
-    tensor<Scalar, 2> last{{plan.lengths.size(), shape_.hidden}};
-    std::size_t end = 0;
-    for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
-      end += plan.lengths[text];
-      if (plan.lengths[text] == 0) continue;
-      std::ranges::copy(stream.row(end - 1), last.row(texts.size()).data());
-      texts.push_back(text);
-    }
-    tensor<Scalar, 2> narrow{{projected() ? texts.size() : 0, width}}, found{{texts.size(), vocabulary}};
+  /// rows (text, hidden), normalised unless `norm`, to the logits of those texts.
+  void unembed_last(tensor_view<Scalar, 2> rows, const std::vector<std::size_t>& texts, bool norm,
+                    tensor<Scalar, 2>& logits) {
+    tensor<Scalar, 2> narrow{{projected() ? texts.size() : 0, shape_.embed_dim}};
+    tensor<Scalar, 2> found{{texts.size(), shape_.vocabulary}};
     const std::size_t together = backend_.template row_invariant<Scalar>() ? std::max<std::size_t>(1, texts.size()) : 1;
     for (std::size_t first = 0; first < texts.size(); first += together) {
       const std::size_t count = std::min(together, texts.size() - first);
-      const tensor_view<Scalar, 2> rows = last.view().slice(first, count);
-      if (shape_.final_layer_norm) {
-        backend_.layer_norm(tensor_view<const Scalar, 2>{rows}, final_norm().gamma, final_norm().beta, rows);
-      }
-      tensor_view<const Scalar, 2> x = rows;
+      const tensor_view<Scalar, 2> some = rows.slice(first, count);
+      tensor_view<const Scalar, 2> x = some;
+      if (norm) backend_.layer_norm(x, final_norm().gamma, final_norm().beta, some);
       if (projected()) x = project_out(x, narrow.view().slice(first, count));
       multiply_unembedding(x, found.view().slice(first, count), nullptr);
     }
@@ -335,9 +412,10 @@ class model {
   }
 
   /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, so
-  /// that they are never whole in memory.
+  /// that they are never whole in memory. Each text's last go to `next` if that is not null.
   template <class Pass>
-  void show_logits(Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows) {
+  void show_logits(const run_plan& plan, Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows,
+                   tensor<Scalar, 2>* next) {
     constexpr std::size_t most_positions = 512;
     const std::size_t width = shape_.embed_dim, vocabulary = shape_.vocabulary;
     const std::size_t scratch = unembedding_.empty() ? std::min(unembedding_block, vocabulary) * width : 0;
@@ -350,8 +428,12 @@ class model {
         x = project_out(x, projected_rows);
       }
       logits.resize(count * vocabulary);
-      multiply_unembedding(x, tensor_view<Scalar, 2>{logits.data(), {count, vocabulary}}, weights.data());
-      pass.template show<site::logits>(at, tensor_view<const Scalar, 2>{logits.data(), {count, vocabulary}});
+      const tensor_view<Scalar, 2> shown{logits.data(), {count, vocabulary}};
+      multiply_unembedding(x, shown, weights.data());
+      pass.template show<site::logits>(at, shown);
+      if (next != nullptr && at.first_position + count == plan.total(at.text)) {
+        std::ranges::copy(shown.row(count - 1), next->row(at.text).data());
+      }
     });
   }
 

@@ -3,12 +3,12 @@
 
 using namespace optscope;
 #ifdef MUST_FAIL
-using value = float;  // an observer sees constant activations
+using value = double;  // the model computes in float
 #else
-using value = const float;
+using value = float;
 #endif
-struct probe_type {
+struct editor_type {
   using sites = site_list<site::mlp_post>;
   void operator()(site::mlp_post, const place&, tensor_view<value, 2>) {}
 };
-void run(model<opt_125m>& opt, probe_type& probe) { opt.run({{2}}, probe); }
+void run(model<opt_125m>& opt, editor_type& editor) { opt.run({{2}}, editor); }
