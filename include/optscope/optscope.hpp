@@ -11,6 +11,10 @@
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/streams.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/probe/edit_list.hpp>
+#include <optscope/probe/editor.hpp>
+#include <optscope/probe/operations.hpp>
+#include <optscope/probe/replace.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>

@@ -78,3 +78,42 @@ TEST_CASE("positions are resolved for each text, and one outside it is refused")
   CHECK_THROWS_AS(static_cast<void>(positions::strided(4, 3, 3).in(10, 2)), bad_input);
   CHECK_EQ(positions{[](std::size_t n) { return std::vector{n / 2}; }}.in(9, 0), std::vector<std::size_t>{4});
 }
+
+TEST_CASE("of a generation all runs are kept, text by text, and later keys are hidden from earlier rows") {
+  capture<site::mlp_out, site::pattern> probe;
+  const auto pattern = [&](std::size_t text, std::size_t first, std::size_t rows) {
+    tensor<float, 3> square{{3, rows, first + rows}};
+    for (std::size_t i = 0; i < square.size(); ++i) square.data()[i] = static_cast<float>(first + 1);
+    probe(site::pattern{}, place{text, 1, first}, tensor_view<const float, 3>{square});
+  };
+  probe.begin({shape, {2, 3}});
+  for (const std::size_t text : {0u, 1u}) {
+    show(probe, site::mlp_out{}, 1, text, 0, 2 + text);
+    pattern(text, 0, 2 + text);
+  }
+  probe.finish();
+  CHECK_EQ(probe(site::mlp_out{}, 1).rows(), 5);
+  probe.begin({.shape = shape, .lengths = {1, 1}, .cached = {2, 3}, .continues = true});
+  for (const std::size_t text : {0u, 1u}) {
+    show(probe, site::mlp_out{}, 1, text, 2 + text, 1);
+    pattern(text, 2 + text, 1);
+  }
+  probe.begin({.shape = shape, .lengths = {0, 1}, .cached = {3, 4}, .continues = true});
+  show(probe, site::mlp_out{}, 1, 1, 4, 1);
+  pattern(1, 4, 1);
+  probe.finish();
+  CHECK_EQ(probe.positions_of(0), std::vector<std::size_t>{0, 1, 2});
+  CHECK_EQ(probe.positions_of(1), std::vector<std::size_t>{0, 1, 2, 3, 4});
+  const auto all = probe(site::mlp_out{}, 1);
+  REQUIRE_EQ(all.rows(), 8);
+  for (std::size_t row = 0; row < 8; ++row) {
+    CHECK_EQ(all(row, 1), static_cast<float>(row < 3 ? 1001 + 10 * row : 1101 + 10 * (row - 3)));
+  }
+  const auto square = probe(site::pattern{}, 1, 1);
+  CHECK_EQ(square.shape(), std::array<std::size_t, 3>{3, 5, 5});
+  CHECK_EQ(square(2, 2, 2), 1.0f);
+  CHECK_EQ(square(2, 2, 3), 0.0f);
+  CHECK_EQ(square(1, 3, 3), 4.0f);
+  CHECK_EQ(square(1, 3, 4), 0.0f);
+  CHECK_EQ(square(0, 4, 4), 5.0f);
+}

@@ -100,6 +100,11 @@ struct array_error : bad_input {
   using bad_input::bad_input;
 };
 
+/// An editor that found nothing to edit in a whole run or generation.
+struct unfired_hook : bad_input {
+  using bad_input::bad_input;
+};
+
 /// Writing failed after it had begun (disk full, input/output error). Programs exit with 1 on it.
 struct write_error : error {
   using error::error;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
@@ -27,7 +28,9 @@ namespace optscope {
 ///
 /// The memory for positions x width x layers of each site is taken before the run starts. Of sites that are laid out by
 /// head (`scores`, `pattern`) the positions choose rows: (head, position, key), one text at a time. Of a run behind
-/// cached tokens those of the chosen positions are kept that are run; every run starts anew.
+/// cached tokens those of the chosen positions are kept that are run. Every run starts anew; of `generate` all runs are
+/// kept, so that a text's rows are those of its prompt and of its new tokens, `positions::last()` being the last of
+/// each run.
 template <class Scalar, class... Sites>
 class basic_capture {
  public:
@@ -54,21 +57,42 @@ class basic_capture {
 
   /// Throws `bad_input` if a text has no token at one of the positions.
   void begin(const run_plan& plan) {
-    keys_.clear();
-    chosen_.clear();
-    for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
-      keys_.push_back(plan.total(text));
-      chosen_.push_back(where_.in(keys_[text], text));
-      std::erase_if(chosen_[text], [&](std::size_t position) { return position < plan.first_position(text); });
+    if (plan.continues) {
+      earlier_.push_back(std::move(now_));
+    } else {
+      earlier_.clear();
     }
-    (allocate<Sites>(plan.shape), ...);
+    now_ = part{};
+    for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
+      now_.keys.push_back(plan.total(text));
+      now_.chosen.push_back(where_.in(now_.keys[text], text));
+      std::erase_if(now_.chosen[text], [&](std::size_t position) { return position < plan.first_position(text); });
+    }
+    shape_ = plan.shape;
+    (allocate<Sites>(), ...);
+  }
+  /// Puts the runs of a generation together.
+  void finish() {
+    if (earlier_.empty()) return;
+    earlier_.push_back(std::move(now_));
+    now_ = part{};
+    now_.keys = earlier_.back().keys;
+    now_.chosen.resize(now_.keys.size());
+    for (const part& run : earlier_) {
+      for (std::size_t text = 0; text < run.chosen.size(); ++text) {
+        now_.chosen[text].insert(now_.chosen[text].end(), run.chosen[text].begin(), run.chosen[text].end());
+      }
+    }
+    (allocate<Sites>(), ...);
+    (join<Sites>(), ...);
+    earlier_.clear();
   }
 
   template <class Site, class T>
   void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
-    kept& target = kept_of<Site>();
+    kept& target = kept_of<Site>(now_);
     Scalar* out = target.layers[at.layer].data() + target.offset[at.text];
-    const std::vector<std::size_t>& rows = chosen_[at.text];
+    const std::vector<std::size_t>& rows = now_.chosen[at.text];
     if constexpr (Site::layout == site_layout::position) {
       for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows[i] < at.first_position || rows[i] >= at.first_position + view.rows()) continue;
@@ -90,24 +114,32 @@ class basic_capture {
   template <class Site>
   requires(Site::layout == site_layout::position) [[nodiscard]] tensor_view<const Scalar, Site::rank> operator()(
       Site, std::size_t layer = 0) const {
-    const kept& source = kept_of<Site>();
+    const kept& source = kept_of<Site>(now_);
     return {source.layers.at(layer).data(), shape_of<Site>(source, source.rows)};
   }
 
   /// One text: the site's own shape with the chosen positions.
   template <class Site>
   [[nodiscard]] tensor_view<const Scalar, Site::rank> operator()(Site, std::size_t layer, std::size_t text) const {
-    const kept& source = kept_of<Site>();
-    const Scalar* data = source.layers.at(layer).data() + source.offset.at(text);
-    if constexpr (Site::layout == site_layout::position) {
-      return {data, shape_of<Site>(source, chosen_[text].size())};
-    } else {
-      return {data, {source.inner[0], chosen_[text].size(), keys_[text]}};
-    }
+    return view_of<Site>(now_, layer, text);
   }
 
+  [[nodiscard]] std::size_t texts() const noexcept { return now_.chosen.size(); }
+  /// Layers of the model, 1 for sites without; those that are not wanted have an empty view.
+  template <class Site>
+  [[nodiscard]] std::size_t layers(Site) const {
+    return kept_of<Site>(now_).layers.size();
+  }
   /// The positions kept of a text, in the order of the rows.
-  [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const { return chosen_.at(text); }
+  [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const { return now_.chosen.at(text); }
+  /// The row of a position in what is kept of a text; none if it is not kept.
+  [[nodiscard]] std::optional<std::size_t> row_of(std::size_t text, std::size_t position) const {
+    const std::vector<std::size_t>& rows = positions_of(text);
+    if (position < rows.size() && rows[position] == position) return position;
+    const auto found = std::ranges::find(rows, position);
+    if (found == rows.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - rows.begin());
+  }
 
  private:
   struct kept {
@@ -115,6 +147,11 @@ class basic_capture {
     std::vector<std::size_t> offset;          // [text]: first element
     std::size_t rows = 0;                     // positions of all texts together
     std::array<std::size_t, 2> inner{1, 1};   // (width), (head, width) or (head, -)
+  };
+  struct part {                                    // what is kept of one run
+    std::vector<std::size_t> keys;                 // [text]: tokens that its last one sees
+    std::vector<std::vector<std::size_t>> chosen;  // [text]
+    std::array<kept, sizeof...(Sites)> store;
   };
 
   template <class Site>
@@ -126,14 +163,22 @@ class basic_capture {
     }
     return index;
   }
-  template <class Site>
-  const kept& kept_of() const {
+  template <class Site, class Part>
+  static auto& kept_of(Part& run) {
     static_assert(sites::template contains<Site>, "this capture was not declared with that site");
-    return store_[slot_of<Site>()];
+    return run.store[slot_of<Site>()];
   }
+
   template <class Site>
-  kept& kept_of() {
-    return const_cast<kept&>(std::as_const(*this).template kept_of<Site>());
+  static tensor_view<const Scalar, Site::rank> view_of(const part& run, std::size_t layer, std::size_t text) {
+    const kept& source = kept_of<Site>(run);
+    const std::vector<Scalar>& rows = source.layers.at(layer);
+    const Scalar* data = rows.empty() ? nullptr : rows.data() + source.offset.at(text);
+    if constexpr (Site::layout == site_layout::position) {
+      return {data, shape_of<Site>(source, run.chosen[text].size())};
+    } else {
+      return {data, {source.inner[0], run.chosen[text].size(), run.keys[text]}};
+    }
   }
 
   template <class Site>
@@ -146,29 +191,58 @@ class basic_capture {
   }
 
   template <class Site>
-  void allocate(const architecture& shape) {
-    kept& target = kept_of<Site>();
-    target = kept{};
-    target.inner = inner_shape(Site{}, shape);
+  void allocate() {
+    kept& target = kept_of<Site>(now_);
+    target.inner = inner_shape(Site{}, shape_);
     std::size_t size = 0;
-    for (std::size_t text = 0; text < chosen_.size(); ++text) {
+    for (std::size_t text = 0; text < now_.chosen.size(); ++text) {
       target.offset.push_back(size);
-      target.rows += chosen_[text].size();
-      size += chosen_[text].size() * target.inner[0] *
-              (Site::layout == site_layout::position ? target.inner[1] : keys_[text]);
+      target.rows += now_.chosen[text].size();
+      size += now_.chosen[text].size() * target.inner[0] *
+              (Site::layout == site_layout::position ? target.inner[1] : now_.keys[text]);
     }
-    target.layers.resize(Site::per_layer ? shape.layers : 1);
+    target.layers.resize(Site::per_layer ? shape_.layers : 1);
     for (std::size_t layer = 0; layer < target.layers.size(); ++layer) {
       if (wants(Site{}, layer)) target.layers[layer].resize(size);
+    }
+  }
+
+  /// Copies a site of the earlier runs, one behind the other. Keys that a run did not have yet are hidden from it.
+  template <class Site>
+  void join() {
+    kept& target = kept_of<Site>(now_);
+    for (std::size_t layer = 0; layer < target.layers.size(); ++layer) {
+      if (target.layers[layer].empty()) continue;
+      for (std::size_t text = 0; text < now_.chosen.size(); ++text) {
+        Scalar* const begin = target.layers[layer].data() + target.offset[text];
+        const std::size_t rows = now_.chosen[text].size(), keys = now_.keys[text];
+        std::size_t row = 0;
+        for (const part& run : earlier_) {
+          const tensor_view<const Scalar, Site::rank> view = view_of<Site>(run, layer, text);
+          if constexpr (Site::layout == site_layout::position) {
+            std::copy_n(view.data(), view.size(), begin + row * view.cols());
+          } else {
+            for (std::size_t head = 0; head < view.rows(); ++head) {
+              for (std::size_t i = 0; i < view.extent(1); ++i) {
+                Scalar* const out = begin + (head * rows + row + i) * keys;
+                std::copy_n(view.row(head).data() + i * view.extent(2), view.extent(2), out);
+                std::fill(out + view.extent(2), out + keys,
+                          std::is_same_v<Site, site::scores> ? -std::numeric_limits<Scalar>::infinity() : Scalar{0});
+              }
+            }
+          }
+          row += run.chosen[text].size();
+        }
+      }
     }
   }
 
   positions where_;
   std::optional<std::vector<std::size_t>> layers_;
   std::optional<std::vector<std::string>> names_;
-  std::vector<std::size_t> keys_;                 // [text]: tokens that its last one sees
-  std::vector<std::vector<std::size_t>> chosen_;  // [text]
-  std::array<kept, sizeof...(Sites)> store_;
+  architecture shape_;
+  part now_;                   // of the last run, or of all of a generation
+  std::vector<part> earlier_;  // of a generation under way
 };
 
 /// `basic_capture` of floats, the scalar that models compute in by default.

@@ -41,9 +41,11 @@ class positions {
   /// A rule of one's own: number of tokens in, positions out.
   explicit positions(std::function<std::vector<std::size_t>(std::size_t)> rule) : rule_{std::move(rule)} {}
 
+  /// What the rule gives for `length` tokens.
+  [[nodiscard]] std::vector<std::size_t> of(std::size_t length) const { return rule_(length); }
   /// The positions in a text of `length` tokens; throws `bad_input` if one lies outside it, naming text `text`.
   [[nodiscard]] std::vector<std::size_t> in(std::size_t length, std::size_t text) const {
-    std::vector<std::size_t> result = rule_(length);
+    std::vector<std::size_t> result = of(length);
     for (const std::size_t position : result) {
       if (position >= length) {
         throw bad_input{"", "text " + std::to_string(text),

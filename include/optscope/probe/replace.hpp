@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Editors' operations that put in what another run had: its means, its modes, or the vectors themselves.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <optscope/core/errors.hpp>
+#include <optscope/core/site.hpp>
+#include <optscope/core/tensor.hpp>
+#include <optscope/probe/operations.hpp>
+#include <optscope/probe/where.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// The half-sample mode: the half of the sorted values that lies closest together, the half of that, and so on.
+/// For neurons behind a ReLU that is 0 where most are 0. Reorders `values`. (Bickel and Frühwirth 2006.)
+[[nodiscard]] inline double half_sample_mode(std::span<double> values) {
+  std::ranges::sort(values);
+  while (values.size() > 2) {
+    const std::size_t half = (values.size() + 1) / 2;
+    std::size_t best = 0;
+    for (std::size_t i = 1; i + half <= values.size(); ++i) {
+      if (values[i + half - 1] - values[i] < values[best + half - 1] - values[best]) best = i;
+    }
+    if (half == 2 && values.size() == 3 && values[2] - values[1] == values[1] - values[0]) return values[1];
+    values = values.subspan(best, half);
+  }
+  return values.size() == 2 ? (values[0] + values[1]) / 2 : values[0];
+}
+
+namespace detail {
+inline double mean_of(std::span<double> values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+/// [layer][unit]: `number(values)` of what a capture kept of each unit, empty for layers without.
+template <class Capture, class Site, class Number>
+std::vector<std::vector<double>> of_units(const Capture& recorded, Site site, Number&& number) {
+  static_assert(Site::layout == site_layout::position, "units of this site are keys");
+  std::vector<std::vector<double>> result(recorded.layers(site));
+  std::vector<double> values;
+  for (std::size_t layer = 0; layer < result.size(); ++layer) {
+    const auto rows = recorded(site, layer);  // (vector, ...)
+    if (rows.data() == nullptr || rows.rows() == 0) continue;
+    for (std::size_t unit = 0; unit < rows.cols(); ++unit) {
+      values.clear();
+      for (std::size_t row = 0; row < rows.rows(); ++row) values.push_back(rows.row(row)[unit]);
+      result[layer].push_back(number(std::span<double>{values}));
+    }
+  }
+  return result;
+}
+}  // namespace detail
+
+/// x = the mean of recorded vectors, layer by layer, or any values given.
+///
+///     edit<site::mlp_post>(mean{recorded, site::mlp_post{}}, where{}.layers({3}))   // recorded: a capture
+struct mean : set {
+  static constexpr std::string_view name = "mean";
+  explicit mean(unit_values given) : set{std::move(given)} {}
+  template <class Capture, class Site>
+  mean(const Capture& recorded, Site site) : set{detail::of_units(recorded, site, detail::mean_of)} {}
+};
+
+/// x = the modes of recorded vectors, unit by unit (`half_sample_mode`), layer by layer, or any values given.
+struct mode : set {
+  static constexpr std::string_view name = "mode";
+  explicit mode(unit_values given) : set{std::move(given)} {}
+  template <class Capture, class Site>
+  mode(const Capture& recorded, Site site) : set{detail::of_units(recorded, site, half_sample_mode)} {}
+};
+
+namespace detail {
+/// Copies a captured vector to x; false if the capture has none of that text and position.
+template <class Capture, class Site, class T>
+bool copy_vector(const Capture& recorded, Site site, std::size_t text, const vector_place& at, std::span<T> x) {
+  const std::optional<std::size_t> found = recorded.row_of(text, at.position);
+  if (!found || at.layer >= recorded.layers(site)) return false;
+  const std::size_t row = *found;
+  const auto view = recorded(site, at.layer, text);
+  if (view.data() == nullptr) return false;
+  if constexpr (Site::layout == site_layout::head) {  // keys: those that both have, later ones being hidden anyway
+    const std::size_t keys = view.extent(2);
+    std::copy_n(view.row(at.head).data() + row * keys, std::min(keys, x.size()), x.begin());
+  } else {
+    const std::span<const typename decltype(view)::value_type> source = view.row(row);
+    if ((at.head + 1) * x.size() > source.size()) {
+      throw bad_input{"", "patch", "captured vectors of " + std::to_string(x.size()), std::to_string(source.size())};
+    }
+    std::copy_n(source.begin() + static_cast<std::ptrdiff_t>(at.head * x.size()), x.size(), x.begin());
+  }
+  return true;
+}
+}  // namespace detail
+
+/// x = what a capture of another run has at the same site, layer, position and head; of the same text, or of text
+/// `from[text]`. What the capture does not have stays. The capture must outlive the editor.
+template <class Capture>
+class patch {
+ public:
+  static constexpr std::string_view name = "patch";
+  explicit patch(const Capture& recorded, std::vector<std::size_t> from = {})
+      : recorded_{&recorded}, from_{std::move(from)} {}
+
+  template <class Site, class T>
+  requires(Capture::sites::template contains<Site>) bool operator()(Site site, std::span<T> x,
+                                                                    const vector_place& at) const {
+    if (!from_.empty() && at.text >= from_.size()) return false;
+    const std::size_t text = from_.empty() ? at.text : from_[at.text];
+    return text < recorded_->texts() && detail::copy_vector(*recorded_, site, text, at, x);
+  }
+
+ private:
+  const Capture* recorded_;
+  std::vector<std::size_t> from_;
+};
+
+/// x = what a capture has of another text than the one of the same index, at the same place: drawn once for each text
+/// and position from those that have the position, the same for all layers and heads and every time for a seed.
+template <class Capture>
+class resample {
+ public:
+  static constexpr std::string_view name = "resample";
+  explicit resample(const Capture& recorded, std::uint64_t seed = 0) : recorded_{&recorded}, seed_{seed} {}
+
+  template <class Site, class T>
+  requires(Capture::sites::template contains<Site>) bool operator()(Site site, std::span<T> x,
+                                                                    const vector_place& at) const {
+    const std::size_t text = source(at.text, at.position);
+    return text != none && detail::copy_vector(*recorded_, site, text, at, x);
+  }
+
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  /// The text that a position of a text is taken from: of those that have it, the one of the smallest hash, so that
+  /// all positions that the drawn text has come from it. `none` if no other has it.
+  [[nodiscard]] std::size_t source(std::size_t text, std::size_t position) const {
+    std::size_t best = none;
+    std::uint64_t lowest = 0;
+    for (std::size_t other = 0; other < recorded_->texts(); ++other) {
+      if (other == text || !recorded_->row_of(other, position)) continue;
+      const std::uint64_t drawn = mix(mix(seed_ + 1) ^ mix(mix(text + 1) + other));
+      if (best != none && drawn >= lowest) continue;
+      best = other;
+      lowest = drawn;
+    }
+    return best;
+  }
+
+ private:
+  static std::uint64_t mix(std::uint64_t x) {  // the finaliser of SplitMix64
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+  }
+
+  const Capture* recorded_;
+  std::uint64_t seed_;
+};
+
+}  // namespace optscope

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optscope/probe/capture.hpp>
+#include <optscope/probe/edit_list.hpp>
+#include <optscope/probe/editor.hpp>
+#include <optscope/probe/operations.hpp>
+#include <optscope/probe/replace.hpp>
+#include <optscope/probe/where.hpp>
+#include <string>
+#include <vector>
+
+using namespace optscope;
+
+namespace {
+
+const architecture shape{.layers = 3, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
+
+/// What a run over texts would show of a site: 1000 layer + 100 text + 10 position + element of the row.
+template <class Site>
+tensor<double, Site::rank> rows_of(Site site, const run_plan& plan, std::size_t layer, std::size_t text) {
+  const auto inner = inner_shape(site, shape);
+  tensor<double, Site::rank> values;
+  if constexpr (Site::rank == 2) {
+    values = tensor<double, 2>{{plan.lengths[text], inner[0]}};
+  } else {
+    values = tensor<double, 3>{{plan.lengths[text], inner[0], inner[1]}};
+  }
+  for (std::size_t row = 0; row < values.rows(); ++row) {
+    for (std::size_t i = 0; i < values.row(row).size(); ++i) {
+      values.row(row)[i] = static_cast<double>(1000 * layer + 100 * text + 10 * (plan.first_position(text) + row) + i);
+    }
+  }
+  return values;
+}
+
+/// Shows the probes one site of a run and gives what is left of one layer and text.
+template <class Site, class... Probes>
+tensor<double, Site::rank> run(Site site, const run_plan& plan, std::size_t layer, std::size_t text,
+                               Probes&... probes) {
+  tensor<double, Site::rank> wanted;
+  (probes.begin(plan), ...);
+  for (std::size_t l = 0; l < shape.layers; ++l) {
+    for (std::size_t t = 0; t < plan.lengths.size(); ++t) {
+      auto values = rows_of(site, plan, l, t);
+      const auto show = [&](auto& probe) {
+        if (wants<Site>(probe, l)) probe(site, place{t, l, plan.first_position(t)}, values.view());
+      };
+      (show(probes), ...);
+      if (l == layer && t == text) wanted = values;
+    }
+  }
+  return wanted;
+}
+
+template <class Action>
+std::string message(Action&& action) {
+  try {
+    action();
+  } catch (const error& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+}  // namespace
+
+TEST_CASE("an editor changes the chosen texts, layers, positions, heads and units, and counts its vectors") {
+  const run_plan plan{shape, {4, 5}};
+  auto all = edit<site::z>(zero{});
+  run(site::z{}, plan, 0, 0, all);
+  CHECK_EQ(all.fired(), 3 * 9 * 3);
+  auto some =
+      edit<site::z>(zero{}, where{}.texts({1}).layers({2}).at(positions::these({4, 0})).heads({2, 0}).units({1}));
+  for (const std::size_t layer : {1u, 2u}) {
+    for (const std::size_t text : {0u, 1u}) {
+      const auto found = run(site::z{}, plan, layer, text, some), before = rows_of(site::z{}, plan, layer, text);
+      CHECK_EQ(some.fired(), 4);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        const std::size_t row = i / 6, head = i / 2 % 3, unit = i % 2;
+        const bool edited = text == 1 && layer == 2 && (row == 0 || row == 4) && head != 1 && unit == 1;
+        CHECK_EQ(found.data()[i], edited ? 0 : before.data()[i]);
+      }
+    }
+  }
+  auto masked = edit<site::mlp_post>(set{7.0}, where{}.layers({1}).mask([](const vector_place& at, std::size_t unit) {
+    return at.text == 0 && (at.position + unit) % 4 == 0 && at.position != 2;
+  }));
+  const auto found = run(site::mlp_post{}, plan, 1, 0, masked);
+  CHECK_EQ(masked.fired(), 3);
+  CHECK_EQ(found(1, 3), 7);
+  CHECK_EQ(found(1, 4), 1014);
+  CHECK_EQ(found(2, 2), 1022);
+  CHECK_EQ(masked.text(), "set at mlp_post, layers 1, by a mask");
+}
+
+TEST_CASE("behind cached tokens positions count from the first token of the text, and a piece of a text is found") {
+  auto third = edit<site::mlp_out>(add{100.0}, where{}.at(positions::these({3})));
+  auto last = edit<site::mlp_out>(add{10000.0}, where{}.at(positions::last()));
+  const run_plan behind{.shape = shape, .lengths = {2, 1}, .cached = {2, 5}, .continues = true};
+  const auto found = run(site::mlp_out{}, behind, 0, 0, third, last);
+  CHECK_EQ(found(0, 0), 20);
+  CHECK_EQ(found(1, 0), 30 + 100 + 10000);
+  CHECK_EQ(third.fired(), 3);
+  CHECK_EQ(last.fired(), 6);
+  tensor<double, 2> piece{{2, 9}};
+  auto logits = edit<site::logits>(set{1.0}, where{}.at(positions::these({0, 3})));
+  logits.begin({shape, {6}});
+  logits(site::logits{}, place{0, 0, 2}, piece.view());
+  CHECK_EQ(piece(0, 0), 0);
+  CHECK_EQ(piece(1, 8), 1);
+  CHECK_EQ(logits.fired(), 1);
+}
+
+TEST_CASE("an editor that never fired is an error that says which, unless it may") {
+  auto never = edit<site::z>(zero{}, where{}.at(positions::these({99})).heads({1}));
+  run(site::z{}, {shape, {4}}, 0, 0, never);
+  CHECK_EQ(message([&] { never.finish(); }),
+           "zero at z, heads 1, at some positions: expected something to edit, found no such place in what was run");
+  CHECK_THROWS_AS(never.finish(), unfired_hook);
+  never.may_not_fire().finish();
+  // Over the runs of a generation it is enough to fire once; a new run counts anew.
+  auto third = edit<site::z>(zero{}, where{}.at(positions::these({3})));
+  run(site::z{}, {shape, {4}}, 0, 0, third);
+  run(site::z{}, {.shape = shape, .lengths = {1}, .cached = {4}, .continues = true}, 0, 0, third);
+  third.finish();
+  CHECK_EQ(third.fired(), 9);
+  run(site::z{}, {shape, {2}}, 0, 0, third);
+  CHECK_THROWS_AS(third.finish(), unfired_hook);
+  auto no_head = edit<site::z>(zero{}, where{}.heads({}));
+  run(site::z{}, {shape, {4}}, 0, 0, no_head);
+  CHECK_EQ(message([&] { no_head.finish(); }).substr(0, 21), "zero at z, heads none");
+}
+
+TEST_CASE("a choice of what the run does not have is refused with a reason") {
+  const run_plan plan{shape, {4, 5}};
+  const auto refused = [&](auto editor) { return message([&] { editor.begin(plan); }); };
+  CHECK_EQ(refused(edit<site::z>(zero{}, where{}.layers({1, 3}))),
+           "zero at z, layers 1 3: expected layers below 3, found 3");
+  CHECK_EQ(refused(edit<site::z>(zero{}, where{}.heads({3}))), "zero at z, heads 3: expected heads below 3, found 3");
+  CHECK_EQ(refused(edit<site::z>(zero{}, where{}.units({2}))), "zero at z, units 2: expected units below 2, found 2");
+  CHECK_EQ(refused(edit<site::mlp_post>(zero{}, where{}.units({8}))),
+           "zero at mlp_post, units 8: expected units below 8, found 8");
+  CHECK_EQ(refused(edit<site::mlp_post>(zero{}, where{}.heads({0}))),
+           "zero at mlp_post, heads 0: expected no heads for this site, found some");
+  CHECK_EQ(refused(edit<site::logits>(zero{}, where{}.layers({0}))),
+           "zero at logits, layers 0: expected no layers for this site, found some");
+  CHECK_EQ(refused(edit<site::z>(zero{}, where{}.texts({2}))), "zero at z, texts 2: expected texts below 2, found 2");
+  auto wrong = edit<site::z>(set{std::vector<double>{1, 2, 3}});
+  CHECK_EQ(message([&] { run(site::z{}, plan, 0, 0, wrong); }),
+           "set: expected 1 value, or as many as units, 2, found 3");
+  auto layers = edit<site::z>(set{std::vector<std::vector<double>>{{1}, {2}}});
+  CHECK_EQ(message([&] { run(site::z{}, plan, 0, 0, layers); }),
+           "set: expected values for layer 2, found those of 2 layers");
+}
+
+TEST_CASE("values are one for all, one a unit, one a head and unit, and by layer") {
+  const run_plan plan{shape, {2}};
+  auto one = edit<site::z>(add{2.0, 0.5}), unit = edit<site::z>(add{std::vector<double>{1, 2}});
+  auto head = edit<site::z>(scale{std::vector<double>{1, 2, 3, 4, 5, 6}});
+  auto layer = edit<site::z>(set{std::vector<std::vector<double>>{{5}, {6, 7}, {8}}});
+  const auto before = rows_of(site::z{}, plan, 1, 0);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, one)(1, 2, 1), before(1, 2, 1) + 1);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, unit)(1, 2, 1), before(1, 2, 1) + 2);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, head)(1, 2, 1), before(1, 2, 1) * 6);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, head)(1, 1, 0), before(1, 1, 0) * 3);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, layer)(1, 2, 1), 7);
+  CHECK_EQ(run(site::z{}, plan, 2, 0, layer)(1, 2, 1), 8);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, unit, one, head)(0, 0, 0), (before(0, 0, 0) + 2) * 1);
+  CHECK_EQ(run(site::z{}, plan, 1, 0, head, unit)(0, 0, 1), before(0, 0, 1) * 2 + 2);
+}
+
+TEST_CASE("directions are projected out whatever their lengths and angles") {
+  const run_plan plan{shape, {2}};
+  const std::vector<double> a{1, 2, 0, 0, 0, 1}, b{1, 2, 0, 0, 1e-3, 1};
+  auto out = edit<site::resid_post>(project_out{std::vector{a, b}});
+  const auto found = run(site::resid_post{}, plan, 0, 0, out);
+  const auto along = [&](const std::vector<double>& d) {
+    return std::inner_product(d.begin(), d.end(), found.row(1).begin(), 0.0);
+  };
+  CHECK(std::abs(along(a)) < 1e-12);
+  CHECK(std::abs(along(b)) < 1e-12);
+  CHECK_EQ(found(1, 2), 12);
+  CHECK_THROWS_AS((project_out{std::vector{a, a}}), bad_input);
+  CHECK_THROWS_AS((project_out{std::vector<double>(6, 0.0)}), bad_input);
+  CHECK_THROWS_AS((project_out{std::vector{a, std::vector<double>{1, 2}}}), bad_input);
+  auto narrow = edit<site::mlp_post>(project_out{a});
+  CHECK_EQ(message([&] { run(site::mlp_post{}, plan, 0, 0, narrow); }),
+           "project_out: expected directions of length 8, found 6");
+}
+
+TEST_CASE("means and modes are those of what was recorded, layer by layer") {
+  const run_plan plan{shape, {3, 1}};
+  basic_capture<double, site::z, site::mlp_post> recorded;
+  recorded.only_layers({0, 2});
+  run(site::z{}, plan, 0, 0, recorded);
+  auto average = edit<site::z>(mean{recorded, site::z{}}, where{}.layers({2}));
+  CHECK_EQ(run(site::z{}, plan, 2, 1, average)(0, 1, 1), 2003 + (0 + 10 + 20 + 100) / 4.0);
+  auto common = edit<site::z>(mode{recorded, site::z{}}, where{}.layers({2}).heads({1}));
+  CHECK_EQ(run(site::z{}, plan, 2, 1, common)(0, 1, 1), 2008);  // of 2003, 2013, 2023, 2103
+  auto given = edit<site::z>(mean{std::vector<double>{3, 4}});
+  CHECK_EQ(run(site::z{}, plan, 2, 1, given)(0, 1, 1), 4);
+  std::vector<double> values{5, 0, 1, 0, 9, 0, 2};
+  CHECK_EQ(half_sample_mode(values), 0);
+  values = {1, 3, 5};
+  CHECK_EQ(half_sample_mode(values), 3);
+  values = {9, 3.5, 3, 1};
+  CHECK_EQ(half_sample_mode(values), 3.25);
+  values = {4};
+  CHECK_EQ(half_sample_mode(values), 4);
+  auto missing = edit<site::z>(mean{recorded, site::z{}}, where{}.layers({1}));
+  CHECK_THROWS_AS(run(site::z{}, plan, 0, 0, missing), bad_input);
+}
+
+TEST_CASE("patching takes the vectors of another run's text; what that does not have stays") {
+  const run_plan source{shape, {3, 1}}, plan{shape, {2, 3}};
+  basic_capture<double, site::z, site::mlp_post> recorded;
+  run(site::z{}, source, 0, 0, recorded);
+  auto crossed = edit<site::z>(patch{recorded, {1, 0}}, where{}.layers({1}).heads({2}));
+  const auto first = run(site::z{}, plan, 1, 0, crossed), before = rows_of(site::z{}, plan, 1, 0);
+  CHECK_EQ(crossed.fired(), 1 + 3);
+  CHECK_EQ(first(0, 2, 1), 1105);
+  CHECK_EQ(first(0, 1, 1), before(0, 1, 1));
+  CHECK_EQ(first(1, 2, 1), before(1, 2, 1));
+  CHECK_EQ(run(site::z{}, plan, 1, 1, crossed)(2, 2, 1), 1025);
+
+  auto other = edit<site::z>(resample{recorded, 5});  // of two texts there is one other
+  CHECK_EQ(run(site::z{}, plan, 1, 0, other)(0, 2, 1), 1105);
+  CHECK_EQ(run(site::z{}, plan, 1, 1, other)(2, 2, 1), 1025);
+}
+
+TEST_CASE("resampling draws each other text about equally often, the same for all positions it has") {
+  basic_capture<double, site::mlp_post> recorded;
+  recorded.begin({shape, std::vector<std::size_t>(5, 4)});
+  std::vector<int> drawn(5);
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    const resample<basic_capture<double, site::mlp_post>> draw{recorded, seed};
+    const std::size_t source = draw.source(1, 0);
+    REQUIRE_EQ(draw.source(1, 3), source);
+    ++drawn[source];
+  }
+  CHECK_EQ(drawn[1], 0);
+  for (const std::size_t text : {0u, 2u, 3u, 4u}) CHECK(std::abs(drawn[text] - 1000) < 120);
+  CHECK_EQ((resample<basic_capture<double, site::mlp_post>>{recorded}.source(0, 4)), static_cast<std::size_t>(-1));
+}
+
+TEST_CASE("a list of edits that are data does what editors in its order do, each counted and checked for itself") {
+  const run_plan plan{shape, {4}};
+  basic_edit_list<double> edits;
+  edits.add("z", add{1.0}, where{}.layers({1}).heads({0}))
+      .add("mlp_post", zero{}, where{}.units({3}))
+      .add("z", scale{2.0}, where{}.layers({1, 2}));
+  CHECK(edits.wants(site::z{}, 1));
+  CHECK_FALSE(edits.wants(site::z{}, 0));
+  CHECK_FALSE(edits.wants(site::q{}, 1));
+  const auto found = run(site::z{}, plan, 1, 0, edits), before = rows_of(site::z{}, plan, 1, 0);
+  CHECK_EQ(found(2, 0, 1), 2 * (before(2, 0, 1) + 1));
+  CHECK_EQ(found(2, 1, 1), 2 * before(2, 1, 1));
+  CHECK_EQ(edits.fired(0), 4);
+  CHECK_EQ(edits.fired(1), 0);
+  CHECK_EQ(edits.fired(2), 24);
+  CHECK_EQ(message([&] { edits.finish(); }),
+           "zero at mlp_post, units 3: expected something to edit, found no such place in what was run");
+  edits.may_not_fire().finish();
+  CHECK_EQ(message([&] { edits.add("mlp", zero{}); }), "edit: expected a site that can be edited so, found mlp");
+  basic_edit_list<double> wrong;
+  wrong.add("q", zero{}, where{}.heads({7}));
+  CHECK_EQ(message([&] { wrong.begin(plan); }), "zero at q, heads 7: expected heads below 3, found 7");
+  basic_capture<double, site::z> recorded;
+  CHECK_THROWS_AS(wrong.add("q", patch{recorded}), bad_input);
+}
