@@ -119,8 +119,7 @@ class where {
  private:
   where& set(std::optional<indices>& list, indices values) {
     std::ranges::sort(values);
-    const auto repeats = std::ranges::unique(values);
-    values.erase(repeats.begin(), repeats.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
     list = std::move(values);
     return *this;
   }
