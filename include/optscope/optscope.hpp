@@ -15,6 +15,9 @@
 #include <optscope/probe/editor.hpp>
 #include <optscope/probe/operations.hpp>
 #include <optscope/probe/replace.hpp>
+#include <optscope/probe/running_moments.hpp>
+#include <optscope/probe/running_quantiles.hpp>
+#include <optscope/probe/running_top.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>

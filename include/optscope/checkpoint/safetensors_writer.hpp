@@ -45,6 +45,10 @@ struct safetensors_item {
 /// another type than the tensor that it continues, or more or less is written than was announced.
 class safetensors_writer {
  public:
+  using item_type = safetensors_item;
+  template <class T>
+  static constexpr dtype type_of = std::is_same_v<T, double> ? dtype::f64 : dtype::f32;
+
   safetensors_writer(const std::filesystem::path& path, std::vector<safetensors_item> items,
                      const std::map<std::string, std::string>& metadata = {{"format", "pt"}})
       : items_{std::move(items)}, file_{path} {
