@@ -76,9 +76,14 @@ class progress {
   }
 
   void operator()(std::size_t done, std::size_t total) {
+    show([&] { return std::to_string(done) + "/" + std::to_string(total); });
+  }
+  /// `text()` is called where a line is to be drawn, at most ten times a second.
+  template <class Text>
+  void show(Text&& text) {
     const auto now = std::chrono::steady_clock::now();
     if (!shown_ || (drawn_ && now - last_ < std::chrono::milliseconds{100})) return;
-    std::fprintf(stderr, "\r\033[K%s %zu/%zu", what_.c_str(), done, total);
+    std::fprintf(stderr, "\r\033[K%s %s", what_.c_str(), std::string{text()}.c_str());
     std::fflush(stderr);
     last_ = now;
     drawn_ = true;
@@ -235,6 +240,14 @@ struct app {
     if (broken.size() > most) say("and " + std::to_string(broken.size() - most) + " more tensors with NaN or infinity");
   }
 
+  /// Refuses a text of fewer than `minimum` tokens.
+  void require_tokens(const input& in, std::size_t text, std::size_t minimum) const {
+    const std::size_t found = in.tokens[text].size();
+    if (found >= minimum) return;
+    refuse(in, text, "", "at least " + std::to_string(minimum) + " tokens",
+           std::to_string(found) + ", " + std::to_string(minimum - found) + " too few");
+  }
+
   /// Reads `--texts`, `--prompt` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.
   [[nodiscard]] input read_input(std::size_t minimum = 1) const {
     input result;
@@ -264,10 +277,7 @@ struct app {
     for (std::size_t i = 0; i < result.tokens.size(); ++i) {
       optscope::token_list& tokens = result.tokens[i];
       if (length != 0 && tokens.size() > length) tokens.resize(length);
-      if (tokens.size() < minimum) {
-        refuse(result, i, "", "at least " + std::to_string(minimum) + " tokens",
-               std::to_string(tokens.size()) + ", " + std::to_string(minimum - tokens.size()) + " too few");
-      }
+      require_tokens(result, i, minimum);
       const std::string& category = result.texts[i].category;
       const auto known = std::find(result.categories.begin(), result.categories.end(), category);
       result.category_of.push_back(static_cast<std::size_t>(known - result.categories.begin()));

@@ -15,6 +15,9 @@
 
 namespace optscope {
 
+/// What `automatic` can pick.
+enum class analyser_choice { per_token, exact, gram, lanczos_quadrature };
+
 struct automatic_settings : quadrature_settings {
   double minutes = 60;  ///< what all values may take; beyond it the density is sampled
 };
@@ -33,32 +36,22 @@ class automatic {
 
   template <linear_operator Op>
   [[nodiscard]] std::size_t bytes(const Op& op) const {
-    switch (choose(op).first) {
-      case choice::per_token:
+    switch (pick(op).first) {
+      case analyser_choice::per_token:
         if constexpr (block_operator<Op>) return per_token{settings_}.bytes(op);
         [[fallthrough]];
-      case choice::exact: return exact{settings_}.bytes(op);
-      case choice::gram: return gram{settings_}.bytes(op);
-      case choice::quadrature: break;
+      case analyser_choice::exact: return exact{settings_}.bytes(op);
+      case analyser_choice::gram: return gram{settings_}.bytes(op);
+      case analyser_choice::lanczos_quadrature: break;
     }
     return lanczos_quadrature{settings_}.bytes(op);
   }
 
+  /// What it would use for this operator, and why. Costs nothing.
   template <linear_operator Op>
-  [[nodiscard]] spectrum operator()(Op& op) const {
-    auto [picked, reason] = choose(op);
-    spectrum result = analyse(op, picked);
-    result.reason = std::move(reason);
-    return result;
-  }
-
- private:
-  enum class choice { per_token, exact, gram, quadrature };
-
-  template <class Op>
-  [[nodiscard]] std::pair<choice, std::string> choose(const Op& op) const {
+  [[nodiscard]] std::pair<analyser_choice, std::string> pick(const Op& op) const {
     if constexpr (block_operator<Op>) {
-      if (op.diagonal()) return {choice::per_token, "each token is treated by itself"};
+      if (op.diagonal()) return {analyser_choice::per_token, "each token is treated by itself"};
     }
     const std::size_t limit = settings_.memory_limit(), whole = exact{settings_}.bytes(op),
                       square = gram{settings_}.bytes(op);
@@ -71,24 +64,34 @@ class automatic {
     const auto minutes = [](double time) { return std::to_string(static_cast<long>(std::ceil(time))) + " min"; };
     const std::string allowed = memory_text(limit) + " and " + minutes(settings_.minutes) + " allowed";
     if (whole <= limit && exact_minutes <= settings_.minutes) {
-      return {choice::exact,
+      return {analyser_choice::exact,
               "the matrix takes " + memory_text(whole) + " and about " + minutes(exact_minutes) + ", " + allowed};
     }
     if (square <= limit && gram_minutes <= settings_.minutes) {
-      return {choice::gram, "exact would take " + memory_text(whole) + " and about " + minutes(exact_minutes) +
-                                ", gram " + memory_text(square) + " and " + minutes(gram_minutes) + ", " + allowed};
+      return {analyser_choice::gram, "exact would take " + memory_text(whole) + " and about " + minutes(exact_minutes) +
+                                         ", gram " + memory_text(square) + " and " + minutes(gram_minutes) + ", " +
+                                         allowed};
     }
-    return {choice::quadrature,
+    return {analyser_choice::lanczos_quadrature,
             "all values would take " + memory_text(square) + " and about " + minutes(gram_minutes) + ", " + allowed};
   }
 
+  template <linear_operator Op>
+  [[nodiscard]] spectrum operator()(Op& op) const {
+    auto [picked, reason] = pick(op);
+    spectrum result = analyse(op, picked);
+    result.reason = std::move(reason);
+    return result;
+  }
+
+ private:
   template <class Op>
-  [[nodiscard]] spectrum analyse(Op& op, choice picked) const {
+  [[nodiscard]] spectrum analyse(Op& op, analyser_choice picked) const {
     if constexpr (block_operator<Op>) {
-      if (picked == choice::per_token) return per_token{settings_}(op);
+      if (picked == analyser_choice::per_token) return per_token{settings_}(op);
     }
-    if (picked == choice::exact) return exact{settings_}(op);
-    if (picked == choice::gram) return gram{settings_}(op);
+    if (picked == analyser_choice::exact) return exact{settings_}(op);
+    if (picked == analyser_choice::gram) return gram{settings_}(op);
     return lanczos_quadrature{settings_}(op);
   }
 

@@ -77,20 +77,28 @@ class exact {
     return 8 * (op.rows() * op.cols() + panel + detail::band_scratch(most, threads));
   }
 
+  /// Throws `bad_input`, before any work, for a size or memory that cannot do, naming the analyser that would.
+  template <linear_operator Op>
+  void check(const Op& op) const {
+    detail::require_size("exact", op.rows(), op.cols());
+    detail::require_memory("exact", op.rows(), op.cols(), bytes(op), settings_,
+                           detail::sampled_instead(op.rows(), op.cols()));
+  }
+
   /// With a `state` whose band is there already (from a former call that was stopped or saved), goes on from it;
   /// otherwise the band is put there as soon as it is found, so that what comes after can be repeated without the long
   /// part.
   template <linear_operator Op>
   [[nodiscard]] spectrum operator()(Op& op, band_matrix* state = nullptr) const {
     const std::size_t rows = op.rows(), cols = op.cols();
-    detail::require_size("exact", rows, cols);
+    const bool goes_on = state != nullptr && state->size != 0;
+    if (!goes_on) check(op);
     detail::analysis<> run{"exact", rows, cols, detail::operator_floor<Op>(), bytes(op)};
     band_matrix band;
-    if (state != nullptr && state->size != 0) {
+    if (goes_on) {
       detail::require_state(*state, run.result.size, false, "exact");
       band = *state;
     } else {
-      detail::require_memory("exact", rows, cols, run.result.bytes, settings_, detail::sampled_instead(rows, cols));
       openblas::use_best_kernels();
       const openblas::single_threaded guard;
       thread_pool pool{settings_.threads};

@@ -36,18 +36,26 @@ class gram {
     return 8 * (n * n + std::max(panel, detail::band_scratch(n, 1)));
   }
 
+  /// Throws `bad_input`, before any work, for a size or memory that cannot do, naming the analyser that would.
+  template <linear_operator Op>
+  void check(const Op& op) const {
+    detail::require_size("gram", op.rows(), op.cols());
+    detail::require_memory("gram", op.rows(), op.cols(), bytes(op), settings_,
+                           detail::sampled_instead(op.rows(), op.cols()));
+  }
+
   /// `state` as in `exact`.
   template <linear_operator Op>
   [[nodiscard]] spectrum operator()(Op& op, band_matrix* state = nullptr) const {
     const std::size_t rows = op.rows(), cols = op.cols();
-    detail::require_size("gram", rows, cols);
+    const bool goes_on = state != nullptr && state->size != 0;
+    if (!goes_on) check(op);
     detail::analysis<> run{"gram", rows, cols, std::sqrt(detail::operator_floor<Op>() * 1e-2), bytes(op)};
     band_matrix band;
-    if (state != nullptr && state->size != 0) {
+    if (goes_on) {
       detail::require_state(*state, run.result.size, true, "gram");
       band = *state;
     } else {
-      detail::require_memory("gram", rows, cols, run.result.bytes, settings_, detail::sampled_instead(rows, cols));
       openblas::use_best_kernels();
       const openblas::single_threaded guard;
       thread_pool pool{settings_.threads};

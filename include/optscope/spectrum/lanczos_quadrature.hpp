@@ -72,17 +72,22 @@ class lanczos_quadrature {
            std::max(basis, settings_.deflate * sides * scalar);
   }
 
-  /// With a `state` from a former call goes on from its steps, if it is not there yet; leaves there where it ended.
+  /// Throws `bad_input`, before any work, for a size or memory that cannot do, naming the analyser that would.
   template <linear_operator Op>
-  [[nodiscard]] spectrum operator()(Op& op, quadrature_state<typename Op::scalar>* state = nullptr) const {
-    using scalar = typename Op::scalar;
+  void check(const Op& op) const {
     detail::require_size("lanczos_quadrature", op.rows(), op.cols());
     if (settings_.steps == 0 || settings_.probes == 0) {
       throw bad_input{"", "lanczos_quadrature", "at least one step and one probe", "none"};
     }
+    detail::require_memory("lanczos_quadrature", op.rows(), op.cols(), bytes(op), settings_, "fewer probes would do");
+  }
+
+  /// With a `state` from a former call goes on from its steps, if it is not there yet; leaves there where it ended.
+  template <linear_operator Op>
+  [[nodiscard]] spectrum operator()(Op& op, quadrature_state<typename Op::scalar>* state = nullptr) const {
+    using scalar = typename Op::scalar;
+    check(op);
     detail::analysis<> run{"lanczos_quadrature", op.rows(), op.cols(), 0, bytes(op)};
-    detail::require_memory("lanczos_quadrature", op.rows(), op.cols(), run.result.bytes, settings_,
-                           "fewer probes would do");
     openblas::use_best_kernels();
     thread_pool pool{settings_.threads};
     quadrature_state<scalar> own;

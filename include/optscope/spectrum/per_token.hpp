@@ -34,16 +34,22 @@ class per_token {
     return 8 * (threads * (op.width() * op.width() + detail::band_scratch(op.width(), 1)) + 2 * op.rows());
   }
 
+  /// Throws `bad_input`, before any work, for a size or memory that cannot do, naming the analyser that would.
   template <block_operator Op>
-  [[nodiscard]] token_spectra operator()(Op& op) const {
-    const std::size_t width = op.width(), tokens = op.tokens();
+  void check(const Op& op) const {
     detail::require_size("per_token", op.rows(), op.cols());
     if (!op.diagonal()) {
       throw bad_input{"", "per_token", "an operator that treats each token by itself",
                       "one that mixes them; exact or lanczos_quadrature would work"};
     }
+    detail::require_memory("per_token", op.rows(), op.cols(), bytes(op), settings_, "fewer threads would do");
+  }
+
+  template <block_operator Op>
+  [[nodiscard]] token_spectra operator()(Op& op) const {
+    const std::size_t width = op.width(), tokens = op.tokens();
+    check(op);
     detail::analysis<token_spectra> run{"per_token", op.rows(), op.cols(), detail::operator_floor<Op>(), bytes(op)};
-    detail::require_memory("per_token", op.rows(), op.cols(), run.result.bytes, settings_, "fewer threads would do");
     openblas::use_best_kernels();
     const openblas::single_threaded guard;
     thread_pool pool{settings_.threads};

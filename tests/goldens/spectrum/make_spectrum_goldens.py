@@ -7,6 +7,7 @@
 writes, for each case, a folder NAME/ beside this file: a tiny OPT with random weights, and golden.safetensors with, for
 each text, `TEXT.ids`, `TEXT.rows` and rows of Jacobians `TEXT.KIND.NORM` (row, token x hidden): of layer 1 for the kinds
 attention, mlp, both and whole, of layers 0 and 1 for span; NORM says whether the derivative goes through the LayerNorms.
+`TEXT.KIND.inside.values` are all singular values of attention and mlp, by numpy.
 slopes.safetensors has the derivatives of all nonlinearities at the points `x`; directions.safetensors singular vectors by
 numpy and principal angles by scipy. Needs torch, transformers, safetensors, numpy, scipy.
 """
@@ -140,6 +141,9 @@ def main():
             tensors[f"{text}.rows"] = rows.double()
             for key, value in jacobians(model, ids).items():
                 tensors[f"{text}.{key}"] = value[rows].contiguous()
+                if key in ("attention.inside", "mlp.inside"):
+                    values = np.linalg.svd(value.detach().numpy(), compute_uv=False)
+                    tensors[f"{text}.{key}.values"] = torch.tensor(values)
         save_file({k: v.detach() for k, v in tensors.items()}, folder / "golden.safetensors")
         print(name, sum(f.stat().st_size for f in folder.iterdir()) // 1000, "kB")
 
