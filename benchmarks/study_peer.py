@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The similarity study as a Python script, and its time and peak memory against ours, whole processes, in one run.
 
-    python benchmarks/study_peer.py --model DIR --texts DIR [--ours build/examples/study] [--rounds 3]
+    python benchmarks/study_peer.py --model DIR --texts DIR [--ours build/examples/study] [--rounds 3] [--formats png]
 
 runs both in turn (with OPENBLAS_* cleared) and prints medians and ratios. With --alone it is the peer itself: forward pass
-with transformers in float32, the same matrices and statistics with numpy, the pictures as PNG with matplotlib. Needs torch,
-transformers, matplotlib, numpy.
+with transformers in float32, the same matrices and statistics with numpy, the pictures with matplotlib, as PNG, SVG and PDF
+like ours unless --formats names fewer. It writes no report. Needs torch, transformers, matplotlib, numpy.
 """
 import argparse
 import os
@@ -19,7 +19,7 @@ import tempfile
 import time
 
 
-def peer(model_dir, texts_dir, out):
+def peer(model_dir, texts_dir, out, formats):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -33,6 +33,11 @@ def peer(model_dir, texts_dir, out):
     files = sorted(pathlib.Path(texts_dir).glob("*/*.txt"))
     ids = [tokenizer(f.read_text(), truncation=True, max_length=512)["input_ids"] for f in files]
     categories = [f.parent.name for f in files]
+
+    def save(figure, name, dpi):
+        for kind in formats:
+            figure.savefig(out / f"{name}.{kind}", dpi=dpi)
+        plt.close(figure)
 
     captured = {"attn_out": {}, "resid_post": {}}
     for number, layer in enumerate(model.model.decoder.layers):
@@ -65,16 +70,14 @@ def peer(model_dir, texts_dir, out):
                 for axis, matrix in zip(axes.flat, set_):
                     image = axis.imshow(matrix, vmin=set_.min(), vmax=set_.max())
                 figure.colorbar(image, ax=axes)
-                figure.savefig(out / f"{name}.png", dpi=100)
-                plt.close(figure)
+                save(figure, name, 100)
             same_text = order[:, None] == order[None, :]
             same = label[:, None] == label[None, :]
             off = ~np.eye(len(order), dtype=bool)
             figure, axis = plt.subplots()
             for mask in (same_text & off, same & ~same_text, ~same):
                 axis.plot([m[mask].mean() for m in matrices])
-            figure.savefig(out / f"similarity-{site}-{metric}.png", dpi=150)
-            plt.close(figure)
+            save(figure, f"similarity-{site}-{metric}", 150)
         means = x.reshape(layers, texts, each, -1).mean(2)
         groups = [means[:, [c == g for c in categories]] for g in dict.fromkeys(categories)]
         between = sum(g.shape[1] * (g.mean(1) - means.mean(1)) ** 2 for g in groups) / (len(groups) - 1)
@@ -85,8 +88,7 @@ def peer(model_dir, texts_dir, out):
             for axis in axes:
                 axis.plot(x[:, :, dimension])
             axes[1].set_ylim(*np.quantile(x[:, :, dimension], [0.02, 0.98]))
-            figure.savefig(out / f"stream-{site}-{dimension}.png", dpi=150)
-            plt.close(figure)
+            save(figure, f"stream-{site}-{dimension}", 150)
 
 
 def measured(command):
@@ -106,17 +108,18 @@ def main():
     parser.add_argument("--texts", required=True)
     parser.add_argument("--ours", default="build/examples/study")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--formats", default="png,svg,pdf", help="of the peer's pictures")
     parser.add_argument("--alone", metavar="OUT", help="be the peer: write to OUT")
     args = parser.parse_args()
     if args.alone:
-        peer(args.model, args.texts, pathlib.Path(args.alone))
+        peer(args.model, args.texts, pathlib.Path(args.alone), args.formats.split(","))
         return
     runs = {"ours": [], "python": []}
     with tempfile.TemporaryDirectory() as out:
         for _ in range(args.rounds):
             runs["ours"].append(measured([args.ours, "--model", args.model, "--texts", args.texts, "--out", out + "/a"]))
             runs["python"].append(measured([sys.executable, __file__, "--model", args.model, "--texts", args.texts,
-                                            "--alone", out + "/b"]))
+                                            "--formats", args.formats, "--alone", out + "/b"]))
     time_of = {k: statistics.median(t for t, _ in v) for k, v in runs.items()}
     memory = {k: statistics.median(m for _, m in v) for k, v in runs.items()}
     for name in runs:

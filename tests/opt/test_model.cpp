@@ -124,6 +124,58 @@ TEST_CASE("a run stops behind the last layer of which a site is wanted, with the
   CHECK_EQ(layers, 2);
 }
 
+TEST_CASE("of the last layer only what is wanted is computed, with the same bits") {
+  for (const char* name : {"head-dim-80", "post-ln-projected"}) {
+    CAPTURE(name);
+    model<> opt{checkpoint{goldens + name}};
+    const std::size_t vocabulary = opt.shape().vocabulary, last = opt.layers() - 1;
+    const token_batch texts{some_text(40, vocabulary, 1), some_text(18, vocabulary, 2)};
+    using everything = capture<site::q, site::pattern, site::z, site::result, site::attn_out, site::resid_mid,
+                               site::mlp_post, site::resid_post, site::logits>;
+    const std::vector<std::size_t> rows{17, 5};
+    everything whole, some{positions::these(rows)};
+    opt.run(texts, whole);
+    opt.run(texts, some);
+    everything::sites::for_each([&]<class Site>(Site at) {
+      for (std::size_t layer = 0; layer < (Site::per_layer ? opt.layers() : 1); ++layer) {
+        for (std::size_t text = 0; text < texts.size(); ++text) {
+          const auto all = whole(at, layer, text), chosen = some(at, layer, text);
+          for (std::size_t i = 0; i < rows.size(); ++i) {
+            if constexpr (Site::layout == site_layout::position) {
+              CHECK(std::ranges::equal(all.row(rows[i]), chosen.row(i)));
+            } else {
+              const std::size_t keys = texts[text].size();
+              for (std::size_t head = 0; head < opt.shape().heads; ++head) {
+                CHECK(std::ranges::equal(all.row(head).subspan(rows[i] * keys, keys),
+                                         chosen.row(head).subspan(i * keys, keys)));
+              }
+            }
+          }
+        }
+      }
+    });
+
+    struct first_rows {  // what is shown of the last layer
+      using sites = site_list<site::q, site::mlp_post>;
+      std::size_t layer;
+      std::vector<std::size_t> q = {}, neurons = {};
+      [[nodiscard]] std::size_t first_wanted(std::size_t text) const { return text == 0 ? 39 : 7; }
+      void operator()(site::q, const place& at, tensor_view<const float, 3>) {
+        if (at.layer == layer) q.push_back(at.first_position);
+      }
+      void operator()(site::mlp_post, const place& at, tensor_view<const float, 2> view) {
+        if (at.layer == layer) neurons.push_back(at.first_position);
+        CHECK_EQ(at.first_position + view.rows(), at.text == 0 ? 40 : 18);
+      }
+    } shown{last};
+    opt.run(texts, shown);
+    CHECK_EQ(shown.q, std::vector<std::size_t>{0, 0});
+    CHECK_EQ(shown.neurons, std::vector<std::size_t>{39, 7});
+    opt.run(texts, shown, whole);  // another probe that wants everything
+    CHECK_EQ(shown.neurons, std::vector<std::size_t>{39, 7, 0, 0});
+  }
+}
+
 TEST_CASE("weights held in memory give the bits of weights read layer by layer") {
   const checkpoint files{goldens + "head-dim-64"};
   model<> streamed{files};

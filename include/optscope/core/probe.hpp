@@ -72,7 +72,9 @@ void finish(Probe& probe) {
 /// The forward pass calls it on one thread, layer by layer and within a layer text by text. Sites that no probe lists
 /// leave no trace in the program. Optional members: `void begin(const run_plan&)` before the first call, `void end()`
 /// after the last, `void finish()` after the `end` of a run, of `generate` only that of the last one;
-/// `bool wants(Site, std::size_t layer) const` to leave out layers or sites at run time.
+/// `bool wants(Site, std::size_t layer) const` to leave out layers or sites at run time;
+/// `std::size_t first_wanted(std::size_t text) const` to be shown of the last layer and what is behind it, from `z` on
+/// (`scores`, `pattern` included), only the positions from there on if no other probe wants more.
 template <class Probe, class T>
 concept probe_for = requires {
   typename std::remove_cvref_t<Probe>::sites;

@@ -53,12 +53,20 @@ struct text_chunk {
 }
 
 /// One run over a batch: `layer` takes every text through a layer, then comes the next layer. With a cache, which must
-/// be prepared for the plan, the tokens follow the cached ones, and `layer` appends their keys and values.
+/// be prepared for the plan, the tokens follow the cached ones, and `layer` appends their keys and values. Behind the
+/// keys of the last layer nothing is computed of the positions before the first that is wanted.
 template <class T, class Backend, class... Probes>
 class forward_pass {
  public:
-  forward_pass(const run_plan& plan, Backend& backend, kv_cache<T>* cache, Probes&... probes)
-      : plan_{plan}, shape_{plan.shape}, backend_{backend}, cache_{cache}, probes_{probes...} {
+  forward_pass(const run_plan& plan, Backend& backend, kv_cache<T>* cache, bool keep_last, Probes&... probes)
+      : plan_{plan},
+        run_lengths_{plan.lengths},
+        keep_last_{keep_last},
+        shape_{plan.shape},
+        backend_{backend},
+        cache_{cache},
+        probes_{probes...} {
+    plan_.cached.resize(plan.lengths.size());
     // A row of one text must not depend on the others: texts share products only where the backend promises that.
     chunks_ = chunks_of(plan.lengths, backend.template row_invariant<T>() ? 2560 : 0);
     std::size_t rows = 0, chunk_rows = 0, longest = 0, square = 0;
@@ -88,6 +96,8 @@ class forward_pass {
 
   [[nodiscard]] activations<T>& memory() noexcept { return memory_; }
   [[nodiscard]] const std::vector<text_chunk>& chunks() const noexcept { return chunks_; }
+  /// The run's plan; once the last layer has begun, what it had to compute of each text.
+  [[nodiscard]] const run_plan& plan() const noexcept { return plan_; }
 
   /// Shows a site of all texts in a chunk to the probes; `rows` has one row a position.
   template <class Site>
@@ -169,16 +179,19 @@ class forward_pass {
     return needed;
   }
 
-  /// Takes every text through layer `index`.
-  void layer(std::size_t index, const layer_weights<T>& weights) {
-    for (const text_chunk& chunk : chunks_) {
-      const tensor_view<T, 2> stream = memory_.stream.view().slice(chunk.begin, chunk.rows);
-      const tensor_view<T, 2> normed = memory_.normed.view().slice(0, chunk.rows);
-      const tensor_view<T, 2> out = memory_.out.view().slice(0, chunk.rows);
+  /// Takes every text through layer `index`; `last`: none follows.
+  void layer(std::size_t index, const layer_weights<T>& weights, bool last) {
+    for (text_chunk& chunk : chunks_) {
+      tensor_view<T, 2> stream = memory_.stream.view().slice(chunk.begin, chunk.rows);
+      tensor_view<T, 2> normed = memory_.normed.view().slice(0, chunk.rows);
 
       offer<site::resid_pre>(chunk, index, stream);
       if (shape_.pre_layer_norm) norm<site::ln1, site::ln1_scale>(chunk, index, stream, weights.ln1, normed);
-      attention(chunk, index, weights, constant(shape_.pre_layer_norm ? normed : stream), out);
+      attention(chunk, index, weights, constant(shape_.pre_layer_norm ? normed : stream), last);
+      if (chunk.rows == 0) continue;
+      stream = stream.slice(0, chunk.rows);
+      normed = normed.slice(0, chunk.rows);
+      const tensor_view<T, 2> out = memory_.out.view().slice(0, chunk.rows);
       offer<site::attn_out>(chunk, index, out);
       backend_.add(constant(out), stream);
       if (!shape_.pre_layer_norm) norm<site::ln1, site::ln1_scale>(chunk, index, stream, weights.ln1, stream);
@@ -254,38 +267,74 @@ class forward_pass {
                         y.slice(first, last - first));
   }
 
-  /// x (position, hidden) to out (position, hidden): W_O softmax(q·k / sqrt(head_dim)) v, head by head.
-  void attention(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<const T, 2> x,
-                 tensor_view<T, 2> out) {
+  /// The first position of a text that a probe wants; without `first_wanted` it wants all.
+  [[nodiscard]] std::size_t first_wanted(std::size_t text) const {
+    const auto of = [&](const auto& probe) {
+      if constexpr (requires { probe.first_wanted(text); }) return static_cast<std::size_t>(probe.first_wanted(text));
+      return plan_.first_position(text);
+    };
+    const std::size_t last = plan_.total(text) - (keep_last_ ? 1 : 0);
+    return std::max(plan_.first_position(text), std::apply(
+                                                    [&](const auto&... probe) {
+                                                      return std::min({last, of(probe)...});
+                                                    },
+                                                    probes_));
+  }
+
+  /// Leaves out of a chunk the rows of positions before the first that is wanted.
+  void trim(text_chunk& chunk) {
+    const tensor_view<T, 2> stream = memory_.stream.view().slice(chunk.begin, chunk.rows);
+    std::size_t from = 0, to = 0;
+    for (std::size_t text = chunk.first; text < chunk.last; ++text) {
+      if (plan_.lengths[text] == 0) continue;
+      const std::size_t dropped = first_wanted(text) - plan_.first_position(text);
+      const std::size_t kept = plan_.lengths[text] - dropped;
+      if (dropped != 0 || from != to) {
+        std::copy_n(stream.row(from).data() + dropped * shape_.hidden, kept * shape_.hidden, stream.row(to).data());
+      }
+      from += plan_.lengths[text];
+      to += kept;
+      plan_.cached[text] += dropped;
+      plan_.lengths[text] = kept;
+    }
+    chunk.rows = to;
+  }
+
+  /// x (position, hidden) to memory_.out (position, hidden): W_O softmax(q·k / sqrt(head_dim)) v, head by head.
+  void attention(text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<const T, 2> x,
+                 bool last) {
     const tensor_view<T, 2> qkv = memory_.qkv.view().slice(0, chunk.rows);
-    const tensor_view<T, 2> z = memory_.z.view().slice(0, chunk.rows);
     backend_.linear(x, weights.qkv.weight, weights.qkv.bias, qkv);
     const auto part = [&](std::size_t which) {  // 0: q, 1: k, 2: v
-      return tensor_view<T, 2>{qkv.data() + which * shape_.hidden, {chunk.rows, shape_.hidden}, qkv.stride()};
+      return tensor_view<T, 2>{qkv.data() + which * shape_.hidden, {qkv.rows(), shape_.hidden}, qkv.stride()};
     };
     offer<site::q>(chunk, layer, by_head(part(0)));
     offer<site::k>(chunk, layer, by_head(part(1)));
     offer<site::v>(chunk, layer, by_head(part(2)));
 
-    std::size_t begin = 0;
-    for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
-      const std::size_t length = plan_.lengths[text], total = plan_.total(text);
+    std::size_t begin = 0, row = 0;  // of a text: its rows of qkv, and of what is computed from them
+    if (last) trim(chunk);
+    const tensor_view<T, 2> z = memory_.z.view().slice(0, chunk.rows), out = memory_.out.view().slice(0, chunk.rows);
+    for (std::size_t text = chunk.first; text < chunk.last; row += plan_.lengths[text++]) {
+      const std::size_t length = plan_.lengths[text], total = plan_.total(text), run = run_lengths_[text];
+      if (run == 0) continue;
+      const tensor_view<const T, 2> q = constant(part(0).slice(begin + run - length, length));
+      tensor_view<const T, 2> k = constant(part(1).slice(begin, run)), v = constant(part(2).slice(begin, run));
+      begin += run;
+      if (cache_ != nullptr) std::tie(k, v) = cache_->append(layer, text, k, v);  // (key, hidden): all from here on
       if (length == 0) continue;
-      const auto rows_of = [&](std::size_t which) { return constant(part(which).slice(begin, length)); };
-      const tensor_view<const T, 2> q = rows_of(0);
-      tensor_view<const T, 2> k = rows_of(1), v = rows_of(2);  // (key, hidden): of the cached tokens too
-      if (cache_ != nullptr) std::tie(k, v) = cache_->append(layer, text, k, v);
       if (wanted<site::scores>(layer) || wanted<site::pattern>(layer)) {
         const tensor_view<T, 3> square{memory_.square.data(), {shape_.heads, length, total}};
         backend_.attention_scores(q, k, square);
         if constexpr (listed<site::scores>) show<site::scores>(place_of(text, layer), square);
         backend_.attention_softmax(square);
         if constexpr (listed<site::pattern>) show<site::pattern>(place_of(text, layer), square);
-        backend_.attention_mix(tensor_view<const T, 3>{square}, v, z.slice(begin, length));
+        backend_.attention_mix(tensor_view<const T, 3>{square}, v, z.slice(row, length));
       } else {
-        backend_.attention(q, k, v, shape_.heads, z.slice(begin, length));
+        backend_.attention(q, k, v, shape_.heads, z.slice(row, length));
       }
     }
+    if (chunk.rows == 0) return;
     offer<site::z>(chunk, layer, by_head(z));
     backend_.linear(constant(z), weights.out.weight, weights.out.bias, out);
     if (wanted<site::result>(layer)) results(chunk, layer, weights, z, out);
@@ -338,7 +387,9 @@ class forward_pass {
     return rows.template reshape<3>({rows.rows(), shape_.heads, shape_.head_dim()});
   }
 
-  const run_plan& plan_;
+  run_plan plan_;
+  const std::vector<std::size_t> run_lengths_;  // [text]: of the plan, before the last layer cuts it
+  const bool keep_last_;                        // the last position is wanted whatever the probes say
   const architecture& shape_;
   Backend& backend_;
   kv_cache<T>* cache_;  // null: none

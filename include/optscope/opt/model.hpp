@@ -180,7 +180,7 @@ class model {
       how.cache->truncate(text, plan.cached[text]);
       how.cache->make_room(text, texts[text].size());
     }
-    forward_pass<Scalar, Backend, Probes...> pass{plan, backend_, how.cache, probes...};
+    forward_pass<Scalar, Backend, Probes...> pass{plan, backend_, how.cache, how.next != nullptr, probes...};
     if (how.stream == nullptr) {
       embed(texts, plan, pass);
     } else {
@@ -191,10 +191,10 @@ class model {
     }
     const std::size_t needed = pass.layers_needed();
     for (std::size_t layer = how.layer; layer < needed; ++layer) {
-      pass.layer(layer, weights_.layer(layer, needed, backend_.pool()));
+      pass.layer(layer, weights_.layer(layer, needed, backend_.pool()), layer + 1 == needed);
       if (report_) report_(layer + 1, needed);
     }
-    unembed(plan, pass, how.next);
+    unembed(pass, how.next);
     for (std::size_t text = 0; how.cache != nullptr && text < texts.size(); ++text) {
       how.cache->advance(text, texts[text].size());
     }
@@ -328,7 +328,8 @@ class model {
   /// Final LayerNorm, project_out and logits: of all positions if a probe wants them, else of each text's last one if
   /// `next` (text, vocabulary), where those logits go, is not null.
   template <class Pass>
-  void unembed(const run_plan& plan, Pass& pass, tensor<Scalar, 2>* next) {
+  void unembed(Pass& pass, tensor<Scalar, 2>* next) {
+    const run_plan& plan = pass.plan();
     const bool logits = pass.template wanted<site::logits>(0);
     const bool all = logits || pass.template wanted<site::ln_final>(0) || pass.template wanted<site::ln_final_scale>(0);
     if (!all && next == nullptr) return;
@@ -347,7 +348,7 @@ class model {
         pass.template norm<site::ln_final, site::ln_final_scale>(chunk, 0, rows, final_norm(), normed);
         rows = normed;
       }
-      if (logits) show_logits(plan, pass, chunk, rows, next);
+      if (logits) show_logits(pass, chunk, rows, next);
       std::size_t end = 0;
       for (std::size_t text = chunk.first; only_last && text < chunk.last; ++text) {
         end += plan.lengths[text];
@@ -414,8 +415,7 @@ class model {
   /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, so
   /// that they are never whole in memory. Each text's last go to `next` if that is not null.
   template <class Pass>
-  void show_logits(const run_plan& plan, Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows,
-                   tensor<Scalar, 2>* next) {
+  void show_logits(Pass& pass, const text_chunk& chunk, tensor_view<const Scalar, 2> rows, tensor<Scalar, 2>* next) {
     constexpr std::size_t most_positions = 512;
     const std::size_t width = shape_.embed_dim, vocabulary = shape_.vocabulary;
     const std::size_t scratch = unembedding_.empty() ? std::min(unembedding_block, vocabulary) * width : 0;
@@ -431,7 +431,7 @@ class model {
       const tensor_view<Scalar, 2> shown{logits.data(), {count, vocabulary}};
       multiply_unembedding(x, shown, weights.data());
       pass.template show<site::logits>(at, shown);
-      if (next != nullptr && at.first_position + count == plan.total(at.text)) {
+      if (next != nullptr && at.first_position + count == pass.plan().total(at.text)) {
         std::ranges::copy(shown.row(count - 1), next->row(at.text).data());
       }
     });

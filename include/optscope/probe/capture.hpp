@@ -55,6 +55,12 @@ class basic_capture {
     return site && (!Site::per_layer || !layers_ || std::ranges::count(*layers_, layer) != 0);
   }
 
+  /// The first of a text's positions that are kept.
+  [[nodiscard]] std::size_t first_wanted(std::size_t text) const {
+    const std::vector<std::size_t>& rows = now_.chosen[text];
+    return rows.empty() ? static_cast<std::size_t>(-1) : *std::ranges::min_element(rows);
+  }
+
   /// Throws `bad_input` if a text has no token at one of the positions.
   void begin(const run_plan& plan) {
     if (plan.continues) {
