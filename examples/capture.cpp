@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Activations of any sites to a safetensors file: F32 tensors TEXT.SITE.LAYER, TEXT.SITE for sites without a layer.
 #include <algorithm>
-#include <optscope/checkpoint/safetensors_writer.hpp>
+#include <cstdint>
+#include <iostream>
+#include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/checkpoint/resumable_safetensors.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/probe/sink.hpp>
 
 #include "program.hpp"
 
@@ -12,31 +16,32 @@ using namespace optscope;
 namespace {
 
 template <class... Sites>
-capture<Sites...> capture_of(site_list<Sites...>, positions where) {
-  return capture<Sites...>{std::move(where)};
-}
-
-/// Calls `action(name, view)` for everything that was captured, in the order of the file.
-template <class Probe, class Action>
-void for_each_tensor(const Probe& probe, std::size_t texts, const std::vector<std::size_t>& layers, Action&& action) {
-  for (std::size_t text = 0; text < texts; ++text) {
-    Probe::sites::for_each([&]<class Site>(Site site) {
-      const std::string name = std::to_string(text) + "." + std::string{Site::name};
-      if constexpr (Site::per_layer) {
-        for (const std::size_t layer : layers) {
-          if (probe.wants(site, layer)) action(name + "." + std::to_string(layer), probe(site, layer, text));
-        }
-      } else {
-        if (probe.wants(site, 0)) action(name, probe(site, 0, text));
-      }
-    });
+auto sink_of(site_list<Sites...>, const program::app& app, const program::input& input, model<>& opt,
+             std::vector<std::size_t> layers, std::vector<std::string> sites) {
+  std::vector<std::size_t> lengths;
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const token_list& tokens : input.tokens) {
+    lengths.push_back(tokens.size());
+    for (const token_id id : tokens) hash = (hash ^ static_cast<std::uint64_t>(id)) * 0x100000001b3u;
   }
+  capture<Sites...> what{positions{[&](std::size_t length) { return app.positions_of(length); }}};
+  what.only_sites(std::move(sites)).only_layers(std::move(layers));
+  return sink<resumable_safetensors, Sites...>{app.out,
+                                               opt.shape(),
+                                               std::move(lengths),
+                                               std::move(what),
+                                               {{"format", "pt"},
+                                                {"model", fingerprint(opt.files())},
+                                                {"texts", std::to_string(hash)},
+                                                {"positions", app.positions}}};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{"capture", "Writes activations of chosen sites, layers and positions to a safetensors file.",
+  program::app app{"capture",
+                   "Writes activations of chosen sites, layers and positions to a safetensors file.\nIt grows at "
+                   "OUT.partial; the same command goes on there after a kill.",
                    "--model examples/demo-model --texts examples/texts --length 64 --sites attn_out,resid_post "
                    "--positions last --out activations.safetensors"};
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
@@ -46,6 +51,12 @@ int main(int argc, char** argv) {
       ->required()
       ->delimiter(',')
       ->check(CLI::IsMember(names));
+  std::size_t megabytes = 256;
+  app.cli
+      .add_option("--memory", megabytes,
+                  "MB of activations kept at a time: texts are run in as many batches as that takes")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 40))
+      ->capture_default_str();
 
   return app.run(argc, argv, [&] {
     const program::input input = app.read_input();
@@ -54,23 +65,20 @@ int main(int argc, char** argv) {
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());
     for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);
-    (void)output_file{app.out};  // better to know now than after the run
 
-    auto probe = capture_of(all_sites{}, positions{[&](std::size_t length) { return app.positions_of(length); }});
-    probe.only_sites(sites).only_layers(layers);
-    {
-      program::progress line{"layers"};
-      opt.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
-      opt.run(input.tokens, probe);
+    auto file = sink_of(all_sites{}, app, input, opt, layers, sites);
+    const std::size_t texts = input.tokens.size(), found = file.next_text();
+    if (found != 0) {
+      std::cerr << "capture: " << app.out.string() << ".partial has " << found << " of " << texts
+                << " texts; going on there\n";
     }
-    std::vector<safetensors_item> items;
-    for_each_tensor(probe, input.tokens.size(), layers, [&](const std::string& name, auto view) {
-      items.push_back({name, {view.shape().begin(), view.shape().end()}});
-    });
-    safetensors_writer file{app.out, items};
-    for_each_tensor(probe, input.tokens.size(), layers, [&](const std::string&, auto view) {
-      file.append(std::span<const float>{view.data(), view.size()});
-    });
+    program::progress line{"texts x layers"};
+    while (const std::size_t count = file.next_batch(megabytes << 20)) {
+      const auto first = input.tokens.begin() + static_cast<std::ptrdiff_t>(file.next_text());
+      opt.on_progress(
+          [&](std::size_t done, std::size_t total) { line(file.next_text() * total + done * count, texts * total); });
+      opt.run({first, first + static_cast<std::ptrdiff_t>(count)}, file);
+    }
     file.commit();
   });
 }

@@ -4,6 +4,8 @@
 
 #include <optscope/backend/blas.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/checkpoint/resumable_safetensors.hpp>
+#include <optscope/checkpoint/safetensors_writer.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/interop/xtensor.hpp>
 #include <optscope/opt/generate.hpp>
@@ -18,6 +20,7 @@
 #include <optscope/probe/running_moments.hpp>
 #include <optscope/probe/running_quantiles.hpp>
 #include <optscope/probe/running_top.hpp>
+#include <optscope/probe/sink.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>

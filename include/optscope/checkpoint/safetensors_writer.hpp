@@ -29,6 +29,49 @@ struct safetensors_item {
   dtype type = dtype::f32;
 };
 
+/// What such a file begins with: the length of the header and the header. Throws `std::logic_error` as
+/// `safetensors_writer` does.
+struct safetensors_header {
+  std::string text;
+  std::vector<std::size_t> ends;  ///< of each item, in the data
+  std::size_t data_size = 0;      ///< bytes behind `text`
+
+  safetensors_header(const std::vector<safetensors_item>& items, const std::map<std::string, std::string>& metadata) {
+    json_writer json;
+    json.begin_object();
+    if (!metadata.empty()) {
+      json.key("__metadata__").begin_object();
+      for (const auto& [key, value] : metadata) json.field(key, value);
+      json.end_object();
+    }
+    std::set<std::string_view> names{"__metadata__"};
+    std::size_t place = 0;
+    for (const safetensors_item& item : items) {
+      if (!names.insert(item.name).second) throw std::logic_error{"safetensors: name used twice: " + item.name};
+      const auto elements = detail::checked_size(item.shape);
+      const auto bytes = elements ? detail::checked_product(*elements, size_of(item.type)) : elements;
+      const auto end = bytes ? detail::checked_sum(place, *bytes) : bytes;
+      if (!end) throw std::logic_error{"safetensors: shape too large: " + item.name};
+      if (place % size_of(item.type) != 0) {
+        throw std::logic_error{"safetensors: not aligned, list wider types first: " + item.name};
+      }
+      json.key(item.name).begin_object().field("dtype", name_of(item.type));
+      json.key("shape").begin_array();
+      for (const std::size_t extent : item.shape) json.value(extent);
+      json.end_array().key("data_offsets").begin_array().value(place).value(*end).end_array().end_object();
+      place = *end;
+      ends.push_back(place);
+    }
+    json.end_object();
+    data_size = place;
+    std::string json_text = json.text();
+    json_text.resize((json_text.size() + 7) / 8 * 8, ' ');
+    const std::uint64_t length = json_text.size();
+    text.assign(reinterpret_cast<const char*>(&length), sizeof length);
+    text += json_text;
+  }
+};
+
 /// Writes the header at once and then the tensors one after another, each in as many pieces as is convenient, so that
 /// nothing is kept in memory. The file appears under its name at `commit()`.
 ///
@@ -52,37 +95,9 @@ class safetensors_writer {
   safetensors_writer(const std::filesystem::path& path, std::vector<safetensors_item> items,
                      const std::map<std::string, std::string>& metadata = {{"format", "pt"}})
       : items_{std::move(items)}, file_{path} {
-    json_writer json;
-    json.begin_object();
-    if (!metadata.empty()) {
-      json.key("__metadata__").begin_object();
-      for (const auto& [key, value] : metadata) json.field(key, value);
-      json.end_object();
-    }
-    std::set<std::string_view> names{"__metadata__"};
-    std::size_t place = 0;
-    for (const safetensors_item& item : items_) {
-      if (!names.insert(item.name).second) throw std::logic_error{"safetensors: name used twice: " + item.name};
-      const auto elements = detail::checked_size(item.shape);
-      const auto bytes = elements ? detail::checked_product(*elements, size_of(item.type)) : elements;
-      const auto end = bytes ? detail::checked_sum(place, *bytes) : bytes;
-      if (!end) throw std::logic_error{"safetensors: shape too large: " + item.name};
-      if (place % size_of(item.type) != 0) {
-        throw std::logic_error{"safetensors: not aligned, list wider types first: " + item.name};
-      }
-      json.key(item.name).begin_object().field("dtype", name_of(item.type));
-      json.key("shape").begin_array();
-      for (const std::size_t extent : item.shape) json.value(extent);
-      json.end_array().key("data_offsets").begin_array().value(place).value(*end).end_array().end_object();
-      place = *end;
-      ends_.push_back(place);
-    }
-    json.end_object();
-    std::string header = json.text();
-    header.resize((header.size() + 7) / 8 * 8, ' ');
-    const std::uint64_t length = header.size();
-    file_.write(std::as_bytes(std::span{&length, 1}));
-    file_.write(header);
+    const safetensors_header header{items_, metadata};
+    ends_ = header.ends;
+    file_.write(header.text);
   }
 
   /// The next elements, row-major; they may go beyond the end of a tensor into the next one of the same type.

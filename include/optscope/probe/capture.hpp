@@ -130,6 +130,20 @@ class basic_capture {
     return view_of<Site>(now_, layer, text);
   }
 
+  /// The extents of what is kept of a text of so many tokens. Throws as `begin` does.
+  template <class Site>
+  [[nodiscard]] std::array<std::size_t, Site::rank> extents(Site site, const architecture& shape, std::size_t length,
+                                                            std::size_t text) const {
+    const std::size_t rows = where_.in(length, text).size();
+    const std::array<std::size_t, 2> inner = inner_shape(site, shape);
+    if constexpr (Site::layout == site_layout::head) {
+      return {inner[0], rows, length};
+    } else if constexpr (Site::rank == 2) {
+      return {rows, inner[0]};
+    } else {
+      return {rows, inner[0], inner[1]};
+    }
+  }
   [[nodiscard]] std::size_t texts() const noexcept { return now_.chosen.size(); }
   /// Layers of the model, 1 for sites without; those that are not wanted have an empty view.
   template <class Site>
