@@ -61,6 +61,7 @@ class sink {
   [[nodiscard]] bool wants(Site site, std::size_t layer) const {
     return what_.wants(site, layer);
   }
+  [[nodiscard]] std::size_t first_wanted(std::size_t text) const { return what_.first_wanted(text); }
   /// Throws `bad_input` if the run is not of the next texts, whole.
   void begin(const run_plan& plan) {
     const bool whole = std::ranges::all_of(plan.cached, [](std::size_t tokens) { return tokens == 0; });
