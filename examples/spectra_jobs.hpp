@@ -168,9 +168,11 @@ class analysis {
   /// On the disk of a run that is stopped.
   [[nodiscard]] std::size_t state_bytes(const job& of) const {
     const std::size_t n = of.length * opt_.shape().hidden;
-    const std::size_t part = of.picked == analyser_choice::lanczos_quadrature
-                                 ? 8 * (chosen_.analysis.probes + chosen_.analysis.deflate) * n
-                                 : 8 * 66 * n;
+    std::size_t part = 8 * n * n;
+    if (of.picked == analyser_choice::per_token) part = 0;
+    if (of.picked == analyser_choice::lanczos_quadrature) {
+      part = 8 * (chosen_.analysis.probes + chosen_.analysis.deflate) * n;
+    }
     return part + 8 * n + 16 * chosen_.directions * opt_.shape().hidden + 4096;
   }
 
@@ -210,7 +212,9 @@ class analysis {
       if (at.picked == analyser_choice::per_token) {
         finish(at, op, per_token{settings}(op));
       } else {
-        finish(at, op, at.picked == analyser_choice::gram ? gram{settings}(op, &band) : exact{settings}(op, &band));
+        spectrum found = at.picked == analyser_choice::gram ? gram{settings}(op, &band) : exact{settings}(op, &band);
+        if (!band.unreduced.empty()) save(at, ".part", band);
+        finish(at, op, std::move(found));
       }
     }
     if (chosen_.directions == 0) return;

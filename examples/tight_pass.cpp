@@ -186,6 +186,8 @@ int main(int argc, char** argv) {
       "the same command goes on.",
       "--model examples/demo-model --texts examples/texts --out tight-pass"};
   choices chosen;
+  chosen.analysis.steps = 400;  // for counts down to 1e-2 of the largest
+  chosen.analysis.probes = 2;
   app.length = 34;
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--threads", "--out"});
   app.cli.add_option("--block", chosen.blocks, "attn, mlp or both")

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <optscope/spectrum/exact.hpp>
+#include <optscope/spectrum/gram.hpp>
 #include <optscope/spectrum/saved_state.hpp>
 #include <random>
 #include <spectrum/known_spectrum.hpp>
@@ -39,6 +40,37 @@ TEST_CASE("a band that was saved gives the values of the whole run") {
   analysis_settings nothing_long;
   nothing_long.memory = 1;  // the matrix does not fit: it is not needed any more
   CHECK(exact{nothing_long}(op, &read).values == whole.values);
+}
+
+TEST_CASE("a dense analysis that was stopped on the way to the band goes on to the bits of one run") {
+  const saved_file file;
+  const tensor<double, 2> matrix = matrix_with(400, 400, log_uniform(400, 3, 1e-6));
+  matrix_operator<double> op{matrix};
+  const auto check = [&](auto analyser_of) {
+    analysis_settings settings;
+    settings.threads = 2;
+    const spectrum whole = analyser_of(settings)(op);
+    int panels = 0;
+    settings.progress = [&](const analysis_progress& at) { return at.stage != "dense to band" || ++panels < 4; };
+    band_matrix state, read;
+    CHECK(analyser_of(settings)(op, &state).outcome == spectrum_outcome::stopped);
+    CHECK(state.reduced == 192);
+    write_state(file.path, "half", state);
+    REQUIRE(read_state(file.path, "half", read));
+    settings.progress = [&](const analysis_progress& at) {
+      CHECK((at.stage == "dense to band" || at.stage == "band to values"));
+      return true;
+    };
+    const spectrum resumed = analyser_of(settings)(op, &read);
+    CHECK(resumed.outcome == spectrum_outcome::complete);
+    CHECK(resumed.values == whole.values);
+    CHECK(read.unreduced.empty());
+    state.unreduced.pop_back();
+    CHECK_THROWS_WITH_AS(static_cast<void>(analyser_of(settings)(op, &state)), doctest::Contains("saved matrix"),
+                         bad_input);
+  };
+  check([](const analysis_settings& settings) { return exact{settings}; });
+  check([](const analysis_settings& settings) { return gram{settings}; });
 }
 
 TEST_CASE("a quadrature that was saved goes on to the bits of one run, and its density is saved whole") {

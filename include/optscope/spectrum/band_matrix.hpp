@@ -22,6 +22,9 @@ struct band_matrix {
   bool symmetric = false;         ///< the lower band of JᵀJ; otherwise the upper band of J
   int exponent = 0;               ///< the matrix was multiplied by 2^-exponent first
   std::vector<double> diagonals;  ///< (size, width + 1): LAPACK's band storage, column by column
+  /// Of an analysis that was stopped before there was a band: the dense matrix as far as it is reduced, 8 n^2 bytes.
+  std::vector<double> unreduced;
+  std::size_t reduced = 0;  ///< columns of it that are done
 };
 
 namespace detail {
@@ -73,14 +76,15 @@ inline void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::size_t m, std::siz
 
 /// Upper band of width 64 with the singular values of `a` (rows >= cols), which is overwritten: QR of a panel of
 /// columns, LQ of the panel of rows to its right, and so on (Großer & Lang 1999). 8/3 n^3 operations for a square.
-/// `go_on(fraction)` is asked between panels; an empty band says that it said no.
+/// `go_on(fraction)` is asked between panels; an empty band says that it said no, at column `k`, from where a call with
+/// the same `a` goes on.
 template <class GoOn>
-[[nodiscard]] band_matrix reduce_to_band(const column_major& a, thread_pool& pool, GoOn&& go_on) {
+[[nodiscard]] band_matrix reduce_to_band(const column_major& a, thread_pool& pool, std::size_t& k, GoOn&& go_on) {
   const auto ld = static_cast<int>(a.stride);
   std::vector<double> t(band_width * band_width), panel_work(band_width * a.rows);
   std::vector<double> work(pool.size() * stripe * band_width);
   const auto work_of = [&](std::size_t worker) { return work.data() + worker * stripe * band_width; };
-  for (std::size_t k = 0; k < a.cols; k += band_width) {
+  for (; k < a.cols; k += band_width) {
     const double left = static_cast<double>(a.cols - k) / static_cast<double>(a.cols);
     if (!go_on(1 - left * left * left)) return {};
     const std::size_t w = std::min(band_width, a.cols - k), below = a.rows - k, rest = a.cols - k - w;

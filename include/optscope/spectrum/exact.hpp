@@ -46,6 +46,32 @@ inline void require_state(const band_matrix& band, std::size_t size, bool symmet
                       std::to_string(band.size) + " with " + std::to_string(band.diagonals.size()) + " numbers"};
 }
 
+/// A dense matrix on its way to band form.
+struct partly_reduced {
+  std::vector<double> numbers;
+  std::size_t reduced = 0;
+  int exponent = 0;
+};
+
+/// What a stopped analysis left of its matrix; without numbers if there is nothing.
+[[nodiscard]] inline partly_reduced take_unreduced(band_matrix* state, std::size_t numbers, bool symmetric,
+                                                   const char* method) {
+  if (state == nullptr || state->unreduced.empty()) return {};
+  if (state->unreduced.size() != numbers || state->symmetric != symmetric || state->reduced % band_width != 0) {
+    throw bad_input{"", std::string{method} + ", saved matrix", std::to_string(numbers) + " numbers",
+                    std::to_string(state->unreduced.size()) + ", or of another method"};
+  }
+  return {std::move(state->unreduced), state->reduced, state->exponent};
+}
+
+inline void leave_unreduced(partly_reduced matrix, bool symmetric, band_matrix* state) {
+  if (state == nullptr) return;
+  state->unreduced = std::move(matrix.numbers);
+  state->reduced = matrix.reduced;
+  state->exponent = matrix.exponent;
+  state->symmetric = symmetric;
+}
+
 }  // namespace detail
 
 /// All singular values, accurate to 1e-14 of the largest.
@@ -85,24 +111,24 @@ class exact {
                            detail::sampled_instead(op.rows(), op.cols()));
   }
 
-  /// With a `state` whose band is there already (from a former call that was stopped or saved), goes on from it;
-  /// otherwise the band is put there as soon as it is found, so that what comes after can be repeated without the long
-  /// part.
+  /// With a `state` from a former call goes on from there: the band as soon as it was found, or, where that call was
+  /// stopped on the way to it, the matrix as far as it was reduced. The bits are those of one run. What is lost is the
+  /// writing out of the matrix, if it was stopped in that.
   template <linear_operator Op>
   [[nodiscard]] spectrum operator()(Op& op, band_matrix* state = nullptr) const {
     const std::size_t rows = op.rows(), cols = op.cols();
     const bool goes_on = state != nullptr && state->size != 0;
     if (!goes_on) check(op);
     detail::analysis<> run{"exact", rows, cols, detail::operator_floor<Op>(), bytes(op)};
+    openblas::use_best_kernels();
+    const openblas::single_threaded guard;
     band_matrix band;
     if (goes_on) {
       detail::require_state(*state, run.result.size, false, "exact");
       band = *state;
     } else {
-      openblas::use_best_kernels();
-      const openblas::single_threaded guard;
       thread_pool pool{settings_.threads};
-      if (!find_band(op, pool, band)) return run.stop("dense to band");
+      if (!find_band(op, pool, state, band)) return run.stop("dense to band");
       if (state != nullptr) *state = band;
     }
     if (!settings_.go_on("band to values", 0.85)) return run.stop("band to values");
@@ -113,24 +139,29 @@ class exact {
 
  private:
   template <linear_operator Op>
-  bool find_band(Op& op, thread_pool& pool, band_matrix& band) const {
+  bool find_band(Op& op, thread_pool& pool, band_matrix* state, band_matrix& band) const {
     // Row-major J is column-major Jᵀ, which must not be wider than high.
     const bool transposed = op.rows() > op.cols();
     const std::size_t high = std::max<std::size_t>(op.rows(), op.cols()),
                       wide = std::min<std::size_t>(op.rows(), op.cols());
-    std::vector<double> numbers(high * wide);
-    const bool assembled = detail::for_row_panels(
-        op, transposed, 1,
-        [&](std::size_t first, tensor_view<const double, 2> panel) {
-          for (std::size_t i = 0; i < panel.rows(); ++i) std::ranges::copy(panel.row(i), &numbers[(first + i) * high]);
-        },
-        [&](double fraction) { return settings_.go_on("writing out the matrix", 0.05 * fraction); });
-    if (!assembled) return false;
-    const int exponent = detail::scale_safely(numbers, {numbers.data(), {wide, high}}, 0);
-    band = detail::reduce_to_band({numbers.data(), high, wide, high}, pool, [&](double fraction) {
-      return settings_.go_on("dense to band", 0.05 + 0.8 * fraction);
-    });
-    band.exponent = exponent;
+    detail::partly_reduced matrix = detail::take_unreduced(state, high * wide, false, "exact");
+    if (matrix.numbers.empty()) {
+      matrix.numbers.resize(high * wide);
+      const bool assembled = detail::for_row_panels(
+          op, transposed, 1,
+          [&](std::size_t first, tensor_view<const double, 2> panel) {
+            for (std::size_t i = 0; i < panel.rows(); ++i)
+              std::ranges::copy(panel.row(i), &matrix.numbers[(first + i) * high]);
+          },
+          [&](double fraction) { return settings_.go_on("writing out the matrix", 0.05 * fraction); });
+      if (!assembled) return false;
+      matrix.exponent = detail::scale_safely(matrix.numbers, {matrix.numbers.data(), {wide, high}}, 0);
+    }
+    band = detail::reduce_to_band(
+        {matrix.numbers.data(), high, wide, high}, pool, matrix.reduced,
+        [&](double fraction) { return settings_.go_on("dense to band", 0.05 + 0.8 * fraction); });
+    band.exponent = matrix.exponent;
+    if (band.size == 0) detail::leave_unreduced(std::move(matrix), false, state);
     return band.size != 0;
   }
 

@@ -51,15 +51,15 @@ class gram {
     const bool goes_on = state != nullptr && state->size != 0;
     if (!goes_on) check(op);
     detail::analysis<> run{"gram", rows, cols, std::sqrt(detail::operator_floor<Op>() * 1e-2), bytes(op)};
+    openblas::use_best_kernels();
+    const openblas::single_threaded guard;  // also for the thousands of small calls behind the band
     band_matrix band;
     if (goes_on) {
       detail::require_state(*state, run.result.size, true, "gram");
       band = *state;
     } else {
-      openblas::use_best_kernels();
-      const openblas::single_threaded guard;
       thread_pool pool{settings_.threads};
-      if (!find_band(op, pool, band)) return run.stop("dense to band");
+      if (!find_band(op, pool, state, band)) return run.stop("dense to band");
       if (state != nullptr) *state = band;
     }
     if (!settings_.go_on("band to values", 0.85)) return run.stop("band to values");
@@ -72,12 +72,29 @@ class gram {
   static constexpr std::size_t panel_rows = 384;  // enough for the products that add it to G
 
   template <linear_operator Op>
-  bool find_band(Op& op, thread_pool& pool, band_matrix& band) const {
+  bool find_band(Op& op, thread_pool& pool, band_matrix* state, band_matrix& band) const {
     const std::size_t n = std::min<std::size_t>(op.rows(), op.cols());
-    std::vector<double> numbers(n * n), scaled;
-    const detail::column_major g{numbers.data(), n, n, n};
+    detail::partly_reduced matrix = detail::take_unreduced(state, n * n, true, "gram");
+    if (matrix.numbers.empty()) {
+      matrix.numbers.resize(n * n);
+      if (!sum_up(op, pool, matrix)) return false;
+    }
+    band = detail::reduce_symmetric_to_band(
+        {matrix.numbers.data(), n, n, n}, pool, matrix.reduced,
+        [&](double fraction) { return settings_.go_on("dense to band", 0.25 + 0.6 * fraction); });
+    band.exponent = matrix.exponent;
+    if (band.size == 0) detail::leave_unreduced(std::move(matrix), true, state);
+    return band.size != 0;
+  }
+
+  /// The lower triangle of JᵀJ or JJᵀ, and its scale.
+  template <linear_operator Op>
+  bool sum_up(Op& op, thread_pool& pool, detail::partly_reduced& matrix) const {
+    const std::size_t n = std::min<std::size_t>(op.rows(), op.cols());
+    const detail::column_major g{matrix.numbers.data(), n, n, n};
+    std::vector<double> scaled;
     bool scale_known = false;
-    int exponent = 0;
+    int& exponent = matrix.exponent;
     const bool assembled = detail::for_row_panels(
         op, op.rows() < op.cols(), panel_rows,
         [&](std::size_t first, tensor_view<const double, 2> panel) {
@@ -103,10 +120,7 @@ class gram {
         throw bad_input{"", "gram", "elements whose squares are finite numbers", "larger ones; exact would work"};
       }
     }
-    band = detail::reduce_symmetric_to_band(
-        g, pool, [&](double fraction) { return settings_.go_on("dense to band", 0.25 + 0.6 * fraction); });
-    band.exponent = exponent;
-    return band.size != 0;
+    return true;
   }
 
   static std::pair<const char*, int> values_of(band_matrix band, std::vector<double>& values) {

@@ -84,7 +84,9 @@ class per_token {
                                                thread_pool& alone, std::span<double> values) {
     const int exponent =
         detail::scale_safely(block, tensor_view<const double, 2>{block.data(), {width, width}}, first_row);
-    band_matrix band = detail::reduce_to_band({block.data(), width, width, width}, alone, [](double) { return true; });
+    std::size_t from_the_start = 0;
+    band_matrix band =
+        detail::reduce_to_band({block.data(), width, width, width}, alone, from_the_start, [](double) { return true; });
     band.exponent = exponent;
     std::vector<double> found;
     const auto outcome = detail::band_singular_values(std::move(band), found);

@@ -151,7 +151,7 @@ class state_reader {
 
 template <class File>
 void fields_of(File& file, band_matrix& band) {
-  file(band.size, band.width, band.symmetric, band.exponent, band.diagonals);
+  file(band.size, band.width, band.symmetric, band.exponent, band.diagonals, band.unreduced, band.reduced);
 }
 template <class File, class T>
 void fields_of(File& file, quadrature_state<T>& at) {

@@ -37,12 +37,13 @@ inline void add_product(const column_major& g, const column_major& x, thread_poo
 
 /// Lower band of width 64 with the eigenvalues of the symmetric `a`, whose lower triangle is overwritten (and what lies
 /// within 512 above its diagonal): QR of a panel below the band, then A - V Xᵀ - X Vᵀ with X = W - V (Tᵀ Vᵀ W) / 2 and
-/// W = A V T. 4/3 n^3 operations. `go_on(fraction)` as in `reduce_to_band`.
+/// W = A V T. 4/3 n^3 operations. `k` and `go_on(fraction)` as in `reduce_to_band`.
 template <class GoOn>
-[[nodiscard]] band_matrix reduce_symmetric_to_band(const column_major& a, thread_pool& pool, GoOn&& go_on) {
+[[nodiscard]] band_matrix reduce_symmetric_to_band(const column_major& a, thread_pool& pool, std::size_t& k,
+                                                   GoOn&& go_on) {
   const std::size_t n = a.rows, b = band_width;
   std::vector<double> t(b * b), m(b * b), half(b * b), panel_work(b * b), both(4 * b * n);
-  for (std::size_t k = 0; k + b < n; k += b) {
+  for (; k + b < n; k += b) {
     const double left = static_cast<double>(n - k) / static_cast<double>(n);
     if (!go_on(1 - left * left * left)) return {};
     const std::size_t rows = n - k - b, w = std::min(b, rows), first = k + b;
