@@ -4,13 +4,16 @@
 
 #include <cmath>
 #include <optional>
+#include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/json_writer.hpp>
+#include <optscope/modularity/removal_edits.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 
 #include "program.hpp"
 
 using namespace optscope;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -34,12 +37,14 @@ bool fits_in_memory(const architecture& shape) {
 
 template <class Weights>
 token_batch continuations(const program::app& app, const checkpoint& files, const program::input& input,
-                          generation what) {
+                          generation what, const fs::path& edits_file) {
   model<any_opt, float, blas, Weights> opt{files, blas{app.threads}};
   app.report(opt);
   program::progress line{"tokens"};
   what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
-  return generate(opt, input.tokens, what);
+  if (edits_file.empty()) return generate(opt, input.tokens, what);
+  removal_edits edits = edits_of(read_removal(edits_file, opt.shape(), fingerprint(files)), opt.shape());
+  return generate(opt, input.tokens, what, edits);
 }
 
 std::string json_line(const token_list& prompt, const token_list& ids, const tokenizer* words) {
@@ -70,6 +75,7 @@ int main(int argc, char** argv) {
   generation what;
   std::optional<double> temperature;
   bool ignore_eos = false, as_json = false;
+  fs::path edits;
   app.cli.add_option("--new", what.new_tokens, "New tokens of a prompt, at most")
       ->check(program::not_positive)
       ->type_name("N")
@@ -89,6 +95,9 @@ int main(int argc, char** argv) {
                      return digits ? std::string{} : "expected a number from 0, found " + value;
                    })
                    ->type_name("N");
+  app.cli.add_option("--edits", edits, "Takes out of the model what a file of `isolate` says")
+      ->check(program::no_path)
+      ->type_name("FILE");
   app.cli.add_flag("--ignore-eos", ignore_eos, "Goes on behind </s>");
   app.cli.add_flag("--json", as_json, R"(One {"prompt_ids", "ids", "text"} a line)");
 
@@ -102,8 +111,9 @@ int main(int argc, char** argv) {
     what.stop = ignore_eos ? token_list{} : files.configuration().eos_token_ids;
     if (input.words) what.tokens = input.words->size();
 
-    const token_batch ids = fits_in_memory(shape) ? continuations<resident_weights<float>>(app, files, input, what)
-                                                  : continuations<streamed_weights<float>>(app, files, input, what);
+    const token_batch ids = fits_in_memory(shape)
+                                ? continuations<resident_weights<float>>(app, files, input, what, edits)
+                                : continuations<streamed_weights<float>>(app, files, input, what, edits);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (as_json) {
         std::cout << json_line(input.tokens[i], ids[i], input.words.get()) << '\n';

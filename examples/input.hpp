@@ -123,4 +123,32 @@ inline void keep_categories_together(std::vector<text>& texts) {
   std::stable_sort(texts.begin(), texts.end(), [&](const text& a, const text& b) { return rank(a) < rank(b); });
 }
 
+/// Texts by category, found but not read.
+struct corpus {
+  std::vector<text> texts;
+  std::vector<std::string> categories;
+  std::vector<std::size_t> category_of, index_in;  // [text]: category, and the how manieth text of it
+  std::vector<std::size_t> sizes;                  // [category]: texts
+
+  explicit corpus(const std::vector<fs::path>& paths) {
+    for (const fs::path& path : paths) {
+      std::vector<text> more = find_texts(path);
+      std::move(more.begin(), more.end(), std::back_inserter(texts));
+    }
+    keep_categories_together(texts);
+    for (const text& t : texts) {
+      if (categories.empty() || categories.back() != t.category) {
+        categories.push_back(t.category);
+        sizes.push_back(0);
+      }
+      category_of.push_back(categories.size() - 1);
+      index_in.push_back(sizes.back()++);
+    }
+    if (categories.size() < 2) {
+      throw optscope::bad_input{paths.front().string(), "--texts", "at least two categories to compare (sub-folders)",
+                                "one: " + categories.front()};
+    }
+  }
+};
+
 }  // namespace program

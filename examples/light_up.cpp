@@ -30,33 +30,7 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-/// The texts by category; they are read one after the other.
-struct corpus {
-  std::vector<program::text> texts;
-  std::vector<std::string> categories;
-  std::vector<std::size_t> category_of, index_in;  // [text]: category, and the how manieth text of it
-  std::vector<std::size_t> sizes;                  // [category]: texts
-
-  explicit corpus(const std::vector<fs::path>& paths) {
-    for (const fs::path& path : paths) {
-      std::vector<program::text> more = program::find_texts(path);
-      std::move(more.begin(), more.end(), std::back_inserter(texts));
-    }
-    program::keep_categories_together(texts);
-    for (const program::text& t : texts) {
-      if (categories.empty() || categories.back() != t.category) {
-        categories.push_back(t.category);
-        sizes.push_back(0);
-      }
-      category_of.push_back(categories.size() - 1);
-      index_in.push_back(sizes.back()++);
-    }
-    if (categories.size() < 2) {
-      throw bad_input{paths.front().string(), "--texts", "at least two categories to compare (sub-folders)",
-                      "one: " + categories.front()};
-    }
-  }
-};
+using program::corpus;
 
 struct settings {
   unit_statistic by = unit_statistic::mean_abs;

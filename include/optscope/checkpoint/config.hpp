@@ -26,6 +26,8 @@ struct config {
   std::size_t num_hidden_layers = 12;
   std::size_t num_attention_heads = 12;  ///< divides hidden_size
   std::size_t ffn_dim = 3072;
+  std::vector<std::size_t>
+      ffn_dims;  ///< of each layer, where they differ (`write_pruned`): not transformers'; else empty
   std::size_t word_embed_proj_dim = 768;  ///< width of the embedding; hidden_size where the file has null or nothing
   std::size_t vocab_size = 50272;         ///< rows of the embedding; not all of them need have a token
   std::size_t max_position_embeddings = 2048;  ///< longest text; the table has two rows more
@@ -61,6 +63,21 @@ class config_reader {
       wrong(key, "a whole number from 1 to " + std::to_string(limit), *value);
     }
     target = static_cast<std::size_t>(number);
+  }
+
+  /// A list of `count` sizes up to `limit`.
+  void sizes(std::string_view key, std::size_t count, std::size_t limit, std::vector<std::size_t>& target) const {
+    const auto value = json_.find(key);
+    if (!value || value->is_null()) return;
+    const std::string expected = "a list of " + std::to_string(count) + " numbers from 1 to " + std::to_string(limit);
+    simdjson::dom::array list;
+    if (value->get(list) != simdjson::SUCCESS) wrong(key, expected, *value);
+    for (const simdjson::dom::element each : list) {
+      std::uint64_t number = 0;
+      if (each.get(number) != simdjson::SUCCESS || number == 0 || number > limit) wrong(key, expected, each);
+      target.push_back(static_cast<std::size_t>(number));
+    }
+    if (target.size() != count) wrong(key, expected, *value);
   }
 
   void flag(std::string_view key, bool& target) const {
@@ -143,6 +160,7 @@ class config_reader {
   read.size("num_hidden_layers", result.num_hidden_layers, 4096);
   read.size("num_attention_heads", result.num_attention_heads);
   read.size("ffn_dim", result.ffn_dim);
+  read.sizes("ffn_dims", result.num_hidden_layers, result.ffn_dim, result.ffn_dims);
   read.size("vocab_size", result.vocab_size);
   read.size("max_position_embeddings", result.max_position_embeddings);
   result.word_embed_proj_dim = result.hidden_size;

@@ -375,7 +375,7 @@ class forward_pass {
   /// x (position, hidden) to out (position, hidden).
   void mlp(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<const T, 2> x,
            tensor_view<T, 2> out) {
-    const tensor_view<T, 2> neurons = memory_.neurons.view().slice(0, chunk.rows);
+    const tensor_view<T, 2> neurons{memory_.neurons.data(), {chunk.rows, weights.fc1.weight.rows()}};
     backend_.linear(x, weights.fc1.weight, weights.fc1.bias, neurons);
     offer<site::mlp_pre>(chunk, layer, neurons);
     backend_.activate(shape_.nonlinearity, neurons);

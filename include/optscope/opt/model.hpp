@@ -76,6 +76,7 @@ class model {
   [[nodiscard]] std::size_t layers() const noexcept { return shape_.layers; }
   [[nodiscard]] const checkpoint& files() const noexcept { return files_; }
   [[nodiscard]] Backend& backend() noexcept { return backend_; }
+  [[nodiscard]] Weights& weights() noexcept { return weights_; }
 
   /// `report(done, layers)` is called after every layer of a run, `layers` being those that it needs.
   void on_progress(std::function<void(std::size_t, std::size_t)> report) { report_ = std::move(report); }

@@ -59,22 +59,24 @@ template <class T>
 class layer_reader {
  public:
   /// Checks the shapes of all layers' tensors; throws `checkpoint_error` for one that is missing or has another.
-  layer_reader(const checkpoint& files, const architecture& shape) : shape_{shape} {
+  layer_reader(const checkpoint& files, const architecture& shape)
+      : shape_{shape}, neurons_{files.configuration().ffn_dims} {
+    neurons_.resize(shape.layers, shape.ffn);
     layers_.resize(shape.layers);
     for (std::size_t layer = 0; layer < shape.layers; ++layer) {
       const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
-      size_ = 0;
+      std::size_t size = 0;
       const auto place = [&](const std::string& name, std::vector<std::size_t> extents) {
         const stored_tensor& tensor = require_shape(files.at(prefix + name), extents);
         const auto shared = std::make_shared<const stored_tensor>(tensor);
         const std::size_t rows = std::max<std::size_t>(1, piece_size / tensor.row_size());
         for (std::size_t first = 0; first < tensor.rows(); first += rows) {
           const std::size_t count = std::min(rows, tensor.rows() - first);
-          layers_[layer].push_back({shared, first, count, size_ + first * tensor.row_size()});
+          layers_[layer].push_back({shared, first, count, size + first * tensor.row_size()});
         }
-        size_ += tensor.size();
+        size += tensor.size();
       };
-      const std::size_t h = shape.hidden, f = shape.ffn;
+      const std::size_t h = shape.hidden, f = neurons_[layer];
       // The order is the layout of the buffer; `view` walks it in the same order.
       norm(place, "self_attn_layer_norm");
       norm(place, "final_layer_norm");
@@ -86,22 +88,23 @@ class layer_reader {
       linear(place, "self_attn.out_proj", h, h);
       linear(place, "fc1", f, h);
       linear(place, "fc2", h, f);
+      size_ = std::max(size_, size);
     }
   }
 
-  /// Elements that a layer needs.
+  /// Elements that the largest layer needs.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   /// Converts a layer into `buffer` of `size()` elements, on all threads of the pool. Allocates nothing.
   layer_weights<T> read(std::size_t layer, T* buffer, thread_pool& pool) const {
     const std::vector<piece>& pieces = layers_[layer];
     pool.parallel_for(pieces.size(), [&](std::size_t i, std::size_t) { copy(pieces[i], buffer); });
-    return view(buffer);
+    return view(layer, buffer);
   }
   /// The same on the calling thread alone.
   layer_weights<T> read(std::size_t layer, T* buffer) const {
     for (const piece& each : layers_[layer]) copy(each, buffer);
-    return view(buffer);
+    return view(layer, buffer);
   }
 
  private:
@@ -117,7 +120,7 @@ class layer_reader {
     if (shape_.bias) place(name + ".bias", {out});
   }
 
-  layer_weights<T> view(const T* at) const {
+  layer_weights<T> view(std::size_t layer, const T* at) const {
     const auto take = [&at](std::size_t count) { return std::exchange(at, at + count); };
     const auto norm = [&]() -> norm_weights<T> {
       if (!shape_.affine_layer_norm) return {};
@@ -133,8 +136,8 @@ class layer_reader {
     result.ln2 = norm();
     result.qkv = linear(3 * shape_.hidden, shape_.hidden);
     result.out = linear(shape_.hidden, shape_.hidden);
-    result.fc1 = linear(shape_.ffn, shape_.hidden);
-    result.fc2 = linear(shape_.hidden, shape_.ffn);
+    result.fc1 = linear(neurons_[layer], shape_.hidden);
+    result.fc2 = linear(shape_.hidden, neurons_[layer]);
     return result;
   }
 
@@ -147,6 +150,7 @@ class layer_reader {
     from.tensor->copy_rows(from.first, from.count, buffer + from.offset);
   }
   architecture shape_;
+  std::vector<std::size_t> neurons_;        // [layer]
   std::vector<std::vector<piece>> layers_;  // [layer]
   std::size_t size_ = 0;
 };

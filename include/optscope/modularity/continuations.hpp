@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What a model makes of texts and prompts: loss of every text, continuations of many prompts at once.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optscope/core/cpu.hpp>
+#include <optscope/core/probe.hpp>
+#include <optscope/core/site.hpp>
+#include <optscope/core/tensor.hpp>
+#include <optscope/core/tokens.hpp>
+#include <optscope/opt/kv_cache.hpp>
+#include <optscope/opt/sampling.hpp>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// Log-probability of every next token: a probe of `logits`.
+class next_token_loss {
+ public:
+  using sites = site_list<site::logits>;
+
+  explicit next_token_loss(const token_batch& texts) : texts_{texts}, sum_(texts.size()) {}
+
+  void operator()(site::logits, const place& at, tensor_view<const float, 2> rows) {
+    const token_list& text = texts_[at.text];
+    for (std::size_t i = 0; i < rows.rows(); ++i) {
+      const std::size_t next = at.first_position + i + 1;
+      if (next >= text.size()) continue;
+      const auto row = rows.row(i);
+      float largest = row[0];
+      double total = 0;
+      for (const float logit : row) largest = std::max(largest, logit);
+      for (const float logit : row) total += static_cast<double>(std::exp(logit - largest));
+      sum_[at.text] += std::log(total) + static_cast<double>(largest - row[static_cast<std::size_t>(text[next])]);
+    }
+  }
+
+  /// Nats a token over the texts chosen.
+  template <class Chosen>
+  [[nodiscard]] double mean(Chosen chosen) const {
+    double sum = 0, count = 0;
+    for (std::size_t t = 0; t < texts_.size(); ++t) {
+      if (!chosen(t)) continue;
+      sum += sum_[t];
+      count += static_cast<double>(texts_[t].size() - 1);
+    }
+    return sum / count;
+  }
+
+ private:
+  const token_batch& texts_;
+  std::vector<double> sum_;  // [text]
+};
+
+/// An editor that adds the same to the logits of every position: what is left of a removal if it only shifts the
+/// output.
+struct logit_shift {
+  using sites = site_list<site::logits>;
+  std::vector<float> by;  // (vocabulary)
+
+  void operator()(site::logits, const place&, tensor_view<float, 2> rows) const {
+    for (std::size_t i = 0; i < rows.rows(); ++i) {
+      for (std::size_t id = 0; id < by.size(); ++id) rows(i, id) += by[id];
+    }
+  }
+};
+
+/// Continues every prompt by `count` tokens, all at once, as `generate` does, but prompt i draws with seed `how.seed` +
+/// i and nothing ends it; ids from `tokens` on and those of `banned` are never drawn.
+template <class Model, class... Probes>
+[[nodiscard]] token_batch continuations(Model& opt, const token_batch& prompts, std::size_t count, const sampling& how,
+                                        std::size_t tokens, const std::vector<bool>& banned, Probes&&... probes) {
+  using scalar = typename Model::scalar;
+  token_batch result(prompts.size()), next = prompts;
+  std::vector<sampler> samplers;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    sampling own = how;
+    own.seed += i;
+    samplers.emplace_back(own);
+  }
+  kv_cache<scalar> cache{opt.shape(), prompts.size()};
+  for (std::size_t i = 0; i < prompts.size(); ++i) cache.reserve(i, prompts[i].size() + count);
+  for (std::size_t step = 0; step < count && !prompts.empty(); ++step) {
+    const tensor<scalar, 2> logits = opt.next_logits(next, cache, probes...);
+    opt.backend().pool().parallel_for(prompts.size(), [&](std::size_t i, std::size_t) {
+      const token_id id = samplers[i](logits.row(i), tokens, banned);
+      result[i].push_back(id);
+      next[i] = {id};
+    });
+  }
+  return result;
+}
+
+}  // namespace optscope

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Measures what a removal does: held-back loss of every category, and what continuations of prompts are judged to be.
+
+#include <cstddef>
+#include <functional>
+#include <optscope/core/tokens.hpp>
+#include <optscope/modularity/continuations.hpp>
+#include <optscope/modularity/judge.hpp>
+#include <optscope/opt/removal.hpp>
+#include <optscope/opt/sampling.hpp>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// Texts of several categories, each with its category.
+struct labelled_texts {
+  token_batch tokens;
+  std::vector<std::size_t> category;  // [text]
+
+  void add(token_list text, std::size_t of) {
+    tokens.push_back(std::move(text));
+    category.push_back(of);
+  }
+};
+
+/// What a model does.
+struct behaviour {
+  std::vector<double> loss;                      ///< [category]: nats a token of held-back texts
+  std::vector<std::vector<std::size_t>> judged;  ///< [category of the prompt][category of the continuation]: how many
+  std::vector<std::size_t> code_like;            ///< [category of the prompt]: continuations with the structure of code
+  std::vector<std::string> written;              ///< [prompt]
+
+  [[nodiscard]] std::size_t prompts(std::size_t of) const {
+    std::size_t count = 0;
+    for (const std::size_t each : judged[of]) count += each;
+    return count;
+  }
+  /// Continuations of all other categories' prompts that are judged to be `kept`, and how many there are.
+  [[nodiscard]] std::pair<std::size_t, std::size_t> turned(std::size_t kept) const {
+    std::pair<std::size_t, std::size_t> count{0, 0};
+    for (std::size_t c = 0; c < judged.size(); ++c) {
+      if (c == kept) continue;
+      count.first += judged[c][kept];
+      count.second += prompts(c);
+    }
+    return count;
+  }
+  [[nodiscard]] double turned_share(std::size_t kept) const {
+    const auto [hits, all] = turned(kept);
+    return all == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(all);
+  }
+};
+
+/// Measures removals on one model whose weights are `pruned_weights`.
+template <class Model>
+class isolation {
+ public:
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+  Model& opt;
+  const judge& decide;
+  std::size_t categories = 0;
+  labelled_texts held_back{}, prompts{};
+  std::size_t new_tokens = 40;
+  sampling how{0.8, 0, 0.9, 1};
+  std::size_t tokens = static_cast<std::size_t>(-1);  ///< ids from here on have no token
+  std::vector<bool> banned{};                         ///< [id]: never written, such as the end of a text
+  std::function<std::string(const token_list&)> decode{};
+
+  /// The behaviour with `what` taken out, the whole model's for an empty one. Prompts of the category `without` are not
+  /// continued.
+  [[nodiscard]] behaviour measure(const removal& what, std::size_t without = none) {
+    opt.weights().remove(what, opt.backend().pool());
+    behaviour result;
+    result.loss = losses();
+    labelled_texts others;
+    for (std::size_t i = 0; without != none && i < prompts.tokens.size(); ++i) {
+      if (prompts.category[i] != without) others.add(prompts.tokens[i], prompts.category[i]);
+    }
+    write(result, without == none ? prompts : others);
+    return result;
+  }
+
+  /// Continuations alone, of any prompts.
+  [[nodiscard]] behaviour measure_prompts(const removal& what, const labelled_texts& from) {
+    opt.weights().remove(what, opt.backend().pool());
+    behaviour result;
+    write(result, from);
+    return result;
+  }
+  /// The behaviour of the whole model with editors.
+  template <class... Editors>
+  [[nodiscard]] behaviour measure_edited(Editors&... editors) {
+    opt.weights().remove({}, opt.backend().pool());
+    behaviour result;
+    result.loss = losses(editors...);
+    write(result, prompts, editors...);
+    return result;
+  }
+
+ private:
+  template <class... Editors>
+  std::vector<double> losses(Editors&... editors) {
+    next_token_loss loss{held_back.tokens};
+    opt.run(held_back.tokens, editors..., loss);
+    std::vector<double> result;
+    for (std::size_t c = 0; c < categories; ++c) {
+      result.push_back(loss.mean([&](std::size_t t) { return held_back.category[t] == c; }));
+    }
+    return result;
+  }
+
+  template <class... Editors>
+  void write(behaviour& result, const labelled_texts& from, Editors&... editors) {
+    result.judged.assign(categories, std::vector<std::size_t>(categories));
+    result.code_like.assign(categories, 0);
+    const token_batch ids = continuations(opt, from.tokens, new_tokens, how, tokens, banned, editors...);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      result.written.push_back(decode(ids[i]));
+      const std::size_t c = from.category[i];
+      ++result.judged[c][decide(result.written.back())];
+      result.code_like[c] += looks_like_code(result.written.back());
+    }
+  }
+};
+
+}  // namespace optscope

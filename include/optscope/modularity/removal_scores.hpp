@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Which neurons or heads to take out so that one category of texts is kept: scores, as types, and sets made from them.
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <optscope/modularity/unit_sums.hpp>
+#include <optscope/opt/removal.hpp>
+#include <random>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// What a score is computed from: the activity of every unit in scoring texts of each category.
+struct scored_texts {
+  const unit_sums& sums;
+  const text_groups& texts;
+
+  /// Mean of a statistic over the texts of a category.
+  [[nodiscard]] double mean(std::size_t category, unit_statistic statistic, std::size_t unit) const {
+    return sums.sum(category, statistic)[unit] / static_cast<double>(texts.texts(category));
+  }
+  /// Mean over the other categories, each counting once.
+  [[nodiscard]] double mean_of_others(std::size_t kept, unit_statistic statistic, std::size_t unit) const {
+    double sum = 0;
+    for (std::size_t c = 0; c < texts.categories(); ++c) sum += c == kept ? 0 : mean(c, statistic, unit);
+    return sum / static_cast<double>(texts.categories() - 1);
+  }
+};
+
+/// A removal score: a number for every unit of the table, the highest to be removed first; NaN: never.
+template <class Score>
+concept removal_score = requires(const Score score, const scored_texts& texts) {
+  { score(texts, std::size_t{}) } -> std::same_as<std::vector<double>>;
+};
+
+/// Activity in the other categories over activity in the one that is kept: of neurons by any statistic, of heads by
+/// the norm of their result.
+template <unit_statistic By>
+struct activation_ratio {
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
+    std::vector<double> score(texts.sums.units().size());
+    for (std::size_t u = 0; u < score.size(); ++u) {
+      const double own = std::abs(texts.mean(kept, By, u)), others = std::abs(texts.mean_of_others(kept, By, u));
+      // A unit that is never active is neither here nor there.
+      score[u] = others == 0 ? std::numeric_limits<double>::quiet_NaN() : others / (own + 1e-6);
+    }
+    return score;
+  }
+};
+
+/// The most that any other category makes of a unit over what the kept one does: also finds what only one of them uses.
+template <unit_statistic By>
+struct largest_ratio {
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
+    std::vector<double> score(texts.sums.units().size());
+    for (std::size_t u = 0; u < score.size(); ++u) {
+      double others = 0;
+      for (std::size_t c = 0; c < texts.texts.categories(); ++c) {
+        if (c != kept) others = std::max(others, std::abs(texts.mean(c, By, u)));
+      }
+      const double own = std::abs(texts.mean(kept, By, u));
+      score[u] = others == 0 ? std::numeric_limits<double>::quiet_NaN() : others / (own + 1e-6);
+    }
+    return score;
+  }
+};
+
+/// Mean activity in the other categories minus that in the one that is kept.
+struct mean_difference {
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
+    std::vector<double> score(texts.sums.units().size());
+    for (std::size_t u = 0; u < score.size(); ++u) {
+      score[u] = texts.mean_of_others(kept, unit_statistic::mean, u) - texts.mean(kept, unit_statistic::mean, u);
+    }
+    return score;
+  }
+};
+
+static_assert(removal_score<activation_ratio<unit_statistic::mean_abs>> && removal_score<mean_difference>);
+
+/// In which order units are removed.
+enum class removal_order { by_score, random, reversed };
+
+/// The units of a kind in the layers chosen, the first to be removed first. Units without a score come last, whatever
+/// the order.
+[[nodiscard]] inline std::vector<std::size_t> order_of_removal(const std::vector<double>& score,
+                                                               const unit_table& units, unit_kind kind,
+                                                               const std::vector<std::size_t>& layers,
+                                                               removal_order order, std::uint64_t seed = 0) {
+  std::vector<std::size_t> numbers;
+  for (const std::size_t layer : layers) {
+    for (std::size_t i = 0; i < units.count(kind); ++i) numbers.push_back(units.first(kind, layer) + i);
+  }
+  const auto scored =
+      std::stable_partition(numbers.begin(), numbers.end(), [&](std::size_t u) { return !std::isnan(score[u]); });
+  if (order == removal_order::random) {
+    std::mt19937_64 bits{seed};
+    for (auto end = scored - numbers.begin(); end > 1; --end) {
+      std::swap(numbers[static_cast<std::size_t>(end - 1)], numbers[bits() % static_cast<std::size_t>(end)]);
+    }
+  } else {
+    std::stable_sort(numbers.begin(), scored, [&](std::size_t a, std::size_t b) {
+      return order == removal_order::by_score ? score[a] > score[b] : score[a] < score[b];
+    });
+  }
+  return numbers;
+}
+
+/// What stands in the place of a removed neuron.
+enum class replacement {
+  zero,
+  kept_mean,  ///< its mean in the category that is kept
+  mean        ///< its mean over all categories
+};
+
+/// The removal of these units. Heads are always set to zero.
+[[nodiscard]] inline removal removal_of(std::span<const std::size_t> numbers, const scored_texts& texts,
+                                        std::size_t kept, replacement with = replacement::zero) {
+  const unit_table& units = texts.sums.units();
+  std::vector<std::size_t> sorted(numbers.begin(), numbers.end());
+  std::sort(sorted.begin(), sorted.end());
+  removal result;
+  result.layers.resize(units.layers());
+  for (const std::size_t number : sorted) {
+    const unit what = units[number];
+    layer_removal& layer = result.layers[what.layer];
+    if (what.kind == unit_kind::head) {
+      layer.heads.push_back(what.index);
+    } else if (what.kind == unit_kind::neuron) {
+      layer.neurons.push_back(what.index);
+      if (with == replacement::zero) continue;
+      double value = 0;
+      for (std::size_t c = 0; c < texts.texts.categories(); ++c) {
+        if (with == replacement::mean) {
+          value += texts.mean(c, unit_statistic::mean, number) / static_cast<double>(texts.texts.categories());
+        } else if (c == kept) {
+          value = texts.mean(c, unit_statistic::mean, number);
+        }
+      }
+      layer.neuron_values.push_back(static_cast<float>(value));
+    }
+  }
+  return result;
+}
+
+/// Jaccard's overlap of two sets of units: shared over all.
+[[nodiscard]] inline double overlap(std::vector<std::size_t> a, std::vector<std::size_t> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  std::vector<std::size_t> both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  const std::size_t all = a.size() + b.size() - both.size();
+  return all == 0 ? 1 : static_cast<double>(both.size()) / static_cast<double>(all);
+}
+
+}  // namespace optscope

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// Parts taken out of a model: as editors, as cut weights, as a smaller checkpoint, all with the same logits; as a file.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/core/output_file.hpp>
+#include <optscope/modularity/judge.hpp>
+#include <optscope/modularity/removal_edits.hpp>
+#include <optscope/modularity/removal_scores.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/opt/pruned_checkpoint.hpp>
+#include <optscope/opt/pruned_weights.hpp>
+#include <optscope/probe/capture.hpp>
+#include <string>
+#include <vector>
+
+#include "compare.hpp"
+
+using namespace optscope;
+
+namespace {
+
+const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
+const token_batch texts{{2, 5, 9, 11, 7, 30, 12, 8}, {2, 6, 7}, {2}};
+
+/// A folder that is gone after the test.
+struct folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / "optscope-test-removal";
+  folder() { std::filesystem::create_directories(path); }
+  ~folder() { std::filesystem::remove_all(path); }
+};
+
+template <class Model, class... Editors>
+std::vector<float> logits_of(Model& opt, Editors&&... editors) {
+  capture<site::logits> probe{positions::all()};
+  opt.run(trim(texts, opt.shape().max_positions), editors..., probe);
+  const auto all = probe(site::logits{});
+  return {all.data(), all.data() + all.size()};
+}
+
+/// Some neurons and heads, differing by layer; constants in their place if `constants`.
+removal some(const architecture& shape, bool constants, bool same) {
+  removal result;
+  result.layers.resize(shape.layers);
+  for (std::size_t layer = 0; layer < shape.layers; ++layer) {
+    layer_removal& gone = result.layers[layer];
+    for (std::size_t n = 0; n < shape.ffn; n += same || layer == 0 ? 3 : 2) gone.neurons.push_back(n);
+    gone.heads.push_back(shape.heads - 1);
+    if (!constants) continue;
+    for (std::size_t i = 0; i < gone.neurons.size(); ++i)
+      gone.neuron_values.push_back(0.01f * static_cast<float>(i % 7));
+    for (std::size_t d = 0; d < shape.head_dim(); ++d)
+      gone.head_values.push_back(0.1f * static_cast<float>(d % 3) - 0.1f);
+  }
+  return result;
+}
+
+using pruned = model<any_opt, float, blas, pruned_weights<float>>;
+
+}  // namespace
+
+TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits") {
+  const folder out;
+  for (const char* name : {"head-dim-64", "head-dim-7", "post-ln-projected", "activation-gelu", "no-bias"}) {
+    for (const bool constants : {false, true}) {
+      CAPTURE(name);
+      CAPTURE(constants);
+      pruned opt{checkpoint{goldens + name}};
+      const std::vector<float> whole = logits_of(opt);
+      const bool same = !constants;
+      const removal what = some(opt.shape(), constants, same);
+      removal_edits edits = edits_of(what, opt.shape());
+      const std::vector<float> edited = logits_of(opt, edits);
+      double change = 0, largest = 0;
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        change = std::max(change, static_cast<double>(std::abs(whole[i] - edited[i])));
+        largest = std::max(largest, static_cast<double>(std::abs(whole[i])));
+      }
+      CHECK(change > 1e-3 * largest);
+
+      opt.weights().remove(what, opt.backend().pool());
+      const std::vector<float> cut = logits_of(opt);
+      check_close(std::span<const float>{cut}, std::span<const float>{edited}, 1e-5, "cut weights");
+      opt.weights().remove({}, opt.backend().pool());
+      CHECK(logits_of(opt) == whole);
+
+      if (constants && !opt.shape().bias) {
+        CHECK_THROWS_AS(write_pruned(opt.files(), opt.shape(), what, out.path), bad_input);
+        continue;
+      }
+      CHECK_EQ(write_pruned(opt.files(), opt.shape(), what, out.path), same || opt.layers() == 1);
+      model<> smaller{checkpoint{out.path}};
+      const std::vector<float> from_file = logits_of(smaller);
+      check_close(std::span<const float>{from_file}, std::span<const float>{edited}, 1e-5, "smaller checkpoint");
+      CHECK(smaller.shape().ffn < opt.shape().ffn);
+      CHECK_EQ(smaller.files().configuration().ffn_dims.empty(), same || opt.layers() == 1);
+      CHECK_NE(fingerprint(smaller.files()), fingerprint(opt.files()));
+    }
+  }
+}
+
+TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
+  const folder out;
+  pruned opt{checkpoint{goldens + "head-dim-64"}};
+  removal what;
+  what.layers.resize(opt.layers());
+  for (std::size_t n = 0; n < opt.shape().ffn; ++n) what.layers[0].neurons.push_back(n);
+  removal_edits edits = edits_of(what, opt.shape());
+  const std::vector<float> edited = logits_of(opt, edits);
+  opt.weights().remove(what, opt.backend().pool());
+  const std::vector<float> cut = logits_of(opt);
+  check_close(std::span<const float>{cut}, std::span<const float>{edited}, 1e-5, "cut weights");
+  write_pruned(opt.files(), opt.shape(), what, out.path);
+  model<> smaller{checkpoint{out.path}};
+  const std::vector<float> from_file = logits_of(smaller);
+  check_close(std::span<const float>{from_file}, std::span<const float>{edited}, 1e-5, "smaller checkpoint");
+}
+
+TEST_CASE("a removal comes back from its file; those for another model, and broken ones, are refused by name") {
+  const folder out;
+  const auto file = out.path / "edits.json";
+  const model<> opt{checkpoint{goldens + "head-dim-64"}};
+  const removal what = some(opt.shape(), true, false);
+  const std::string print = fingerprint(opt.files());
+  write_removal(file, what, print, "a test");
+  const removal read = read_removal(file, opt.shape(), print);
+  CHECK_EQ(read.neurons(), what.neurons());
+  CHECK_EQ(read.heads(), what.heads());
+  for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
+    CHECK(read.layers[layer].neurons == what.layers[layer].neurons);
+    CHECK(read.layers[layer].neuron_values == what.layers[layer].neuron_values);
+    CHECK(read.layers[layer].head_values == what.layers[layer].head_values);
+  }
+  const auto message = [&](const std::string& text, const std::string& model) {
+    if (!text.empty()) write_file(file, text);
+    try {
+      (void)read_removal(file, opt.shape(), model);
+    } catch (const bad_input& e) {
+      return std::string{e.what()};
+    }
+    return std::string{};
+  };
+  CHECK(message("", "0123").find("edits of this model, 0123") != std::string::npos);
+  const std::string begin = R"({"format":"optscope edits 1","model":")" + print + R"(","layers":)";
+  CHECK(message(begin + "[{}]}", print).find("a list of 2") != std::string::npos);
+  CHECK(message(begin + R"([{"neurons":[3,3]},{}]})", print).find("ascending numbers below") != std::string::npos);
+  CHECK(message(begin + R"([{"heads":[9]},{}]})", print).find("layers[0].heads") != std::string::npos);
+  CHECK(message(begin + R"([{"neurons":[1],"neuron_values":[1,2]},{}]})", print).find("a list of 1 numbers") !=
+        std::string::npos);
+  CHECK(message(R"({"format":"something"})", print).find("optscope edits 1") != std::string::npos);
+}
+
+TEST_CASE("the judge knows pieces of texts that it has not seen") {
+  std::vector<std::vector<std::string>> train(2);
+  for (int i = 0; i < 40; ++i) {
+    train[0].push_back("\tif (size < " + std::to_string(i * 7) + ")\n\t\treturn -EINVAL;\n\tfree(buf);\n");
+    train[1].push_back("And so on day " + std::to_string(i * 7) + " they came to the sea, and there was no boat.\n");
+  }
+  const judge decide{train, 60};
+  CHECK_EQ(decide("\twhile (left > 3)\n\t\tleft = next(left);\n"), 0);
+  CHECK_EQ(decide("There were 12 days of rain, and then the sun came back.\n"), 1);
+  const auto p = decide.probabilities("");
+  CHECK(p[0] + p[1] == doctest::Approx(1));
+}
+
+TEST_CASE("Wilson's interval of known cases") {
+  CHECK(wilson(0, 10).first == 0);
+  CHECK(wilson(0, 10).second == doctest::Approx(0.27753).epsilon(1e-4));
+  CHECK(wilson(8, 10).first == doctest::Approx(0.49016).epsilon(1e-4));
+  CHECK(wilson(8, 10).second == doctest::Approx(0.94332).epsilon(1e-4));
+  CHECK(wilson(0, 0) == std::pair{0.0, 1.0});
+}
+
+TEST_CASE("code has its structure, prose and contradicting brackets have not") {
+  CHECK(looks_like_code("{\n\tint x = f(a[1]);\n\treturn x;\n}\n"));
+  CHECK(looks_like_code("\tx = 1;\n}\n"));  // the prompt may have opened it
+  CHECK_FALSE(looks_like_code("{\n\tint x = f(a[1);\n}\n"));
+  CHECK_FALSE(looks_like_code("My lord, the night is long,\nand no one comes to the gate\n"));
+  CHECK_FALSE(looks_like_code("no line end"));
+}
+
+TEST_CASE("units go by score, by chance or reversed; those without a score last; sets overlap by Jaccard") {
+  architecture shape;
+  shape.layers = 2;
+  shape.heads = 1;
+  shape.ffn = 4;
+  const unit_table units{shape};
+  std::vector<double> score(units.size(), 0.0);
+  const std::size_t first = units.first(unit_kind::neuron, 0);
+  score[first] = std::nan("");
+  score[first + 2] = 5;
+  score[first + 3] = -1;
+  using list = std::vector<std::size_t>;
+  CHECK_EQ(order_of_removal(score, units, unit_kind::neuron, {0}, removal_order::by_score),
+           list{first + 2, first + 1, first + 3, first});
+  CHECK_EQ(order_of_removal(score, units, unit_kind::neuron, {0}, removal_order::reversed),
+           list{first + 3, first + 1, first + 2, first});
+  const list drawn = order_of_removal(score, units, unit_kind::neuron, {0, 1}, removal_order::random, 3);
+  CHECK_EQ(drawn.size(), 8);
+  CHECK_EQ(drawn.back(), first);
+  CHECK(overlap({1, 2, 3}, {3, 2, 9}) == doctest::Approx(0.5));
+  CHECK(overlap({}, {}) == 1);
+}

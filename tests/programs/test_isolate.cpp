@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// `isolate` and `generate --edits`: a removal is found, applied and written as a smaller model; what cannot be kept.
+#include <simdjson.h>
+
+#include <string>
+#include <vector>
+
+#include "programs/run_program.hpp"
+
+using namespace program_tests;
+
+namespace {
+
+const fs::path verse = source / "examples/verse";
+
+std::vector<std::string> arguments(const std::string& keep, const std::string& out,
+                                   std::vector<std::string> more = {}) {
+  std::vector<std::string> all{"--model", demo_model, "--texts", texts,       "--texts", verse,   "--keep",
+                               keep,      "--out",    out,       "--prompts", "4",       "--new", "16"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("isolate takes out what code does not need; generate --edits and the smaller model write the same with it") {
+  const sandbox box;
+  const auto result = box.run("isolate", arguments("code", "out", {"--share", "0.4"}));
+  check_done(result);
+  CHECK_EQ(result.out, "out/report.html\n");
+  for (const char* file : {"edits.json", "scores.tsv", "continuations.json", "summary.json", "report.html",
+                           "model/config.json", "model/model.safetensors", "model/vocab.json", "pictures/matrix.png"}) {
+    CHECK_MESSAGE(fs::exists(box / (std::string{"out/"} + file)), file);
+  }
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  const simdjson::dom::element code = summary["kept"].at(2);
+  CHECK_EQ(code["removed"].get_uint64().value(), 3277);
+  std::uint64_t turned = 0, before = 0;
+  for (const std::size_t other : {0, 1, 3}) {
+    turned += code["behaviour"]["judged"].at(other).at(2).get_uint64().value();
+    before += summary["nothing_removed"]["judged"].at(other).at(2).get_uint64().value();
+  }
+  CHECK(turned >= 7);  // of 12
+  CHECK(before <= 2);
+
+  const std::vector<std::string> prompt{"--prompt", "My lord, the night is long", "--new", "12"};
+  const auto written = [&](std::vector<std::string> with) {
+    with.insert(with.end(), prompt.begin(), prompt.end());
+    const auto found = box.run("generate", with);
+    check_done(found);
+    return found.out;
+  };
+  const std::string whole = written({"--model", demo_model});
+  const std::string edited = written({"--model", demo_model, "--edits", "out/edits.json"});
+  CHECK_NE(whole, edited);
+  CHECK_EQ(written({"--model", "out/model"}), edited);
+
+  check_refused(box.run("generate", {"--model", "out/model", "--edits", "out/edits.json", "--prompt", "x"}), 3,
+                "generate", "edits of this model");
+}
+
+TEST_CASE("isolate refuses a category that there is not, and layers that leave nothing to take") {
+  const sandbox box;
+  check_refused(box.run("isolate", arguments("poems", "out")), 3, "isolate",
+                "--keep: expected one of articles, papers, code, verse, found poems");
+  check_refused(box.run("isolate", arguments("code", "out", {"--keep-layers", "0,1,2,3,4,5,6,7"})), 3, "isolate",
+                "a layer that may be touched");
+  check_refused(box.run("isolate", arguments("code", "out", {"--share", "2"})), 2, "isolate", "--share");
+  box.write("one/a/1.txt", "The sea was calm that morning, and the boats went out early, one after the other.\n");
+  box.write("one/b/1.txt",
+            "int main(void)\n{\n\tint x = 1;\n\treturn x + 2;\n}\nint other(int y)\n{\n\treturn y;\n}\n");
+  check_done(box.run("isolate", {"--model", demo_model, "--texts", "one", "--keep", "b", "--out", "out", "--share",
+                                 "0.3", "--prompts", "2", "--new", "8"}));
+  const std::string summary = content_of(box / "out/summary.json");
+  CHECK(summary.find("category a has one text") != std::string::npos);
+  CHECK(summary.find("nan") == std::string::npos);
+}
