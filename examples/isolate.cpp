@@ -47,8 +47,8 @@ const std::map<std::string, replacement> replacements{
     {"zero", replacement::zero}, {"kept-mean", replacement::kept_mean}, {"mean", replacement::mean}};
 
 struct settings {
-  std::string keep, by = "ratio-mean-abs", with = "zero", units = "neurons", keep_layers;
-  std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 40, held_back = 512, scoring = 20000;
+  std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
+  std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 64, held_back = 512, scoring = 20000;
   std::size_t written = 0;
   double most = 0.6;  // of the units
   double share = 0;   // to remove without a search
@@ -286,6 +286,7 @@ struct study {
   behaviour whole;                // the whole model on them
   std::vector<isolated> kept_of;  // [category]
   std::vector<row> rows;
+  double stability = 0;  // overlap of the sets that the two halves of the scoring texts give
 
   /// The units that may go, in the order of going.
   std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,
@@ -484,6 +485,14 @@ struct study {
       found.final = bench.measure(found.what);
       bench.prompts = choosing;
     }
+    opt.weights().remove({}, opt.backend().pool());
+    std::vector<std::vector<std::size_t>> sets;
+    for (const std::size_t half : {0, 1}) {
+      const activity part = sum_up(opt, texts.scoring, words.bos(), half, 2);
+      sets.push_back(order(kept, removal_order::by_score, {part.sums, part.groups}, layers));
+      sets.back().resize(kept_of[kept].chosen);
+    }
+    stability = overlap(sets[0], sets[1]);
     if (how.share > 0) return;
     program::progress places{"where it sits"};
     rows = locate(kept_of[kept], kept, places);
@@ -532,7 +541,7 @@ struct study {
       json.begin_object().field("name", texts.categories[c]).field("texts", texts.texts[c]);
       json.field("scoring_tokens", tokens_of(c)).end_object();
     }
-    json.end_array().field("units_in_all", units()).key("nothing_removed");
+    json.end_array().field("units_in_all", units()).field("overlap_of_halves", stability).key("nothing_removed");
     describe(json, whole);
     json.key("kept").begin_array();
     for (std::size_t c = 0; c < kept_of.size(); ++c) {
@@ -670,6 +679,7 @@ struct study {
                    {"other prompts continued as " + names[kept], percent_of(hits, count)},
                    {"before", percent_of(hits_before, count_before)},
                    {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
+                   {"overlap of the sets of two halves of the scoring texts", rounded(stability, 2)},
                    {"score", how.by},
                    {"in their place", how.with}});
     if (!rows.empty())
@@ -766,7 +776,7 @@ struct study {
 int main(int argc, char** argv) {
   program::app app{
       "isolate",
-      "Takes out of a model the neurons that one category of texts does not need, and continues prompts of "
+      "Takes out of a model the neurons and heads that one category of texts does not need, and continues prompts of "
       "all categories with what is left. Writes report.html, edits.json, model/, pictures/, "
       "scores.tsv, continuations.json and summary.json.",
       "--model examples/demo-model --texts examples/texts --texts examples/verse --keep code --out only-code"};
@@ -851,7 +861,7 @@ int main(int argc, char** argv) {
       }
     }
     const labelled_texts others = draw_prompts(texts.measured, words, how.prompts, how.prompt_tokens, 2);
-    study s{how, words, opt, texts, active, {active.sums, active.groups}, bench, others, layers, kinds, {}, {}, {}};
+    study s{how, words, opt, texts, active, {active.sums, active.groups}, bench, others, layers, kinds, {}, {}, {}, 0};
     s.run(kept);
     s.write(app, kept);
     std::cout << (app.out / "report.html").string() << '\n';
