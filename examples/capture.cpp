@@ -64,6 +64,11 @@ int main(int argc, char** argv) {
     app.report(opt);
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());
+    for (const std::string& site : sites) {
+      if (opt.files().configuration().ffn_dims.empty() || !site.starts_with("mlp_p")) continue;
+      throw bad_input{app.model.string(), "--sites", "sites of one width: this model's layers differ in their neurons",
+                      site};
+    }
     for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);
 
     auto file = sink_of(all_sites{}, app, input, opt, layers, sites);
