@@ -65,6 +65,12 @@ class stored_tensor {
     return fits ? reinterpret_cast<const T*>(data_) : nullptr;
   }
 
+  /// Asks the system to read rows of a contiguous tensor from the disk; does not wait.
+  void read_ahead(std::size_t first, std::size_t count) const noexcept {
+    const std::size_t bytes = row_size() * size_of(type_);
+    if (contiguous()) optscope::read_ahead({data_ + first * bytes, count * bytes});
+  }
+
   /// All elements in row-major order, converted to float or double.
   template <class To>
   void copy_to(To* target) const {

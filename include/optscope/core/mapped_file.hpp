@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <optscope/core/errors.hpp>
@@ -22,6 +23,13 @@ namespace optscope {
 [[nodiscard]] inline bool file_present(const std::filesystem::path& path) noexcept {
   std::error_code ignored;
   return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+}
+
+/// Asks the system to read mapped bytes ahead, in larger pieces than touching them does. Does not wait for them.
+inline void read_ahead(std::span<const std::byte> bytes) noexcept {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(bytes.data()), offset = begin % page;
+  if (!bytes.empty()) ::madvise(reinterpret_cast<void*>(begin - offset), bytes.size() + offset, MADV_WILLNEED);
 }
 
 /// Maps a regular file for reading; pages come in as they are touched and never count as anonymous memory.

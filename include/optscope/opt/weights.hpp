@@ -101,9 +101,16 @@ class layer_reader {
     pool.parallel_for(pieces.size(), [&](std::size_t i, std::size_t) { copy(pieces[i], buffer); });
     return view(layer, buffer);
   }
-  /// The same on the calling thread alone.
+  /// The same on the calling thread alone, with the disk some pieces ahead, into the next layer.
   layer_weights<T> read(std::size_t layer, T* buffer) const {
-    for (const piece& each : layers_[layer]) copy(each, buffer);
+    const std::vector<piece>& pieces = layers_[layer];
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const bool here = i + pieces_ahead < pieces.size();
+      const std::vector<piece>& list = layers_[std::min(layer + (here ? 0 : 1), layers_.size() - 1)];
+      const std::size_t next = here ? i + pieces_ahead : std::min(i + pieces_ahead - pieces.size(), list.size() - 1);
+      list[next].tensor->read_ahead(list[next].first, list[next].count);
+      copy(pieces[i], buffer);
+    }
     return view(layer, buffer);
   }
 
@@ -142,6 +149,7 @@ class layer_reader {
   }
 
   static constexpr std::size_t piece_size = 1 << 18;  // elements that one thread converts at a time, about
+  static constexpr std::size_t pieces_ahead = 64;     // that the disk reads
   struct piece {                                      // rows of a tensor and where in the buffer they go
     std::shared_ptr<const stored_tensor> tensor;
     std::size_t first, count, offset;
