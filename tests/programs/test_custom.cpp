@@ -67,7 +67,9 @@ TEST_CASE("two processes get the same bits at every site, in any batch, order an
   const tensor_table first = run("first", {0, 1, 2}, "1");
   std::size_t compared = 0;
   const auto compare = [&](const tensor_table& other, const std::vector<std::size_t>& order) {
-    for (const auto& [name, stored] : other.tensors) {
+    for (const auto& entry : other.tensors) {
+      const std::string& name = entry.first;
+      const stored_tensor& stored = entry.second;
       const std::size_t dot = name.find('.');
       const std::size_t text = order[std::stoul(name.substr(0, dot))];
       const stored_tensor& expected = first.tensors.at(std::to_string(text) + name.substr(dot));

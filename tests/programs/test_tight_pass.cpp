@@ -57,8 +57,9 @@ std::vector<std::string> npy_files(const sandbox& box, const std::string& folder
 
 TEST_CASE("spectra are those of torch.func's Jacobians, before and behind LayerNorm, with heads 80 wide and GELU") {
   const sandbox box;
-  for (const auto& [model, tokens] :
-       {std::pair{"pre-ln", 5}, {"post-ln", 4}, {"head-dim-80", 3}, {"no-bias-gelu", 4}}) {
+  for (const auto& each : {std::pair{"pre-ln", 5}, {"post-ln", 4}, {"head-dim-80", 3}, {"no-bias-gelu", 4}}) {
+    const std::string model = each.first;
+    const int tokens = each.second;
     CAPTURE(model);
     box.write("ids.json", ids_of(model, 1));
     const std::string out = std::string{"out-"} + model;
