@@ -248,8 +248,6 @@ std::string verdict(const std::vector<row>& rows, std::size_t kept, std::size_t 
   const double whole = share("the removal");
   if (!reached && whole < 0.5)
     return "These units do not hold it: taking them out turns few prompts into " + name + ".";
-  const double first = std::max(share("half of layer 0 alone"), share("its part in the first half of the layers"));
-  const double second = share("its part in the second half of the layers");
   double shift = 0, cost = 0, own = 0;
   for (const row& each : rows) {
     if (each.what.find("times 1") != std::string::npos) {
@@ -258,6 +256,15 @@ std::string verdict(const std::vector<row>& rows, std::size_t kept, std::size_t 
     }
     if (each.what == "the removal") own = each.found.loss[kept] - rows[0].found.loss[kept];
   }
+  const auto at_its_cost = [&](const std::string& what) {  // what costs the kept category more explains nothing
+    for (const row& each : rows) {
+      if (each.what == what && each.found.loss[kept] - rows[0].found.loss[kept] <= own + 0.1) return share(what);
+    }
+    return 0.0;
+  };
+  const double first =
+      std::max(at_its_cost("half of layer 0 alone"), at_its_cost("its part in the first half of the layers"));
+  const double second = share("its part in the second half of the layers");
   if (shift >= 0.8 * whole && cost <= own + 0.1) {
     return "A shift of the output: the change of the mean logits, added by hand, does the same at no higher cost.";
   }
@@ -645,9 +652,11 @@ struct study {
 
   std::optional<std::string> draw(const fs::path& folder, std::size_t kept) const {
     try {
-      const auto both = panels(kept);
-      plot::lines(both, {"Keeping " + texts.categories[kept], "share of the units removed", "share; nats a token"},
-                  {folder / "curve"});
+      if (!kept_of[kept].by_score.share.empty()) {
+        const auto both = panels(kept);
+        plot::lines(both, {"Keeping " + texts.categories[kept], "share of the units removed", "share; nats a token"},
+                    {folder / "curve"});
+      }
       tensor<float, 2> matrix{{kept_of.size(), kept_of.size()}};
       for (std::size_t k = 0; k < kept_of.size(); ++k) {
         for (std::size_t c = 0; c < kept_of.size(); ++c) {
