@@ -2,7 +2,6 @@
 #pragma once
 // A removal as editors: the activations of removed parts are overwritten wherever the model runs.
 
-#include <algorithm>
 #include <cstddef>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/site.hpp>
@@ -36,9 +35,11 @@ using removal_edits = basic_edit_list<float, site_list<site::z, site::mlp_post>>
       edits.add("mlp_post", set{std::move(values)}, where{}.layers({layer}).units(gone.neurons));
     }
     for (std::size_t i = 0; i < gone.heads.size(); ++i) {
-      std::vector<double> values(gone.head_values.empty() ? 1 : shape.head_dim());
-      const auto first = gone.head_values.begin() + static_cast<std::ptrdiff_t>(i * shape.head_dim());
-      if (!gone.head_values.empty()) std::copy_n(first, shape.head_dim(), values.begin());
+      std::vector<double> values{0.0};
+      if (!gone.head_values.empty()) {
+        const auto first = gone.head_values.begin() + static_cast<std::ptrdiff_t>(i * shape.head_dim());
+        values.assign(first, first + static_cast<std::ptrdiff_t>(shape.head_dim()));
+      }
       edits.add("z", set{std::move(values)}, where{}.layers({layer}).heads({gone.heads[i]}));
     }
   }
