@@ -36,9 +36,8 @@ struct column_major {
   [[nodiscard]] double* at(std::size_t i, std::size_t j) const { return data + i + j * stride; }
 };
 
-inline constexpr std::size_t band_width =
-    64;                                     // panels narrower than this waste the products, wider ones the second step
-inline constexpr std::size_t stripe = 256;  // rows or columns a task; fixed, so that bits do not depend on threads
+inline constexpr std::size_t band_width = 64;           // narrower wastes the products, wider the chase behind them
+inline constexpr std::size_t stripe = 512, tile = 512;  // a task's share; fixed, so that bits do not depend on threads
 
 [[nodiscard]] inline std::size_t stripes(std::size_t count) { return (count + stripe - 1) / stripe; }
 
@@ -74,37 +73,93 @@ inline void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::size_t m, std::siz
   return band;
 }
 
+/// QR of the panel `a` in place, its w = min(rows, cols) reflectors below the diagonal, their T (w, w) upper with zeros
+/// below if `t` had them. `work`: 64 * 64.
+inline void factor_panel(const column_major& a, const column_major& t, double* work) {
+  static_cast<void>(lapack::geqrt(static_cast<int>(a.rows), static_cast<int>(a.cols), a.data,
+                                  static_cast<int>(a.stride), t.data, static_cast<int>(t.stride), work));
+}
+
+/// The reflectors that `factor_panel` left in `a`, with their ones and zeros, into v (rows, w).
+inline void write_out_reflectors(const column_major& a, const column_major& v) {
+  for (std::size_t j = 0; j < v.cols; ++j) {
+    std::fill(v.at(0, j), v.at(j, j), 0.0);
+    *v.at(j, j) = 1;
+    if (v.data != a.data) std::copy(a.at(j + 1, j), a.at(a.rows, j), v.at(j + 1, j));
+  }
+}
+
 /// Upper band of width 64 with the singular values of `a` (rows >= cols), which is overwritten: QR of a panel of
-/// columns, LQ of the panel of rows to its right, and so on (Großer & Lang 1999). 8/3 n^3 operations for a square.
-/// `go_on(fraction)` is asked between panels; an empty band says that it said no, at column `k`, from where a call with
-/// the same `a` goes on.
+/// columns (v, t), QR of the transposed panel of rows to its right (u, s), and so on (Großer & Lang 1999), both applied
+/// at once:
+///
+///     A - v yᵀ - x uᵀ,   y = Aᵀ v t,   x = (A - v yᵀ) u s
+///
+/// The next panel of columns is factored while the rest is updated. 8/3 n^3 operations for a square. `go_on(fraction)`
+/// is asked once a panel; an empty band says that it said no, before column `k`, from where a call with the same `a`
+/// goes on.
 template <class GoOn>
 [[nodiscard]] band_matrix reduce_to_band(const column_major& a, thread_pool& pool, std::size_t& k, GoOn&& go_on) {
-  const auto ld = static_cast<int>(a.stride);
-  std::vector<double> t(band_width * band_width), panel_work(band_width * a.rows);
-  std::vector<double> work(pool.size() * stripe * band_width);
-  const auto work_of = [&](std::size_t worker) { return work.data() + worker * stripe * band_width; };
-  for (; k < a.cols; k += band_width) {
-    const double left = static_cast<double>(a.cols - k) / static_cast<double>(a.cols);
-    if (!go_on(1 - left * left * left)) return {};
-    const std::size_t w = std::min(band_width, a.cols - k), below = a.rows - k, rest = a.cols - k - w;
-    const auto wide = static_cast<int>(w);
-    static_cast<void>(lapack::geqrt(static_cast<int>(below), wide, a.at(k, k), ld, t.data(), wide, panel_work.data()));
+  constexpr std::size_t b = band_width;
+  std::vector<double> t_numbers(b * b), s_numbers(b * b), z(b * b), panel_work(b * b), work(pool.size() * stripe * b);
+  std::vector<double> left(2 * b * a.rows), right(2 * b * a.cols);
+  bool factored = false;
+  for (; k < a.cols; k += b) {
+    const std::size_t w = std::min(b, a.cols - k), rest = a.cols - k - w, below = a.rows - k - w, r = std::min(b, rest);
+    const column_major t{t_numbers.data(), w, w, b}, s{s_numbers.data(), r, r, b};
+    const column_major panel{a.at(k, k), a.rows - k, w, a.stride};
+    if (!factored) factor_panel(panel, t, panel_work.data());
     if (rest == 0) break;
+    const column_major v{left.data(), panel.rows, w, panel.rows}, x{v.at(w, w), below, r, panel.rows};
+    const column_major y{right.data(), rest, w, rest}, u{y.at(0, w), rest, w, rest};
+    write_out_reflectors(panel, v);
     pool.parallel_for(stripes(rest), [&](std::size_t task, std::size_t worker) {
-      const std::size_t first = task * stripe, count = std::min(stripe, rest - first);
-      static_cast<void>(lapack::apply_qr_left(static_cast<int>(below), static_cast<int>(count), wide, a.at(k, k), ld,
-                                              t.data(), wide, a.at(k, k + w + first), ld, work_of(worker)));
+      const std::size_t i = task * stripe, count = std::min(stripe, rest - i);
+      double* part = work.data() + worker * stripe * b;
+      gemm(CblasTrans, CblasNoTrans, count, w, v.rows, 1, a.at(k, k + w + i), a.stride, v.data, v.stride, 0, part,
+           stripe);
+      gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, part, stripe, t.data, t.stride, 0, y.at(i, 0), rest);
+      for (std::size_t j = 0; j < w; ++j) {  // the panel of rows, not yet updated
+        for (std::size_t c = i; c < i + count; ++c) *u.at(c, j) = *a.at(k + j, k + w + c);
+      }
+      gemm(CblasNoTrans, CblasTrans, count, w, w, -1, y.at(i, 0), rest, v.data, v.stride, 1, u.at(i, 0), rest);
     });
-    const auto reflectors = static_cast<int>(std::min(w, rest)), right = static_cast<int>(rest);
-    static_cast<void>(lapack::gelqt(wide, right, a.at(k, k + w), ld, t.data(), reflectors, panel_work.data()));
-    pool.parallel_for(stripes(below - w), [&](std::size_t task, std::size_t worker) {
-      const std::size_t first = task * stripe, count = std::min(stripe, below - w - first);
-      static_cast<void>(lapack::apply_lq_right(static_cast<int>(count), right, reflectors, a.at(k, k + w), ld, t.data(),
-                                               reflectors, a.at(k + w + first, k + w), ld, work_of(worker)));
+    factor_panel(u, s, panel_work.data());
+    for (std::size_t j = 0; j < r; ++j) {
+      for (std::size_t i = 0; i < w; ++i) *a.at(k + i, k + w + j) = i < j ? 0 : *u.at(j, i);
+    }
+    write_out_reflectors(u, {u.data, rest, r, rest});
+    gemm(CblasTrans, CblasNoTrans, w, r, rest, 1, y.data, rest, u.data, rest, 0, z.data(), w);
+    pool.parallel_for(stripes(below), [&](std::size_t task, std::size_t worker) {
+      const std::size_t i = task * stripe, count = std::min(stripe, below - i);
+      double* part = work.data() + worker * stripe * b;
+      gemm(CblasNoTrans, CblasNoTrans, count, r, rest, 1, a.at(k + w + i, k + w), a.stride, u.data, rest, 0, part,
+           stripe);
+      gemm(CblasNoTrans, CblasNoTrans, count, r, w, -1, v.at(w + i, 0), v.stride, z.data(), w, 1, part, stripe);
+      gemm(CblasNoTrans, CblasNoTrans, count, r, r, 1, part, stripe, s.data, s.stride, 0, x.at(i, 0), x.stride);
     });
+    const double part_left = static_cast<double>(rest) / static_cast<double>(a.cols);
+    factored = go_on(1 - part_left * part_left * part_left);
+    const auto update = [&](std::size_t i, std::size_t j, std::size_t rows, std::size_t cols) {
+      gemm(CblasNoTrans, CblasTrans, rows, cols, w + r, -1, v.at(w + i, 0), v.stride, y.at(j, 0), rest, 1,
+           a.at(k + w + i, k + w + j), a.stride);
+    };
+    const std::size_t down = (below + tile - 1) / tile, along = (rest - r + tile - 1) / tile;
+    pool.parallel_for(1 + down * along, [&](std::size_t task, std::size_t) {
+      if (task == 0) {
+        update(0, 0, below, r);
+        if (factored) factor_panel({a.at(k + w, k + w), below, r, a.stride}, t, panel_work.data());
+      } else {
+        const std::size_t i = (task - 1) % down * tile, j = r + (task - 1) / down * tile;
+        update(i, j, std::min(tile, below - i), std::min(tile, rest - j));
+      }
+    });
+    if (!factored) {
+      k += b;
+      return {};
+    }
   }
-  return extract_band(a, std::min(band_width, a.cols - 1), false);
+  return extract_band(a, std::min(b, a.cols - 1), false);
 }
 
 }  // namespace detail

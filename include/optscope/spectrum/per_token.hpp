@@ -56,7 +56,7 @@ class per_token {
     std::vector<std::unique_ptr<thread_pool>> alone;  // one thread each: the pool above is not re-entrant
     for (std::size_t i = 0; i < pool.size(); ++i) alone.push_back(std::make_unique<thread_pool>(1));
     tensor<double, 3> blocks{{std::min(pool.size(), tokens), width, width}};
-    std::vector<std::pair<const char*, int>> outcomes(tokens, {"", 0});
+    std::vector<int> outcomes(tokens);  // LAPACK's info
     tensor<double, 2> values{{tokens, width}};
     for (std::size_t first = 0; first < tokens; first += blocks.rows()) {
       if (!settings_.go_on("tokens", static_cast<double>(first) / static_cast<double>(tokens)))
@@ -70,8 +70,8 @@ class per_token {
             values_of(blocks.row(i), width, (first + i) * width, *alone[worker], values.row(first + i));
       });
     }
-    for (const auto& [routine, info] : outcomes) {
-      if (info != 0) return run.fail(routine, info);
+    for (const int info : outcomes) {
+      if (info != 0) return run.fail("dbdsqr", info);
     }
     run.result.values.assign(values.data(), values.data() + values.size());
     std::sort(run.result.values.begin(), run.result.values.end(), std::greater<>{});
@@ -80,8 +80,8 @@ class per_token {
   }
 
  private:
-  static std::pair<const char*, int> values_of(std::span<double> block, std::size_t width, std::size_t first_row,
-                                               thread_pool& alone, std::span<double> values) {
+  static int values_of(std::span<double> block, std::size_t width, std::size_t first_row, thread_pool& alone,
+                       std::span<double> values) {
     const int exponent =
         detail::scale_safely(block, tensor_view<const double, 2>{block.data(), {width, width}}, first_row);
     std::size_t from_the_start = 0;
@@ -89,9 +89,9 @@ class per_token {
         detail::reduce_to_band({block.data(), width, width, width}, alone, from_the_start, [](double) { return true; });
     band.exponent = exponent;
     std::vector<double> found;
-    const auto outcome = detail::band_singular_values(std::move(band), found);
+    const int info = detail::band_singular_values(band, alone, found);
     std::ranges::copy(found, values.data());
-    return outcome;
+    return info;
   }
 
   analysis_settings settings_;

@@ -15,12 +15,15 @@ struct lower_tile {
   std::size_t i, j, rows, cols;
 };
 
-/// The tiles of the lower triangle of an (n, n) matrix, the far ones first; tiles on the diagonal are whole squares.
+/// The tiles of the lower triangle of an (n, n) matrix; on the diagonal they are narrow, and whole squares at their
+/// top.
 [[nodiscard]] inline std::vector<lower_tile> lower_tiles(std::size_t n) {
-  constexpr std::size_t side = 512;
+  constexpr std::size_t narrow = 128;
   std::vector<lower_tile> tiles;
-  for (std::size_t j = 0; j < n; j += side) {
-    for (std::size_t i = j; i < n; i += side) tiles.push_back({i, j, std::min(side, n - i), std::min(side, n - j)});
+  for (std::size_t j = 0; j < n; j += tile) {
+    const std::size_t after = std::min(j + tile, n);
+    for (std::size_t i = after; i < n; i += tile) tiles.push_back({i, j, std::min(tile, n - i), after - j});
+    for (std::size_t i = j; i < after; i += narrow) tiles.push_back({i, i, after - i, std::min(narrow, after - i)});
   }
   return tiles;
 }
@@ -36,32 +39,24 @@ inline void add_product(const column_major& g, const column_major& x, thread_poo
 }
 
 /// Lower band of width 64 with the eigenvalues of the symmetric `a`, whose lower triangle is overwritten (and what lies
-/// within 512 above its diagonal): QR of a panel below the band, then A - V Xᵀ - X Vᵀ with X = W - V (Tᵀ Vᵀ W) / 2 and
+/// within 128 above its diagonal): QR of a panel below the band, then A - V Xᵀ - X Vᵀ with X = W - V (Tᵀ Vᵀ W) / 2 and
 /// W = A V T. 4/3 n^3 operations. `k` and `go_on(fraction)` as in `reduce_to_band`.
 template <class GoOn>
 [[nodiscard]] band_matrix reduce_symmetric_to_band(const column_major& a, thread_pool& pool, std::size_t& k,
                                                    GoOn&& go_on) {
-  const std::size_t n = a.rows, b = band_width;
-  std::vector<double> t(b * b), m(b * b), half(b * b), panel_work(b * b), both(4 * b * n);
+  constexpr std::size_t b = band_width;
+  const std::size_t n = a.rows;
+  std::vector<double> t_numbers(b * b), m(b * b), half(b * b), panel_work(b * b), both(4 * b * n);
+  bool factored = false;
   for (; k + b < n; k += b) {
-    const double left = static_cast<double>(n - k) / static_cast<double>(n);
-    if (!go_on(1 - left * left * left)) return {};
     const std::size_t rows = n - k - b, w = std::min(b, rows), first = k + b;
     const auto wide = static_cast<int>(w);
-    static_cast<void>(lapack::geqrt(static_cast<int>(rows), static_cast<int>(b), a.at(first, k),
-                                    static_cast<int>(a.stride), t.data(), wide, panel_work.data()));
-    // [v x] and [x v] side by side, so that v xᵀ + x vᵀ is one product; v (rows, w) with its ones and zeros written
-    // out.
+    const column_major t{t_numbers.data(), w, w, b}, panel{a.at(first, k), rows, b, a.stride};
+    if (!factored) factor_panel(panel, t, panel_work.data());
+    // [v x] and [x v] side by side, so that v xᵀ + x vᵀ is one product.
     const column_major v{both.data(), rows, w, rows}, x{v.at(0, w), rows, w, rows};
     const column_major swapped_x{both.data() + 2 * b * n, rows, w, rows}, swapped_v{swapped_x.at(0, w), rows, w, rows};
-    for (std::size_t j = 0; j < w; ++j) {
-      std::fill(v.at(0, j), v.at(j, j), 0.0);
-      *v.at(j, j) = 1;
-      std::copy(a.at(first + j + 1, k + j), a.at(n, k + j), v.at(j + 1, j));
-      std::fill(t.begin() + static_cast<std::ptrdiff_t>(j * w + j + 1),
-                t.begin() + static_cast<std::ptrdiff_t>((j + 1) * w),
-                0.0);  // geqrt leaves what is below the diagonal of T alone
-    }
+    write_out_reflectors(panel, v);
     // swapped_x = A v, then x = W = A v T: row stripe i meets A(i, :) stored to its left, on the diagonal and below it.
     pool.parallel_for(stripes(rows), [&](std::size_t task, std::size_t) {
       const std::size_t i = task * stripe, count = std::min(stripe, rows - i), after = i + count;
@@ -75,10 +70,10 @@ template <class GoOn>
         gemm(CblasTrans, CblasNoTrans, count, w, rows - after, 1, a.at(first + after, first + i), a.stride,
              v.at(after, 0), rows, 1, y, rows);
       }
-      gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, y, rows, t.data(), w, 0, x.at(i, 0), rows);
+      gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, y, rows, t.data, t.stride, 0, x.at(i, 0), rows);
     });
     gemm(CblasTrans, CblasNoTrans, w, w, rows, 1, v.data, rows, x.data, rows, 0, m.data(), w);
-    gemm(CblasTrans, CblasNoTrans, w, w, w, -0.5, t.data(), w, m.data(), w, 0, half.data(), w);
+    gemm(CblasTrans, CblasNoTrans, w, w, w, -0.5, t.data, t.stride, m.data(), w, 0, half.data(), w);
     pool.parallel_for(stripes(rows), [&](std::size_t task, std::size_t) {
       const std::size_t i = task * stripe, count = std::min(stripe, rows - i);
       gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, v.at(i, 0), rows, half.data(), w, 1, x.at(i, 0), rows);
@@ -87,12 +82,26 @@ template <class GoOn>
         std::copy_n(v.at(i, j), count, swapped_v.at(i, j));
       }
     });
-    const std::vector<lower_tile> tiles = lower_tiles(rows);
-    pool.parallel_for(tiles.size(), [&](std::size_t task, std::size_t) {
-      const lower_tile& at = tiles[task];
-      gemm(CblasNoTrans, CblasTrans, at.rows, at.cols, 2 * w, -1, v.at(at.i, 0), rows, swapped_x.at(at.j, 0), rows, 1,
-           a.at(first + at.i, first + at.j), a.stride);
+    const double part_left = static_cast<double>(rows) / static_cast<double>(n);
+    factored = go_on(1 - part_left * part_left * part_left);
+    const auto update = [&](std::size_t i, std::size_t j, std::size_t high, std::size_t across) {
+      gemm(CblasNoTrans, CblasTrans, high, across, 2 * w, -1, v.at(i, 0), rows, swapped_x.at(j, 0), rows, 1,
+           a.at(first + i, first + j), a.stride);
+    };
+    const std::vector<lower_tile> tiles = lower_tiles(rows - w);
+    pool.parallel_for(1 + tiles.size(), [&](std::size_t task, std::size_t) {
+      if (task == 0) {  // the next panel is factored while the rest is updated
+        update(0, 0, rows, w);
+        if (factored && rows > b) factor_panel({a.at(first + b, first), rows - b, b, a.stride}, t, panel_work.data());
+      } else {
+        const lower_tile& at = tiles[task - 1];
+        update(w + at.i, w + at.j, at.rows, at.cols);
+      }
     });
+    if (!factored) {
+      k += b;
+      return {};
+    }
   }
   return extract_band(a, std::min(b, n - 1), true);
 }
