@@ -44,9 +44,9 @@ struct columns_of_four {
   double* first;
   std::size_t stride, count, m;
 
-  using vector = double __attribute__((vector_size(32), aligned(8), may_alias));
-  [[gnu::always_inline]] static vector& at(double* x) { return *reinterpret_cast<vector*>(x); }
-  [[gnu::always_inline]] static const vector& at(const double* x) { return *reinterpret_cast<const vector*>(x); }
+  typedef double vector __attribute__((vector_size(32), aligned(8), may_alias));  // anywhere in an array
+  [[gnu::always_inline]] static vector* at(double* x) { return reinterpret_cast<vector*>(x); }
+  [[gnu::always_inline]] static const vector* at(const double* x) { return reinterpret_cast<const vector*>(x); }
   [[nodiscard, gnu::always_inline]] bool whole() const { return count == 4 && m % 4 == 0; }
 
   /// sum (m) += the columns times factors (count).
@@ -60,7 +60,7 @@ struct columns_of_four {
     const double *x0 = first, *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;
     const double f0 = factors[0], f1 = factors[1], f2 = factors[2], f3 = factors[3];
     for (std::size_t i = 0; i < m; i += 4) {
-      at(sum + i) += f0 * at(x0 + i) + f1 * at(x1 + i) + (f2 * at(x2 + i) + f3 * at(x3 + i));
+      *at(sum + i) += f0 * *at(x0 + i) + f1 * *at(x1 + i) + (f2 * *at(x2 + i) + f3 * *at(x3 + i));
     }
   }
   /// Columns += x (m) times factors (count).
@@ -74,11 +74,11 @@ struct columns_of_four {
     double *x0 = first, *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;
     const double f0 = factors[0], f1 = factors[1], f2 = factors[2], f3 = factors[3];
     for (std::size_t i = 0; i < m; i += 4) {
-      const vector value = at(x + i);
-      at(x0 + i) += f0 * value;
-      at(x1 + i) += f1 * value;
-      at(x2 + i) += f2 * value;
-      at(x3 + i) += f3 * value;
+      const vector value = *at(x + i);
+      *at(x0 + i) += f0 * value;
+      *at(x1 + i) += f1 * value;
+      *at(x2 + i) += f2 * value;
+      *at(x3 + i) += f3 * value;
     }
   }
   /// products (count) += factor * <x, column>.
@@ -94,11 +94,11 @@ struct columns_of_four {
     const double *x0 = first, *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;
     vector s0{}, s1{}, s2{}, s3{};
     for (std::size_t i = 0; i < m; i += 4) {
-      const vector value = at(x + i);
-      s0 += value * at(x0 + i);
-      s1 += value * at(x1 + i);
-      s2 += value * at(x2 + i);
-      s3 += value * at(x3 + i);
+      const vector value = *at(x + i);
+      s0 += value * *at(x0 + i);
+      s1 += value * *at(x1 + i);
+      s2 += value * *at(x2 + i);
+      s3 += value * *at(x3 + i);
     }
     products[0] += factor * (s0[0] + s0[1] + (s0[2] + s0[3]));
     products[1] += factor * (s1[0] + s1[1] + (s1[2] + s1[3]));
