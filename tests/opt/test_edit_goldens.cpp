@@ -109,6 +109,8 @@ double compare_edits(const std::string& name) {
       .add("mlp_post", scale{2.0}, where{}.layers({0}))
       .add("mlp_post", zero{}, where{}.layers({0}).units({0}));
   run("composed");
+  edits.add("logits", scale{0.5}, where{}.units({1, 4}));
+  run("logits");
   if (opt.shape().final_layer_norm) {
     auto normed = edit<site::ln_final>(add{d});
     opt.run(texts, normed, logits);

@@ -14,7 +14,9 @@
 #include <optscope/probe/running_quantiles.hpp>
 #include <optscope/probe/running_top.hpp>
 #include <random>
+#include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "count_memory.hpp"
@@ -220,7 +222,7 @@ TEST_CASE("a running observer takes on chosen layers and positions, counts texts
       std::filesystem::temp_directory_path() / ("optscope-running-" + std::to_string(::getpid()) + ".safetensors");
   probe.save<safetensors_writer>(file);
   const tensor_table table = read_safetensors(file.string());
-  CHECK_EQ(table.tensors.size(), 6);
+  CHECK_EQ(table.tensors.size(), 7);
   const stored_tensor& texts = table.tensors.at("z.1.text");
   CHECK_EQ(texts.shape(), std::vector<std::size_t>{6, 2});
   std::vector<double> values(texts.size());
@@ -228,6 +230,16 @@ TEST_CASE("a running observer takes on chosen layers and positions, counts texts
   CHECK_EQ(values[10], 4);
   table.tensors.at("ln_final.position").copy_to(values.data());
   CHECK_EQ(values[0], -1);
+  observer loaded{running_top{2}, positions::these({0, 3})};
+  loaded.only_layers({1});
+  loaded.load(table, shape);
+  CHECK_EQ(loaded.texts(), 5);
+  CHECK_EQ(best(loaded, 0).text, 4);
+  CHECK_EQ(best(loaded, 1).value, best(probe, 1).value);
+  observer of_all{running_top{2}};
+  CHECK_THROWS_WITH_AS(of_all.load(table, shape), "tensor z.0.value: expected saved statistics, found no such tensor",
+                       bad_input);
+  CHECK_EQ(of_all.texts(), 0);
   std::filesystem::remove(file);
 
   probe.reset();
@@ -236,4 +248,72 @@ TEST_CASE("a running observer takes on chosen layers and positions, counts texts
   architecture wider = shape;
   wider.hidden = 12;
   CHECK_THROWS_AS(probe.begin({wider, {1}}), bad_input);
+}
+
+TEST_CASE_TEMPLATE("statistics that were saved go on as if they had never been away", Statistic, running_moments,
+                   running_covariance, running_quantiles, running_top) {
+  using observer = running<Statistic, site::mlp_out>;
+  const tensor<float, 2> rows = random_rows(3000, 6, 11);
+  const auto run = [&](observer& to, std::size_t first, std::size_t count) {
+    to.begin({shape, {count}});
+    for (std::size_t layer = 0; layer < 2; ++layer) {
+      to(site::mlp_out{}, place{0, layer, 0},
+         tensor_view<const float, 2>{rows.row(first).data(), {count, std::size_t{6}}});
+    }
+  };
+  observer whole, saved, loaded;
+  run(whole, 0, 2000);
+  run(whole, 2000, 1000);
+  run(saved, 0, 2000);
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("optscope-saved-" + std::to_string(::getpid()) + ".safetensors");
+  saved.template save<safetensors_writer>(file);
+  loaded.load(read_safetensors(file), shape);
+  std::filesystem::remove(file);
+  run(loaded, 2000, 1000);
+  CHECK_EQ(loaded.texts(), 2);
+
+  std::vector<std::vector<double>> expected;
+  whole.for_each_tensor([&](const std::string&, const auto&, std::span<const double> values) {
+    expected.emplace_back(values.begin(), values.end());
+  });
+  std::size_t tensors = 0;
+  loaded.for_each_tensor([&](const std::string& name, const auto&, std::span<const double> values) {
+    const std::vector<double>& of_whole = expected.at(tensors++);
+    if constexpr (std::is_same_v<Statistic, running_quantiles>) {
+      if (name.find("percentile") == std::string::npos) return;  // other draws, the same error
+      for (std::size_t unit = 0; unit < 6; ++unit) {
+        std::vector<double> sorted;
+        for (std::size_t row = 0; row < rows.rows(); ++row) sorted.push_back(static_cast<double>(rows(row, unit)));
+        std::ranges::sort(sorted);
+        for (std::size_t percent = 1; percent < 100; ++percent) {
+          const double value = values[unit * 101 + percent];
+          const auto below = std::ranges::lower_bound(sorted, value) - sorted.begin();
+          const auto above = std::ranges::upper_bound(sorted, value) - sorted.begin();
+          const double rank = 30.0 * static_cast<double>(percent);
+          CHECK_MESSAGE((static_cast<double>(below) < rank + 60 && static_cast<double>(above) > rank - 60), name);
+        }
+      }
+    } else {
+      check_close<double, double>(values, of_whole, 1e-12, name);
+    }
+  });
+  CHECK_EQ(tensors, expected.size());
+}
+
+TEST_CASE("saved statistics of another kind or broken ones are refused, and nothing changes") {
+  quantile_sketch sketch;
+  sketch.add(4);
+  const std::vector<double> numbers{1, 2, 3};
+  for (const std::vector<double>& weights :
+       {std::vector<double>{1, 2, 1}, {3, 1, 1}, {0.5, 0.5, 0.5}, {4, -1, 1}, {std::ldexp(1.0, 60), 1, 1}}) {
+    CHECK_THROWS_AS(sketch.restore(numbers, weights), bad_input);
+  }
+  sketch.restore(numbers, std::vector<double>{4, 1, 1});
+  CHECK_EQ(sketch.count(), 6);
+  CHECK_EQ(sketch.quantile(0.5), 1);
+  CHECK_EQ(sketch.quantile(1), 3);
+  CHECK_EQ(detail::saved_count(12), 12);
+  CHECK_THROWS_AS((void)detail::saved_count(-1), bad_input);
+  CHECK_THROWS_AS((void)detail::saved_count(std::nan("")), bad_input);
 }

@@ -21,9 +21,19 @@
 
 namespace optscope {
 
+namespace detail {
+/// A number that a file has as a count or an index; throws `bad_input` on anything else.
+[[nodiscard]] inline std::size_t saved_count(double value) {
+  constexpr double most = 9007199254740992;  // 2^53: all below are exact
+  if (!(value >= 0 && value < most)) throw bad_input{"", "saved statistics", "a count", std::to_string(value)};
+  return static_cast<std::size_t>(value);
+}
+}  // namespace detail
+
 /// A statistic of vectors: `start(width)` once, `add(vector, text, position)` for each, allocating nothing;
 /// `merge(other)` as if those of the other had been added too; `reset()` as if none had been. `for_each_tensor(action)`
-/// calls `action(name, shape, span<const double>)` with what a file is to hold.
+/// calls `action(name, shape, span<const double>)` with what a file is to hold; behind `start`, `restore(values_of)`
+/// takes it back, `values_of(name, shape)` giving the tensor's numbers, an extent of 0 standing for any.
 template <class A>
 concept running_statistic = std::copyable<A> && requires(A statistic, const A& other, std::span<const float> vector) {
   statistic.start(std::size_t{});
@@ -37,8 +47,9 @@ concept running_statistic = std::copyable<A> && requires(A statistic, const A& o
 ///     running<running_moments, site::mlp_post> neurons;
 ///     for (const token_batch& texts : batches) opt.run(texts, neurons);
 ///     neurons(site::mlp_post{}, 3).mean();                      // (unit)
-///     neurons.merge(of_another_process);
 ///     neurons.save<safetensors_writer>("neurons.safetensors");  // F64 tensors SITE.LAYER.NAME
+///     of_another_process.load(read_safetensors("others.safetensors"), opt.shape());
+///     neurons.merge(of_another_process);
 ///
 /// Units of sites with heads are (head, unit), head by head. Texts are counted over the runs: those of the second
 /// follow those of the first; the steps of a generation are of the same texts.
@@ -49,7 +60,7 @@ class running {
  public:
   using sites = site_list<Sites...>;
 
-  explicit running(Statistic empty = {}, positions which = positions::all())
+  explicit running(Statistic empty = Statistic{}, positions which = positions::all())
       : empty_{std::move(empty)}, positions_{std::move(which)} {}
 
   /// Leaves out other layers; sites without a layer stay.
@@ -139,22 +150,65 @@ class running {
     });
     writer.commit();
   }
+  /// What was saved, in place of all that passed here; sums to rounding, quantiles and largest values as they were.
+  /// `table` is what a reader such as `read_safetensors` gives. Throws `bad_input` if a tensor is missing or another
+  /// shape than these statistics have with a model of this `shape`; nothing has changed then.
+  template <class Table>
+  void load(const Table& table, const architecture& shape) {
+    running result = *this;
+    result.shape_ = shape;
+    (result.template start<Sites>(), ...);
+    const auto values_of = [&](const std::string& name, const std::vector<std::size_t>& expected) {
+      const auto found = table.tensors.find(name);
+      if (found == table.tensors.end()) throw bad_input{"", "tensor " + name, "saved statistics", "no such tensor"};
+      const std::vector<std::size_t>& extents = found->second.shape();
+      const bool fits = std::ranges::equal(
+          extents, expected, [](std::size_t is, std::size_t wanted) { return wanted == 0 || is == wanted; });
+      if (!fits) throw bad_input{"", "tensor " + name, "the shape of these statistics", "another"};
+      std::vector<double> values(found->second.size());
+      found->second.copy_to(values.data());
+      return values;
+    };
+    result.first_text_ = result.next_text_ = detail::saved_count(values_of("texts", {1})[0]);
+    result.for_each_statistic([&](const std::string& name, Statistic& statistic) {
+      statistic.restore(
+          [&](const char* part, const std::vector<std::size_t>& expected) { return values_of(name + part, expected); });
+    });
+    *this = std::move(result);
+  }
   /// Calls `action(name, shape, span<const double>)` for all that `save` writes.
   template <class Action>
   void for_each_tensor(Action&& action) const {
-    sites::for_each([&]<class Site>(Site site) {
-      for (std::size_t layer = 0; layer < store_[index_of<Site>()].size(); ++layer) {
-        if (!wants(site, layer)) continue;
-        const std::string name =
-            std::string{Site::name} + "." + (Site::per_layer ? std::to_string(layer) + "." : std::string{});
-        (*this)(site, layer).for_each_tensor([&](const char* part, std::vector<std::size_t> shape, auto values) {
-          action(name + part, std::move(shape), std::span<const double>{values});
-        });
-      }
+    const auto texts = static_cast<double>(next_text_);
+    action("texts", std::vector<std::size_t>{1}, std::span<const double>{&texts, 1});
+    for_each_statistic([&](const std::string& name, const Statistic& statistic) {
+      statistic.for_each_tensor([&](const char* part, std::vector<std::size_t> shape, const auto& values) {
+        action(name + part, std::move(shape), std::span<const double>{values});
+      });
     });
   }
 
  private:
+  template <class Self, class Action>
+  static void each_statistic(Self& self, Action& action) {
+    sites::for_each([&]<class Site>(Site site) {
+      for (std::size_t layer = 0; layer < self.store_[index_of<Site>()].size(); ++layer) {
+        if (!self.wants(site, layer)) continue;
+        const std::string name =
+            std::string{Site::name} + "." + (Site::per_layer ? std::to_string(layer) + "." : std::string{});
+        action(name, self.store_[index_of<Site>()][layer]);
+      }
+    });
+  }
+  /// Calls `action(SITE.LAYER., statistic)`.
+  template <class Action>
+  void for_each_statistic(Action&& action) const {
+    each_statistic(*this, action);
+  }
+  template <class Action>
+  void for_each_statistic(Action&& action) {
+    each_statistic(*this, action);
+  }
   template <class Site>
   static constexpr std::size_t index_of() {
     std::size_t index = 0;

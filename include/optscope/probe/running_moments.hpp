@@ -67,6 +67,16 @@ class running_moments {
     action("min", {mean_.size()}, least_);
     action("max", {mean_.size()}, most_);
   }
+  template <class ValuesOf>
+  void restore(ValuesOf&& values_of) {
+    const std::vector<std::size_t> width{mean_.size()};
+    count_ = detail::saved_count(values_of("count", std::vector<std::size_t>{1})[0]);
+    mean_ = values_of("mean", width);
+    squares_ = values_of("variance", width);
+    for (double& value : squares_) value = count_ == 0 ? 0 : value * static_cast<double>(count_);
+    least_ = values_of("min", width);
+    most_ = values_of("max", width);
+  }
 
  private:
   std::size_t count_ = 0;
@@ -123,6 +133,15 @@ class running_covariance {
     action("count", {1}, std::vector<double>{static_cast<double>(count_)});
     action("mean", {mean_.size()}, mean_);
     action("covariance", {mean_.size(), mean_.size()}, std::span<const double>{all.data(), all.size()});
+  }
+  template <class ValuesOf>
+  void restore(ValuesOf&& values_of) {
+    count_ = detail::saved_count(values_of("count", std::vector<std::size_t>{1})[0]);
+    mean_ = values_of("mean", std::vector<std::size_t>{mean_.size()});
+    const std::vector<double> all = values_of("covariance", std::vector<std::size_t>{mean_.size(), mean_.size()});
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      products_.data()[i] = count_ == 0 ? 0 : all[i] * static_cast<double>(count_);
+    }
   }
 
  private:

@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optscope/core/errors.hpp>
 #include <optscope/probe/running.hpp>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -59,6 +61,33 @@ class quantile_sketch {
 
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }  ///< numbers kept
+  /// Calls `action(number, how many it stands for)` for each number kept, those that stand for most first.
+  template <class Action>
+  void for_each(Action&& action) const {
+    for (std::size_t level = levels_; level-- > 0;) {
+      for (const double value : of_level(level)) action(value, std::ldexp(1.0, static_cast<int>(level)));
+    }
+  }
+  /// Takes the numbers that `for_each` gave back, in that order, in place of its own. Throws `bad_input` if they are
+  /// not those of a sketch.
+  void restore(std::span<const double> numbers, std::span<const double> weights) {
+    reset();
+    std::size_t level = most_levels;
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      int exponent = 0;
+      const bool power = std::frexp(weights[i], &exponent) == 0.5 && exponent >= 1;
+      const auto of = static_cast<std::size_t>(std::max(exponent - 1, 0));
+      if (!power || of > level - (level == most_levels) || !(numbers[i] == numbers[i])) {
+        throw bad_input{"", "quantile sketch", "numbers with falling powers of two", "others"};
+      }
+      if (level == most_levels) levels_ = of + 1;
+      for (; level > of; --level) begins_[level - 1] = i;
+      items_.push_back(numbers[i]);
+      count_ += static_cast<std::size_t>(weights[i]);
+    }
+    if (!items_.empty()) std::fill_n(begins_.begin(), level, items_.size());
+    while (items_.size() > capacity()) compact();
+  }
   /// How far a rank may be off, as a share of the count, in 99 of 100 cases.
   [[nodiscard]] double rank_error() const { return 2.296 / std::pow(static_cast<double>(k_), 0.9723); }
 
@@ -161,14 +190,42 @@ class running_quantiles {
 
   [[nodiscard]] const quantile_sketch& operator()(std::size_t unit) const { return sketches_.at(unit); }
 
-  /// The 101 percentiles, 0 to 100: (unit, 101).
+  /// The 101 percentiles, 0 to 100: (unit, 101); the numbers kept and how many each stands for: (unit, number), behind
+  /// the last NaN and 0.
   template <class Action>
   void for_each_tensor(Action&& action) const {
-    std::vector<double> values;
+    std::vector<double> percentiles;
+    std::size_t most = 0;
     for (const quantile_sketch& each : sketches_) {
-      for (int percent = 0; percent <= 100; ++percent) values.push_back(each.quantile(percent / 100.0));
+      for (int percent = 0; percent <= 100; ++percent) percentiles.push_back(each.quantile(percent / 100.0));
+      most = std::max(most, each.size());
     }
-    action("percentile", {sketches_.size(), 101}, values);
+    std::vector<double> numbers(sketches_.size() * most, std::nan("")), weights(numbers.size());
+    for (std::size_t unit = 0; unit < sketches_.size(); ++unit) {
+      std::size_t i = unit * most;
+      sketches_[unit].for_each([&](double number, double weight) {
+        numbers[i] = number;
+        weights[i++] = weight;
+      });
+    }
+    action("percentile", {sketches_.size(), 101}, percentiles);
+    action("number", {sketches_.size(), most}, numbers);
+    action("weight", {sketches_.size(), most}, weights);
+  }
+  template <class ValuesOf>
+  void restore(ValuesOf&& values_of) {
+    const std::vector<std::size_t> shape{sketches_.size(), 0};
+    const std::vector<double> numbers = values_of("number", shape), weights = values_of("weight", shape);
+    if (numbers.size() != weights.size()) {
+      throw bad_input{"", "saved statistics", std::to_string(numbers.size()) + " weights",
+                      std::to_string(weights.size())};
+    }
+    for (std::size_t unit = 0; unit < sketches_.size(); ++unit) {
+      const std::size_t each = numbers.size() / sketches_.size();
+      const std::span<const double> weight = std::span{weights}.subspan(unit * each, each);
+      const auto count = static_cast<std::size_t>(std::ranges::find(weight, 0.0) - weight.begin());
+      sketches_[unit].restore(std::span{numbers}.subspan(unit * each, count), weight.first(count));
+    }
   }
 
  private:

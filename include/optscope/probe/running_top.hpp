@@ -63,6 +63,20 @@ class running_top {
     action("text", {width, k_}, texts);
     action("position", {width, k_}, positions);
   }
+  template <class ValuesOf>
+  void restore(ValuesOf&& values_of) {
+    const std::vector<std::size_t> shape{entries_.size() / k_, 0};
+    const std::vector<double> values = values_of("value", shape);
+    const std::vector<double> texts = values_of("text", shape), positions = values_of("position", shape);
+    if (texts.size() != values.size() || positions.size() != values.size()) {
+      throw bad_input{"", "saved statistics", "a text and a position for each value", "others"};
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (texts[i] == -1) continue;
+      insert(i / (values.size() / shape[0]),
+             {values[i], detail::saved_count(texts[i]), detail::saved_count(positions[i])});
+    }
+  }
 
  private:
   void insert(std::size_t unit, const entry& found) {

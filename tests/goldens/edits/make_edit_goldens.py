@@ -138,6 +138,7 @@ def cases(model):
     # The input of the next layer is the output of this one.
     yield "resid_post", lambda text: [on_input(second, masked)]
     yield "composed", lambda text: [on_input(first.fc2, lambda x: at(2 * (x + 1), zero, units=0))]
+    yield "logits", lambda text: [on_output(model.lm_head, lambda x: at(x, lambda y: 0.5 * y, units=[1, 4]))]
     if decoder.final_layer_norm is not None:
         yield "ln_final", lambda text: [on_output(decoder.final_layer_norm, lambda x: x + d)]
         yield "ln_final_scale", lambda text: [divide_by(decoder.final_layer_norm, 1.5)]
