@@ -5,8 +5,10 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 bash cmake/install-packages.sh g++ clang libclang-rt-14-dev clang-format-14 cmake ninja-build libxtensor-dev \
   libxtensor-blas-dev libopenblas-dev libsimdjson-dev libpcre2-dev libcli11-dev doctest-dev gnuplot-nox fonts-dejavu-core \
   chromium
-for preset in release clang-debug; do
-  cmake --preset "$preset" -DOPTSCOPE_BUILD_TESTS=ON -DOPTSCOPE_BUILD_BENCHMARKS=ON
-  cmake --build --preset "$preset"
-  ctest --preset "$preset"
-done
+build_and_test() {
+  cmake --preset "$1" -DOPTSCOPE_BUILD_TESTS=ON "${@:2}"
+  cmake --build --preset "$1"
+  ctest --preset "$1"
+}
+build_and_test release -DOPTSCOPE_BUILD_BENCHMARKS=ON
+build_and_test clang-debug
