@@ -9,6 +9,7 @@
 #include <optional>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/probe/capture.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
 #include <optscope/spectrum/automatic.hpp>
 #include <optscope/spectrum/directions.hpp>
@@ -68,8 +69,9 @@ struct job {
   double cost = 0;  // operations
 
   spectrum found{};
-  std::vector<std::size_t> active{};     // MLP: neurons of each token that are not off
-  leading_directions writes{}, reads{};  // in hidden space
+  std::vector<std::size_t> active{};                  // MLP: neurons of each token that are not off
+  leading_directions writes{}, reads{};               // in hidden space
+  std::vector<double> share_written{}, share_read{};  // of each token's output and input, in these directions
   [[nodiscard]] std::size_t bound(const architecture& shape) const {
     if (active.empty()) return length * (shape.hidden - 1);
     std::size_t sum = 0;
@@ -112,7 +114,7 @@ class analysis {
                         " free for the state of a run that is stopped, found " + memory_text(space)};
     }
     for (job& each : jobs) {
-      if (load(each, ".done", each.found, each.active, each.writes, each.reads)) {
+      if (load(each, ".done", each.found, each.active, each.writes, each.reads, each.share_written, each.share_read)) {
         each.cost = 0;
       } else {
         total_ += each.cost;
@@ -124,7 +126,7 @@ class analysis {
     for (job& each : jobs) {
       if (each.found.size == 0) {
         each.block == "mlp" ? analyse<mlp_jacobian>(each) : analyse<attention_jacobian>(each);
-        save(each, ".done", each.found, each.active, each.writes, each.reads);
+        save(each, ".done", each.found, each.active, each.writes, each.reads, each.share_written, each.share_read);
         fs::remove(state_file(each, ".part"));
         done_ += each.cost;
       }
@@ -251,14 +253,27 @@ class analysis {
     if (top.outcome == spectrum_outcome::stopped) throw stopped{};
     at.writes = hidden_directions(top.left.view(), op.tokens(), settings.count);
     at.reads = hidden_directions(top.right.view(), op.tokens(), settings.count);
+    at.block == "mlp" ? find_shares<site::resid_mid, site::mlp_out>(at)
+                      : find_shares<site::resid_pre, site::attn_out>(at);
   }
 
+  template <class In, class Out>
+  void find_shares(job& at) {
+    basic_capture<double, In, Out> kept;
+    kept.only_layers({at.layer});
+    opt_.run({tokens_of(at)}, kept);
+    at.share_read = share_in<double>(at.reads.rows.view(), kept(In{}, at.layer));
+    at.share_written = share_in<double>(at.writes.rows.view(), kept(Out{}, at.layer));
+  }
+
+  [[nodiscard]] token_list tokens_of(const job& at) const {
+    const token_list& whole = input_.tokens[at.text];
+    return {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(at.length)};
+  }
   template <class T>
   [[nodiscard]] std::shared_ptr<const layer_point<T>> point(const job& at) {
     if (interrupted != 0) throw stopped{};
-    token_list tokens = input_.tokens[at.text];
-    tokens.resize(at.length);
-    return linearise<T>(opt_, tokens, at.layer, 1, input_.texts[at.text].file.string())[0];
+    return linearise<T>(opt_, tokens_of(at), at.layer, 1, input_.texts[at.text].file.string())[0];
   }
 
   /// Everything that a result depends on.
@@ -274,7 +289,7 @@ class analysis {
            << fs::last_write_time(file).time_since_epoch().count() << '\n';
     }
     text << of.length << " tokens:";
-    for (std::size_t t = 0; t < of.length; ++t) text << ' ' << input_.tokens[of.text][t];
+    for (const token_id token : tokens_of(of)) text << ' ' << token;
     return text.str();
   }
   [[nodiscard]] fs::path state_file(const job& of, const char* extension) const {

@@ -180,8 +180,14 @@ inline std::string short_number(double value, int digits = 4) {
   return text.str();
 }
 
-inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs,
-                                                  const std::vector<rank_notions>& ranks) {
+inline double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, const std::vector<rank_notions>& ranks,
+                                                  std::size_t hidden) {
   plot::spectra_table table{
       "Ranks, in every notion",
       {"spectrum", "analyser", "values", "bound", "above φ/10", "above φ", "above 10 φ", "well determined",
@@ -219,7 +225,24 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs,
       }
     }
   }
-  return {std::move(table), std::move(decades)};
+  std::vector<plot::spectra_table> tables{std::move(table), std::move(decades)};
+  if (jobs.empty() || jobs[0].share_read.empty()) return tables;
+  plot::spectra_table shares{
+      "Activations in the leading subspace",
+      {"spectrum", "directions", "share of the input in what it reads: BOS", "median of the others",
+       "share of the output in what it writes: BOS", "median of the others", "by chance"},
+      {}};
+  for (const job& each : jobs) {
+    std::vector<std::string>& row = shares.rows.emplace_back(1, each.name);
+    row.push_back(std::to_string(each.reads.rows.rows()));
+    for (const std::vector<double>* of : {&each.share_read, &each.share_written}) {
+      row.push_back(short_number(of->front(), 3));
+      row.push_back(of->size() > 1 ? short_number(median({of->begin() + 1, of->end()}), 3) : "");
+    }
+    row.push_back(short_number(static_cast<double>(each.reads.rows.rows()) / static_cast<double>(hidden), 2));
+  }
+  tables.push_back(std::move(shares));
+  return tables;
 }
 
 /// What the curves can and cannot show, with this run's numbers.
@@ -250,7 +273,8 @@ inline std::vector<std::string> notes_of(const std::vector<job>& jobs, const arc
       "Directions: the leading right singular vectors are what a block reads, the left ones what it writes; of both, "
       "the leading directions of hidden space whatever the token. An overlap is the mean squared cosine of the "
       "principal angles between two such subspaces: 1 if they are the same, about (directions) / (hidden size) if they "
-      "have nothing to do with each other."};
+      "have nothing to do with each other. The share of an activation in such a subspace is that of its square: of the "
+      "layer's input in what the block reads, of the block's output in what it writes."};
   std::string active;
   for (const job& each : jobs) {
     if (each.active.empty()) continue;

@@ -97,11 +97,15 @@ void write_summary(const plot::spectra_report& report, const std::vector<compari
     json.field("file", (sampled ? "density-" : "spectrum-") + each.name + ".npy");
     json.field("analyser", each.found.method).field("reason", each.found.reason);
     json.field("seconds", each.found.seconds).field("bytes", each.found.bytes);
-    if (!each.active.empty()) {
-      json.key("active_neurons").begin_array();
-      for (const std::size_t count : each.active) json.value(count);
+    const auto by_token = [&](const char* key, const auto& values) {
+      if (values.empty()) return;
+      json.key(key).begin_array();
+      for (const auto value : values) json.value(value);
       json.end_array();
-    }
+    };
+    by_token("active_neurons", each.active);
+    by_token("share_of_input_in_reads", each.share_read);
+    by_token("share_of_output_in_writes", each.share_written);
     write_ranks(json, each, ranks[i]);
     json.end_object();
   }
@@ -168,7 +172,7 @@ void publish(const analysis& work, const std::vector<comparison>& comparisons, c
     }
     report.overlaps.push_back(std::move(set));
   }
-  report.tables = tables_of(work.jobs, ranks);
+  report.tables = tables_of(work.jobs, ranks, shape.hidden);
   report.notes = notes_of(work.jobs, shape);
   write_summary(report, comparisons, work.jobs, ranks, overlaps, input, app.out / "summary.json");
   plot::write_report(report, app.out / "report.html");

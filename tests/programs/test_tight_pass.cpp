@@ -108,7 +108,8 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
   }
   CHECK(pictures.size() == 18);
   const std::string page = content_of(box / "out/report.html");
-  for (const char* part : {"active neurons", "3 x 768 = 2304", "Width over the layers", "Ranks, in every notion"})
+  for (const char* part : {"active neurons", "3 x 768 = 2304", "Width over the layers", "Ranks, in every notion",
+                           "Activations in the leading subspace"})
     CHECK(page.find(part) != std::string::npos);
 
   simdjson::dom::parser parser;
@@ -133,6 +134,10 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
     CHECK(double{each["effective_rank"]} == doctest::Approx(ranks.effective_rank));
     CHECK(std::uint64_t{each["counts_by_decade"].at(1)} == ranks.decades[1]);
     CHECK(std::uint64_t{each["energy_ranks_90_99_999"].at(2)} == ranks.energy_ranks[2]);
+    for (const char* share : {"share_of_input_in_reads", "share_of_output_in_writes"}) {
+      CHECK(each[share].get_array().size() == std::uint64_t{each["tokens"]});
+      for (const simdjson::dom::element of_token : each[share]) CHECK((double{of_token} > 0 && double{of_token} < 1));
+    }
     ++seen;
   }
   CHECK(seen == 14);
