@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A checkpoint of any OPT's shape with random fp16 weights, for measuring what needs no sense: larger_than_memory, forward.
 
-    python benchmarks/random_opt.py opt-13b DIR
+    python benchmarks/random_opt.py opt-13b DIR [LAYERS]
 
 writes config.json, shards of about 5 GB and their index, as the hub has them; opt-13b takes 25.7 GB of disk and about a
 minute. Weights come from one block of normal numbers, begun at another place for every tensor. Needs numpy.
@@ -39,9 +39,11 @@ def tensors(layers, hidden):
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in shapes:
+    if len(sys.argv) not in (3, 4) or sys.argv[1] not in shapes:
         sys.exit(__doc__)
     layers, hidden, heads = shapes[sys.argv[1]]
+    if len(sys.argv) == 4:
+        layers = int(sys.argv[3])  # for work on one layer the others may be left out
     out = pathlib.Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps({

@@ -76,10 +76,10 @@ class attention_blocks {
     left_ = tensor<T, 2>{{d, heads}};
     right_ = tensor<T, 2>{{heads, d}};
     if (heads * d * d * sizeof(T) > most_bytes) return;
-    products_ = tensor<T, 3>{{heads, d, d}};
+    products_ = tensor<T, 3>{{d, heads, d}};
     const openblas::single_threaded guard;
     pool.parallel_for(heads, [&](std::size_t h, std::size_t) {
-      product::ab<T>(output(h), input(2, h), tensor_view<T, 2>{products_.row(h).data(), {d, d}});
+      product::ab<T>(output(h), input(2, h), tensor_view<T, 2>{products_.data() + h * d, {d, d}, heads * d});
     });
   }
 
@@ -106,7 +106,7 @@ class attention_blocks {
           const T w = left_(first + i, h), weight = a[h];
           const T* g = right_.data() + h * d;
           if (products) {
-            const T* p = products_.data() + (h * d + first + i) * d;
+            const T* p = products_.data() + ((first + i) * a.size() + h) * d;
             for (std::size_t j = 0; j < d; ++j) row[j] += weight * p[j] + w * g[j];
           } else {
             for (std::size_t j = 0; j < d; ++j) row[j] += w * g[j];
@@ -138,7 +138,7 @@ class attention_blocks {
   }
 
   std::shared_ptr<const layer_point<T>> at_;
-  tensor<T, 3> products_;      // (head, hidden, hidden): P
+  tensor<T, 3> products_;      // (hidden, head, hidden): P, read from one end to the other for each block
   tensor<T, 2> left_, right_;  // (hidden, head): w; (head, hidden): g
 };
 
