@@ -71,8 +71,12 @@ class progress {
   explicit progress(std::string what) : what_{std::move(what)}, shown_{::isatty(STDERR_FILENO) == 1} {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
-  ~progress() {
+  ~progress() { clear(); }
+
+  /// Before other output: takes the line away.
+  void clear() {
     if (drawn_) std::fputs("\r\033[K", stderr);
+    drawn_ = false;
   }
 
   void operator()(std::size_t done, std::size_t total) {

@@ -346,6 +346,7 @@ class analysis {
       write_npy(app_.out / ("spectrum-" + of.name + ".npy"),
                 tensor_view<const double, 1>{values.data(), {values.size()}});
     }
+    line_->clear();
     std::cout << of.name << ": " << of.found.size << " values by " << of.found.method << " (" << of.found.reason
               << "), " << plot::number(std::round(10 * of.found.seconds) / 10) << " s\n"
               << std::flush;

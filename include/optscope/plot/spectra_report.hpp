@@ -200,7 +200,9 @@ inline constexpr rgb grey{150, 150, 150};
       }
       panel.series.push_back(detail::line_of(name, hue(i), width.layers, values, i == 0 ? 2 : 1.2));
     }
-    panel.y_range = {low / 1.3, std::max(high, low) * 1.3};
+    // Whole decades, so that the axis has labels.
+    low = std::pow(10, std::floor(std::log10(low)));
+    panel.y_range = {low, std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))))};
     if (width.tight_pass) {
       panel.series.push_back(detail::line_of("tight pass", {29, 31, 35}, {*width.tight_pass, *width.tight_pass},
                                              {1.01 * panel.y_range->first, 0.99 * panel.y_range->second}, 1.2, true));
