@@ -110,6 +110,9 @@ class sampler {
     if (how_.top_p < 1) {  // a heap: only the tokens that are kept are put in order
       double mass = 0, sum = 0;
       for (const candidate& c : kept_) mass += c.weight;
+      // All those below the limit together are less than what is left out.
+      const double limit = (1 - how_.top_p) * mass / static_cast<double>(2 * kept_.size());
+      std::erase_if(kept_, [&](const candidate& c) { return c.weight < limit; });
       std::make_heap(kept_.begin(), kept_.end(), behind);
       auto end = kept_.end();
       while (end != kept_.begin() && sum < how_.top_p * mass) {
