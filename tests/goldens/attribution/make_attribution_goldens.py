@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Makes the goldens of first-order attribution: torch's autograd on the real transformers, in float64.
+
+    python tests/goldens/attribution/make_attribution_goldens.py
+
+writes NAME.safetensors beside this file for models of ../model: for the text below `neuron.effect`, `neuron.magnitude` (layer,
+neuron), `head.effect`, `head.magnitude` (layer, head): a dL/da of the summed next-token loss and its absolute value, summed over
+positions. tests/modularity/test_attribution.cpp compares. Needs torch, transformers, safetensors.
+"""
+import pathlib
+
+import torch
+from safetensors.torch import save_file
+from transformers import OPTForCausalLM
+
+HERE = pathlib.Path(__file__).resolve().parent
+TEXT = [2, 5, 17, 30, 8, 31, 12, 23, 9]
+torch_softmax = torch.nn.functional.softmax  # the eager attention would compute it in float32
+torch.nn.functional.softmax = lambda x, dim, dtype=None: torch_softmax(x, dim=dim)
+
+for name in ["pre-ln", "post-ln", "post-ln-projected", "pre-ln-projected", "no-affine", "no-bias", "untied", "head-dim-7"]:
+    model = OPTForCausalLM.from_pretrained(HERE.parent / "model" / name, dtype=torch.float64, attn_implementation="eager").eval()
+    config, seen = model.config, {}
+    for index, layer in enumerate(model.model.decoder.layers):
+        for kind, module in (("neuron", layer.fc2), ("head", layer.self_attn.out_proj)):
+            def keep(_, args, key=(kind, index)):
+                seen[key] = args[0]
+                args[0].retain_grad()
+            module.register_forward_pre_hook(keep)
+    ids = torch.tensor([[token % config.vocab_size for token in TEXT][: config.max_position_embeddings]])
+    logits = model(ids, use_cache=False).logits[0, :-1]
+    torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").backward()
+    out = {}
+    for kind, units in (("neuron", config.ffn_dim), ("head", config.num_attention_heads)):
+        products = []
+        for index in range(config.num_hidden_layers):
+            a = seen[kind, index]
+            products.append((a * a.grad).reshape(ids.shape[1], units, -1).sum(-1))
+        out[f"{kind}.effect"] = torch.stack([p.sum(0) for p in products]).detach()
+        out[f"{kind}.magnitude"] = torch.stack([p.abs().sum(0) for p in products]).detach()
+    save_file(out, HERE / f"{name}.safetensors")
