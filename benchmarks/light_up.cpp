@@ -29,15 +29,8 @@ int main(int argc, char** argv) {
   model<> opt{checkpoint{argv[1]}};
   const std::size_t length = std::min<std::size_t>(1024, opt.shape().max_positions), texts = 8;
 
-  std::vector<head_norms> norms;
-  for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
-    const stored_tensor& out = opt.files().at("decoder.layers." + std::to_string(layer) + ".self_attn.out_proj.weight");
-    tensor<double, 2> weight{{out.rows(), out.row_size()}};
-    out.copy_to(weight.data());
-    norms.emplace_back(tensor_view<const double, 2>{weight.view()}, opt.shape().heads);
-  }
   const text_groups groups{{500, 500}};
-  unit_sums sums{opt.shape(), groups, std::move(norms)};
+  unit_sums sums{opt.shape(), groups, head_norms_of(opt)};
   last_layer bare{opt.layers() - 1};
 
   double bare_time = 0, sums_time = 0;

@@ -533,14 +533,6 @@ int main(int argc, char** argv) {
     app.report(opt);
     app.make_folder("pictures");
 
-    std::vector<head_norms> norms;
-    for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
-      const stored_tensor& out =
-          opt.files().at("decoder.layers." + std::to_string(layer) + ".self_attn.out_proj.weight");
-      tensor<double, 2> weight{{out.rows(), out.row_size()}};
-      out.copy_to(weight.data());
-      norms.emplace_back(tensor_view<const double, 2>{weight.view()}, opt.shape().heads);
-    }
     std::string run = "light_up " + fingerprint(opt.files());
     for (const program::text& t : texts.texts) {
       run += "\n" + t.category + " " + t.file.string() + " " + std::to_string(fs::file_size(t.file)) + " " +
@@ -551,7 +543,7 @@ int main(int argc, char** argv) {
                    describe(opt.shape()),
                    std::move(texts),
                    groups,
-                   unit_sums{opt.shape(), groups, std::move(norms)},
+                   unit_sums{opt.shape(), groups, head_norms_of(opt)},
                    {},
                    {},
                    {},

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/judge.hpp>
 #include <optscope/modularity/removal_edits.hpp>
 #include <optscope/modularity/removal_scores.hpp>
@@ -116,6 +117,20 @@ TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
   model<> smaller{checkpoint{out.path}};
   const std::vector<float> from_file = logits_of(smaller);
   check_close(std::span<const float>{from_file}, std::span<const float>{edited}, 1e-5, "smaller checkpoint");
+}
+
+TEST_CASE("a continuation of which there is enough leaves the batch; the others go on as if it had stayed") {
+  model<> opt{checkpoint{goldens + "post-ln-projected"}};
+  const token_batch prompts{{2, 5, 9}, {2, 7}, {2, 11, 30, 4}};
+  continuing wanted{.count = 20, .how = {0.8, 0, 0.9, 3}};
+  const token_batch whole = continuations(opt, prompts, wanted);
+  wanted.enough = [&](const token_list& text) { return text.size() == 8 && text[0] == whole[1][0]; };
+  const token_batch some = continuations(opt, prompts, wanted);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    CHECK_EQ(whole[i].size(), 20);
+    const std::size_t size = whole[i][0] == whole[1][0] ? 8 : 20;
+    CHECK_EQ(some[i], token_list(whole[i].begin(), whole[i].begin() + static_cast<std::ptrdiff_t>(size)));
+  }
 }
 
 TEST_CASE("a removal comes back from its file; those for another model, and broken ones, are refused by name") {

@@ -18,17 +18,6 @@ namespace {
 
 const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 
-std::vector<head_norms> norms_of(const model<>& opt) {
-  std::vector<head_norms> norms;
-  for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
-    const auto& out = opt.files().at("decoder.layers." + std::to_string(layer) + ".self_attn.out_proj.weight");
-    tensor<double, 2> weight{{out.rows(), out.row_size()}};
-    out.copy_to(weight.data());
-    norms.emplace_back(tensor_view<const double, 2>{weight.view()}, opt.shape().heads);
-  }
-  return norms;
-}
-
 template <class Row>
 double norm(const Row& row) {
   double square = 0;
@@ -93,7 +82,7 @@ TEST_CASE("norms of heads from z are those of result") {
     model<> opt{checkpoint{goldens + name}};
     capture<site::z, site::result> probe{positions::all()};
     opt.run({{2, 5, 9, 11, 7, 30}}, probe);
-    const auto norms = norms_of(opt);
+    const auto norms = head_norms_of(opt);
     for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
       const auto z = probe(site::z{}, layer), result = probe(site::result{}, layer);
       tensor<float, 2> found{{z.rows(), z.extent(1)}};
@@ -151,19 +140,19 @@ TEST_CASE(
     sums.expect(parts);
     opt.run(batch, sums);
   };
-  unit_sums sums{opt.shape(), groups, norms_of(opt)};
+  unit_sums sums{opt.shape(), groups, head_norms_of(opt)};
   run(sums, 0, 2);  // ends inside the first text
   const auto file = std::filesystem::temp_directory_path() / "optscope-test-unit-sums";
   save_sums(file, "this run", {1, 2}, sums);
   run(sums, 2, all.size());
 
-  unit_sums again{opt.shape(), groups, norms_of(opt)};
+  unit_sums again{opt.shape(), groups, head_norms_of(opt)};
   const run_place next = load_sums(file, "this run", again);
   CHECK_EQ(next.window, 2);
   run(again, 2, all.size());
   CHECK_THROWS_AS((void)load_sums(file, "that run", again), bad_input);
   std::filesystem::resize_file(file, std::filesystem::file_size(file) - 1);
-  unit_sums third{opt.shape(), groups, norms_of(opt)};
+  unit_sums third{opt.shape(), groups, head_norms_of(opt)};
   CHECK_THROWS_AS((void)load_sums(file, "this run", third), bad_input);
   std::filesystem::remove(file);
 

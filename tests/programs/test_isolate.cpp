@@ -70,8 +70,8 @@ TEST_CASE("isolate refuses a category that there is not, and layers that leave n
   box.write("one/a/1.txt", "The sea was calm that morning, and the boats went out early, one after the other.\n");
   box.write("one/b/1.txt",
             "int main(void)\n{\n\tint x = 1;\n\treturn x + 2;\n}\nint other(int y)\n{\n\treturn y;\n}\n");
-  check_done(box.run("isolate", {"--model", demo_model, "--texts", "one", "--keep", "b", "--out", "out", "--share",
-                                 "0.3", "--prompts", "2", "--new", "8"}));
+  check_done(box.run("isolate", {"--model", demo_model, "--texts", "one", "--keep", "b", "--out", "out", "--by",
+                                 "ratio-attribution", "--share", "0.3", "--prompts", "2", "--new", "8"}));
   const std::string summary = content_of(box / "out/summary.json");
   CHECK(summary.find("category a has one text") != std::string::npos);
   CHECK(summary.find("nan") == std::string::npos);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optscope/core/cpu.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
@@ -70,27 +71,39 @@ struct logit_shift {
   }
 };
 
-/// Continues every prompt by `count` tokens, all at once, as `generate` does, but prompt i draws with seed `how.seed` +
-/// i and nothing ends it; ids from `tokens` on and those of `banned` are never drawn.
+/// What continuations are wanted.
+struct continuing {
+  std::size_t count = 40;                             ///< tokens of each
+  sampling how{};                                     ///< prompt i draws with seed `how.seed` + i
+  std::size_t tokens = static_cast<std::size_t>(-1);  ///< ids from here on have no token
+  std::vector<bool> banned{};                         ///< [id]: never written, such as the end of a text
+  /// True for a continuation so far that need not go on; asked after every eighth token. Called by several threads.
+  std::function<bool(const token_list&)> enough{};
+};
+
+/// Continues every prompt, all at once, as `generate` does. One of which there is `enough` leaves the batch.
 template <class Model, class... Probes>
-[[nodiscard]] token_batch continuations(Model& opt, const token_batch& prompts, std::size_t count, const sampling& how,
-                                        std::size_t tokens, const std::vector<bool>& banned, Probes&&... probes) {
+[[nodiscard]] token_batch continuations(Model& opt, const token_batch& prompts, const continuing& wanted,
+                                        Probes&&... probes) {
   using scalar = typename Model::scalar;
   token_batch result(prompts.size()), next = prompts;
   std::vector<sampler> samplers;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    sampling own = how;
+    sampling own = wanted.how;
     own.seed += i;
     samplers.emplace_back(own);
   }
   kv_cache<scalar> cache{opt.shape(), prompts.size()};
-  for (std::size_t i = 0; i < prompts.size(); ++i) cache.reserve(i, prompts[i].size() + count);
-  for (std::size_t step = 0; step < count && !prompts.empty(); ++step) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) cache.reserve(i, prompts[i].size() + wanted.count);
+  const auto goes_on = [](const token_list& text) { return !text.empty(); };
+  for (std::size_t step = 1; step <= wanted.count && std::any_of(next.begin(), next.end(), goes_on); ++step) {
     const tensor<scalar, 2> logits = opt.next_logits(next, cache, probes...);
     opt.backend().pool().parallel_for(prompts.size(), [&](std::size_t i, std::size_t) {
-      const token_id id = samplers[i](logits.row(i), tokens, banned);
+      if (next[i].empty()) return;
+      const token_id id = samplers[i](logits.row(i), wanted.tokens, wanted.banned);
       result[i].push_back(id);
       next[i] = {id};
+      if (wanted.enough && step % 8 == 0 && wanted.enough(result[i])) next[i].clear();
     });
   }
   return result;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
+#include <string>
 #include <vector>
 
 namespace optscope {
@@ -78,5 +79,18 @@ class head_norms {
   std::size_t heads_ = 0, width_ = 0;
   std::vector<float> factors_;  // (head, head_dim of z, head_dim of the image)
 };
+
+/// Of every layer of a model: [layer].
+template <class Model>
+[[nodiscard]] std::vector<head_norms> head_norms_of(const Model& opt) {
+  std::vector<head_norms> norms;
+  for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
+    const auto& out = opt.files().at("decoder.layers." + std::to_string(layer) + ".self_attn.out_proj.weight");
+    tensor<double, 2> weight{{out.rows(), out.row_size()}};
+    out.copy_to(weight.data());
+    norms.emplace_back(tensor_view<const double, 2>{weight.view()}, opt.shape().heads);
+  }
+  return norms;
+}
 
 }  // namespace optscope

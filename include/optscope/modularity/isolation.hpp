@@ -2,13 +2,13 @@
 #pragma once
 // Measures what a removal does: held-back loss of every category, and what continuations of prompts are judged to be.
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/judge.hpp>
 #include <optscope/opt/removal.hpp>
-#include <optscope/opt/sampling.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -65,10 +65,9 @@ class isolation {
   const judge& decide;
   std::size_t categories = 0;
   labelled_texts held_back{}, prompts{};
-  std::size_t new_tokens = 40;
-  sampling how{0.8, 0, 0.9, 1};
-  std::size_t tokens = static_cast<std::size_t>(-1);  ///< ids from here on have no token
-  std::vector<bool> banned{};                         ///< [id]: never written, such as the end of a text
+  continuing wanted{.count = 40, .how = {0.8, 0, 0.9, 1}};
+  /// A continuation of at least 16 tokens ends when the judge gives one category this probability; 1: it never does.
+  double sure = 1;
   std::function<std::string(const token_list&)> decode{};
 
   /// The behaviour with `what` taken out, the whole model's for an empty one. Prompts of the category `without` are not
@@ -118,7 +117,15 @@ class isolation {
   void write(behaviour& result, const labelled_texts& from, Editors&... editors) {
     result.judged.assign(categories, std::vector<std::size_t>(categories));
     result.code_like.assign(categories, 0);
-    const token_batch ids = continuations(opt, from.tokens, new_tokens, how, tokens, banned, editors...);
+    continuing until = wanted;
+    if (sure < 1) {
+      until.enough = [&](const token_list& so_far) {
+        if (so_far.size() < 16) return false;
+        const std::vector<double> p = decide.probabilities(decode(so_far));
+        return *std::max_element(p.begin(), p.end()) >= sure;
+      };
+    }
+    const token_batch ids = continuations(opt, from.tokens, until, editors...);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       result.written.push_back(decode(ids[i]));
       const std::size_t c = from.category[i];

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
+#include <optscope/modularity/attribution.hpp>
 #include <optscope/modularity/unit_sums.hpp>
 #include <optscope/opt/removal.hpp>
 #include <random>
@@ -17,10 +18,14 @@
 
 namespace optscope {
 
-/// What a score is computed from: the activity of every unit in scoring texts of each category.
+/// What a score is computed from: the activity of every unit in scoring texts of each category, and what their loss
+/// owes to it.
 struct scored_texts {
   const unit_sums& sums;
   const text_groups& texts;
+  /// By category, and behind those by category that is kept: of its texts each behind the beginning of another's. Null
+  /// unless a score asks for it.
+  const loss_attribution* loss = nullptr;
 
   /// Mean of a statistic over the texts of a category.
   [[nodiscard]] double mean(std::size_t category, unit_statistic statistic, std::size_t unit) const {
@@ -83,7 +88,53 @@ struct mean_difference {
   }
 };
 
-static_assert(removal_score<activation_ratio<unit_statistic::mean_abs>> && removal_score<mean_difference>);
+/// What the loss of the other categories owes to a unit, to first order and without its sign, over what that of the
+/// kept one does.
+struct attribution_ratio {
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
+    const loss_attribution& loss = *texts.loss;
+    std::vector<double> score(texts.sums.units().size());
+    for (std::size_t u = 0; u < score.size(); ++u) {
+      double others = 0;
+      for (std::size_t c = 0; c < texts.texts.categories(); ++c) {
+        if (c != kept) others += loss.magnitude[c][u] / loss.tokens[c];
+      }
+      const double own = loss.magnitude[kept][u] / loss.tokens[kept];
+      score[u] = others == 0 ? std::numeric_limits<double>::quiet_NaN() : others / (own + 1e-12);
+    }
+    return score;
+  }
+};
+
+/// The rank by the ratio of rms, plus part of the rank by how much the kept category's loss behind another's beginning
+/// owes to the unit: what is active elsewhere, and holds the model back from writing the kept category there.
+struct ratio_and_attribution {
+  double part = 0.3;
+
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
+    const unit_table& units = texts.sums.units();
+    const std::vector<double>& effect = texts.loss->effect[texts.texts.categories() + kept];
+    std::vector<double> score = activation_ratio<unit_statistic::rms>{}(texts, kept);
+    for (const unit_kind kind : {unit_kind::neuron, unit_kind::head}) {
+      std::vector<std::size_t> numbers = units.all(kind);
+      std::erase_if(numbers, [&](std::size_t u) { return std::isnan(score[u]); });
+      const std::vector<double> ratio = score;
+      for (const std::size_t u : numbers) score[u] = 0;
+      const auto add_ranks = [&](const std::vector<double>& by, double times) {
+        std::stable_sort(numbers.begin(), numbers.end(), [&](std::size_t a, std::size_t b) { return by[a] < by[b]; });
+        for (std::size_t i = 0; i < numbers.size(); ++i) {
+          score[numbers[i]] += times * static_cast<double>(i) / static_cast<double>(numbers.size());
+        }
+      };
+      add_ranks(ratio, 1);
+      add_ranks(effect, part);
+    }
+    return score;
+  }
+};
+
+static_assert(removal_score<activation_ratio<unit_statistic::mean_abs>> && removal_score<mean_difference> &&
+              removal_score<attribution_ratio> && removal_score<ratio_and_attribution>);
 
 /// In which order units are removed.
 enum class removal_order { by_score, random, reversed };

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What `isolate` computes: curves, the smallest removal, where its effect sits.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <optscope/modularity/activity.hpp>
+#include <optscope/modularity/attribute.hpp>
+#include <optscope/modularity/removal_scores.hpp>
+#include <optscope/modularity/verdict.hpp>
+#include <string>
+#include <utility>
+
+#include "isolate_texts.hpp"
+
+namespace isolate {
+
+using score_function = std::vector<double> (*)(const scored_texts&, std::size_t);
+template <class Score>
+std::vector<double> score_with(const scored_texts& texts, std::size_t kept) {
+  return Score{}(texts, kept);
+}
+/// A score of one's own needs one line here.
+inline const std::map<std::string, score_function> scores{
+    {"ratio-frequency", score_with<activation_ratio<unit_statistic::frequency>>},
+    {"ratio-mean-abs", score_with<activation_ratio<unit_statistic::mean_abs>>},
+    {"ratio-rms", score_with<activation_ratio<unit_statistic::rms>>},
+    {"largest-ratio", score_with<largest_ratio<unit_statistic::rms>>},
+    {"difference", score_with<mean_difference>},
+    {"attribution", score_with<attribution_ratio>},
+    {"ratio-attribution", score_with<ratio_and_attribution>}};
+inline bool needs_gradients(const std::string& score) { return score.ends_with("attribution"); }
+
+inline const std::map<std::string, replacement> replacements{
+    {"zero", replacement::zero}, {"kept-mean", replacement::kept_mean}, {"mean", replacement::mean}};
+
+struct curve {
+  std::vector<double> share;          // of the units
+  std::vector<behaviour> behaviours;  // without what was written
+};
+
+/// On curves and in "where it sits" a continuation ends when the judge gives a category this probability.
+inline constexpr double sure_on_curves = 0.85;
+
+/// Everything that is found for one kept category.
+struct isolated {
+  curve by_score, random, reversed;
+  std::size_t chosen = 0;  // units
+  bool reached = false;    // 95 % of the foreign prompts on the curve
+  std::vector<std::size_t> numbers;
+  removal what;
+  behaviour final;  // on other prompts
+};
+
+inline std::string rounded(double value, int digits = 3) {
+  char buffer[40];
+  return std::isfinite(value) && std::snprintf(buffer, sizeof buffer, "%.*f", digits, value) > 0 ? buffer : "–";
+}
+inline std::string percent(double share) { return rounded(100 * share, 0) + " %"; }
+inline std::string percent_of(std::size_t hits, std::size_t count) {
+  const auto [low, high] = wilson(hits, count);
+  return percent(count == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(count)) + " (" +
+         rounded(100 * low, 0) + "–" + rounded(100 * high, 0) + ")";
+}
+
+/// One run of the program.
+struct study {
+  const settings& how;
+  const tokenizer& words;
+  pruned_model& opt;
+  const halves& texts;
+  const activity& active;
+  scored_texts scored;
+  isolation<pruned_model>& bench;
+  const labelled_texts& final_prompts;  // as many again, of which nothing is chosen
+  std::vector<std::size_t> layers;
+  std::vector<unit_kind> kinds;
+  behaviour whole;                // the whole model on them
+  std::vector<isolated> kept_of;  // [category]
+  std::vector<row> rows;
+  double stability = 0;  // overlap of the sets that the two halves of the scoring texts give
+
+  /// The units that may go, in the order of going.
+  std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,
+                                 const std::vector<std::size_t>& of_layers, std::uint64_t seed = 0) const {
+    const std::vector<double> score = scores.at(how.by)(from, kept);
+    std::vector<std::size_t> numbers;
+    for (const unit_kind kind : kinds) {
+      const auto more = order_of_removal(score, scored.sums.units(), kind, of_layers, by, seed);
+      numbers.insert(numbers.end(), more.begin(), more.end());
+    }
+    if (kinds.size() > 1) {  // a third of the neurons' share of the heads: a head is much more than a neuron
+      const std::size_t first = numbers.size() == 0 ? 0 : of_layers.size() * scored.sums.units().count(kinds[0]);
+      std::vector<std::pair<double, std::size_t>> ranked;
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        const double of = static_cast<double>(i < first ? first : numbers.size() - first);
+        ranked.emplace_back((i < first ? 1.0 : 3.0) * static_cast<double>(i < first ? i : i - first) / of, numbers[i]);
+      }
+      std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = ranked[i].second;
+    }
+    return numbers;
+  }
+  std::vector<std::size_t> order(std::size_t kept, removal_order by = removal_order::by_score,
+                                 std::uint64_t seed = 0) const {
+    return order(kept, by, scored, layers, seed);
+  }
+  removal remove(std::span<const std::size_t> numbers, std::size_t kept) const {
+    return removal_of(numbers, scored, kept, replacements.at(how.with));
+  }
+  std::size_t units() const { return order(0).size(); }
+
+  curve follow(std::size_t kept, removal_order by, program::progress& line, std::size_t& done, std::size_t all) {
+    curve result;
+    const std::size_t count = units();
+    for (std::size_t i = 1; i <= how.shares; ++i) {
+      const double share = how.most * static_cast<double>(i) / static_cast<double>(how.shares);
+      const std::vector<std::size_t> numbers = order(kept, by, i);  // by chance: drawn anew for each share
+      const auto n = static_cast<std::size_t>(std::llround(share * static_cast<double>(count)));
+      result.share.push_back(share);
+      result.behaviours.push_back(bench.measure(remove(std::span{numbers}.first(std::min(n, numbers.size())), kept),
+                                                by == removal_order::random ? bench.none : kept));
+      result.behaviours.back().written.clear();
+      line(++done, all);
+    }
+    return result;
+  }
+
+  /// The smallest removal that turns 95 % of the foreign prompts, between two points of the curve by bisection; where
+  /// none does, the one that turns most.
+  void choose(isolated& found, std::size_t kept) {
+    const std::vector<std::size_t> numbers = order(kept);
+    const auto size = [&](double share) {
+      return std::min(numbers.size(),
+                      static_cast<std::size_t>(std::llround(share * static_cast<double>(numbers.size()))));
+    };
+    std::size_t best = 0, low = 0;
+    for (std::size_t i = 0; i < found.by_score.share.size(); ++i) {
+      const double turned = found.by_score.behaviours[i].turned_share(kept);
+      if (turned > found.by_score.behaviours[best].turned_share(kept)) best = i;
+      if (turned < 0.95) continue;
+      found.reached = true;
+      best = i;
+      low = i == 0 ? 0 : size(found.by_score.share[i - 1]);
+      break;
+    }
+    std::size_t high = size(found.by_score.share[best]);
+    for (int step = 0; found.reached && step < 4 && high - low > 1; ++step) {
+      const std::size_t middle = (low + high) / 2;
+      const behaviour there = bench.measure_prompts(remove(std::span{numbers}.first(middle), kept), bench.prompts);
+      (there.turned_share(kept) >= 0.95 ? high : low) = middle;
+    }
+    take(found, kept, static_cast<double>(high) / static_cast<double>(numbers.size()));
+  }
+  void take(isolated& found, std::size_t kept, double share) const {
+    found.numbers = order(kept);
+    found.chosen = static_cast<std::size_t>(std::llround(share * static_cast<double>(found.numbers.size())));
+    found.numbers.resize(found.chosen);
+    found.what = remove(found.numbers, kept);
+  }
+
+  /// Mean logits over scoring texts of the other categories with the removal minus without: (vocabulary).
+  std::vector<float> shift_of(const removal& what, std::size_t kept) {
+    struct mean_logits {
+      using sites = site_list<site::logits>;
+      std::vector<double> sum;
+      double count = 0;
+      void operator()(site::logits, const place&, tensor_view<const float, 2> rows) {
+        sum.resize(rows.cols());
+        for (std::size_t i = 0; i < rows.rows(); ++i) {
+          for (std::size_t id = 0; id < sum.size(); ++id) sum[id] += static_cast<double>(rows(i, id));
+        }
+        count += static_cast<double>(rows.rows());
+      }
+    };
+    token_batch batch;
+    for (std::size_t c = 0; c < texts.categories.size(); ++c) {
+      if (c == kept) continue;
+      token_list first = texts.scoring[c][0];
+      first.resize(std::min<std::size_t>(first.size(), 256));
+      batch.push_back(std::move(first));
+    }
+    mean_logits with, without;
+    opt.weights().remove({}, opt.backend().pool());
+    opt.run(batch, without);
+    opt.weights().remove(what, opt.backend().pool());
+    opt.run(batch, with);
+    std::vector<float> shift;
+    for (std::size_t id = 0; id < with.sum.size(); ++id) {
+      shift.push_back(static_cast<float>(with.sum[id] / with.count - without.sum[id] / without.count));
+    }
+    return shift;
+  }
+
+  /// Where the effect of a removal sits.
+  std::vector<row> locate(const isolated& found, std::size_t kept, program::progress& line) {
+    std::vector<row> found_rows;
+    const std::size_t all = 2 * opt.layers() + 10;
+    const auto add = [&](std::string what, const std::vector<std::size_t>& numbers) {
+      found_rows.push_back({std::move(what), numbers.size(), bench.measure(remove(numbers, kept))});
+      found_rows.back().found.written.clear();
+      line(found_rows.size(), all);
+    };
+    const auto where = [&](auto in_layer) {
+      std::vector<std::size_t> some;
+      for (const std::size_t u : found.numbers) {
+        if (in_layer(scored.sums.units()[u].layer)) some.push_back(u);
+      }
+      return some;
+    };
+    add("nothing", {});
+    add("the removal", found.numbers);
+    for (const std::size_t layer : layers) {
+      std::vector<std::size_t> numbers = order(kept, removal_order::by_score, scored, {layer});
+      numbers.resize(numbers.size() / 2);
+      add("half of layer " + std::to_string(layer) + " alone", numbers);
+    }
+    for (const std::size_t layer : layers) {
+      add("the removal without layer " + std::to_string(layer), where([&](std::size_t l) { return l != layer; }));
+    }
+    add("its part in the first half of the layers", where([&](std::size_t l) { return l < opt.layers() / 2; }));
+    add("its part in the second half of the layers", where([&](std::size_t l) { return l >= opt.layers() / 2; }));
+    for (const auto& [name, by] : {std::pair{"as many, by chance", removal_order::random},
+                                   std::pair{"as many, by the reversed score", removal_order::reversed}}) {
+      std::vector<std::size_t> numbers = order(kept, by, 77);
+      numbers.resize(found.chosen);
+      add(name, numbers);
+    }
+    {
+      std::vector<std::size_t> numbers = order(kept, removal_order::reversed);
+      numbers.resize(numbers.size() / 5);
+      add("the other way: the fifth of highest activity in the kept category", numbers);
+    }
+    const std::vector<float> shift = shift_of(found.what, kept);
+    for (const float times : {1.0f, 2.0f}) {
+      logit_shift scaled{shift};
+      for (float& each : scaled.by) each *= times;
+      behaviour b = bench.measure_edited(scaled);
+      b.written.clear();
+      found_rows.push_back(
+          {"nothing, the change of the mean logits added by hand, times " + rounded(times, 0), 0, std::move(b)});
+      line(found_rows.size(), all);
+    }
+    labelled_texts alone;
+    const token_id bos = words.bos().value_or(texts.scoring[0][0][0]);
+    for (std::size_t i = 0; i < 2 * how.prompts; ++i) alone.add({bos}, kept == 0 ? 1 : 0);
+    for (const bool removed : {false, true}) {
+      behaviour b = bench.measure_prompts(removed ? found.what : removal{}, alone);
+      b.written.clear();
+      found_rows.push_back({removed ? "the removal, BOS alone as prompt" : "nothing, BOS alone as prompt",
+                            removed ? found.chosen : 0, std::move(b)});
+    }
+    return found_rows;
+  }
+
+  void run(std::size_t kept) {
+    const std::size_t categories = texts.categories.size();
+    const labelled_texts choosing = std::exchange(bench.prompts, final_prompts);
+    whole = bench.measure({});
+    bench.prompts = choosing;
+    program::progress line{"removals"};
+    std::size_t done = 0;
+    const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
+    const std::size_t all = (one_for_all ? 2 * categories + 1 : 3 * categories) * how.shares;
+    for (std::size_t c = 0; c < categories; ++c) {
+      isolated& found = kept_of.emplace_back();
+      if (how.share > 0) {
+        take(found, c, how.share);
+        bench.prompts = final_prompts;
+        found.final = bench.measure(found.what);
+        continue;
+      }
+      bench.sure = sure_on_curves;
+      found.by_score = follow(c, removal_order::by_score, line, done, all);
+      found.random = one_for_all && c > 0 ? kept_of[0].random : follow(c, removal_order::random, line, done, all);
+      found.reversed = follow(c, removal_order::reversed, line, done, all);
+      choose(found, c);
+      bench.sure = 1;
+      bench.prompts = final_prompts;
+      found.final = bench.measure(found.what);
+      bench.prompts = choosing;
+    }
+    opt.weights().remove({}, opt.backend().pool());
+    std::vector<std::vector<std::size_t>> sets;
+    for (const std::size_t half : {0, 1}) {
+      const activity part = sum_up(opt, texts.scoring, words.bos(), half, 2);
+      std::optional<loss_attribution> loss;
+      if (needs_gradients(how.by))
+        loss = attribute(
+            opt, texts.scoring, words.bos(), [](std::size_t, std::size_t) {}, half, 2);
+      sets.push_back(order(kept, removal_order::by_score, {part.sums, part.groups, loss ? &*loss : nullptr}, layers));
+      sets.back().resize(kept_of[kept].chosen);
+    }
+    stability = overlap(sets[0], sets[1]);
+    if (how.share > 0) return;
+    program::progress places{"where it sits"};
+    bench.sure = sure_on_curves;
+    rows = locate(kept_of[kept], kept, places);
+  }
+};
+
+}  // namespace isolate

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The texts of `isolate`: halved, so that what scores come from is not what is measured.
+#include <cmath>
+#include <cstdio>
+#include <optscope/modularity/isolation.hpp>
+#include <optscope/modularity/prompts.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/opt/pruned_weights.hpp>
+#include <vector>
+
+#include "program.hpp"
+
+namespace isolate {
+
+using namespace optscope;
+namespace fs = std::filesystem;
+
+using pruned_model = model<any_opt, float, blas, pruned_weights<float>>;
+
+struct settings {
+  std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
+  std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 48, held_back = 512, scoring = 20000;
+  std::size_t written = 0;
+  double most = 0.6;  // of the units
+  double share = 0;   // to remove without a search
+};
+
+/// The texts, halved: what scores and judge are made from, and what is measured.
+struct halves {
+  std::vector<std::string> categories;
+  std::vector<std::size_t> texts;                  // [category]
+  std::vector<std::vector<token_list>> scoring;    // [category][text]
+  std::vector<std::vector<std::string>> training;  // [category][text]: the same as they stand in the files
+  std::vector<std::vector<token_list>> measured;   // [category][text]
+  std::vector<std::string> limits;
+};
+
+/// Every second text of a category is measured; of a single one the second half is.
+inline halves read_halves(const program::app& app, const tokenizer& words, const settings& how) {
+  const program::corpus all{app.texts};
+  halves result;
+  result.categories = all.categories;
+  result.texts = all.sizes;
+  const std::size_t count = all.categories.size();
+  result.scoring.resize(count);
+  result.training.resize(count);
+  result.measured.resize(count);
+  std::vector<std::size_t> taken(count), kept_bytes(count);
+  constexpr std::size_t most_bytes = 400000;
+  for (std::size_t t = 0; t < all.texts.size(); ++t) {
+    const std::size_t c = all.category_of[t];
+    const fs::path& path = all.texts[t].file;
+    const std::string content = program::content_of(path);
+    const bool single = all.sizes[c] == 1, measured = all.index_in[t] % 2 == 1;
+    if (!single &&
+        (measured ? result.measured[c].size() > 200 : taken[c] >= how.scoring && kept_bytes[c] > most_bytes)) {
+      continue;
+    }
+    token_list tokens = words.encode(content, path.string());
+    if (tokens.size() < 8)
+      throw bad_input{path.string(), "", "a text of at least 8 tokens", std::to_string(tokens.size())};
+    if (single) {
+      const auto middle = tokens.begin() + static_cast<std::ptrdiff_t>(tokens.size() / 2);
+      token_list second(middle, tokens.end());
+      if (words.adds_bos()) second.insert(second.begin(), *words.bos());
+      tokens.erase(middle, tokens.end());
+      result.measured[c].push_back(std::move(second));
+    }
+    if (!single && measured) {
+      result.measured[c].push_back(std::move(tokens));
+      continue;
+    }
+    if (kept_bytes[c] <= most_bytes) {
+      result.training[c].push_back(single ? words.decode(tokens) : content);
+      kept_bytes[c] += content.size();
+    }
+    if (taken[c] >= how.scoring) continue;
+    if (tokens.size() > how.scoring - taken[c] + 1) tokens.resize(how.scoring - taken[c] + 1);
+    taken[c] += tokens.size() - 1;
+    result.scoring[c].push_back(std::move(tokens));
+  }
+  for (std::size_t c = 0; c < count; ++c) {
+    if (all.sizes[c] == 1) {
+      result.limits.push_back("category " + all.categories[c] +
+                              " has one text: scores and measurements are of its halves");
+    }
+    if (taken[c] < 500) {
+      result.limits.push_back("category " + all.categories[c] + " has " + std::to_string(taken[c]) +
+                              " tokens to compute scores from: few");
+    }
+  }
+  return result;
+}
+
+inline std::optional<token_id> bos_of(const tokenizer& words) { return words.adds_bos() ? words.bos() : std::nullopt; }
+/// Tells of a token whether its last character is white space.
+inline auto ends_in_space(const tokenizer& words) {
+  return [&words](token_id id) {
+    const std::string piece = words.piece(id);
+    return piece.empty() || std::string_view{" \n\t\r"}.find(piece.back()) != std::string_view::npos;
+  };
+}
+
+/// Adds what the model itself writes from the scoring texts' prompts to them.
+inline void write_more(pruned_model& opt, halves& texts, const tokenizer& words, const settings& how) {
+  constexpr std::size_t length = 128;
+  const std::size_t each = (how.written + length - 1) / length;
+  const labelled_texts prompts =
+      draw_prompts(texts.scoring, bos_of(words), ends_in_space(words), each, how.prompt_tokens, 3);
+  const token_batch more =
+      continuations(opt, prompts.tokens, {.count = length, .how = {0.8, 0, 0.9, 1000}, .tokens = words.size()});
+  for (std::size_t i = 0; i < more.size(); ++i) {
+    token_list text = prompts.tokens[i];
+    text.insert(text.end(), more[i].begin(), more[i].end());
+    texts.scoring[prompts.category[i]].push_back(std::move(text));
+  }
+}
+
+}  // namespace isolate
