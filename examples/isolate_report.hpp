@@ -195,7 +195,8 @@ struct reported_study : study {
     const auto [hits_before, count_before] = whole.turned(kept);
     page.facts("What was found",
                std::vector<std::pair<std::string, std::string>>{
-                   {"removed", std::to_string(found.chosen) + " of " + std::to_string(units()) + " " + how.units},
+                   {"removed", std::to_string(found.chosen) + " of " + std::to_string(units()) +
+                                   (how.units == "both" ? " neurons and heads" : " " + how.units)},
                    {"other prompts continued as " + names[kept], percent_of(hits, count)},
                    {"before", percent_of(hits_before, count_before)},
                    {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},

@@ -31,6 +31,7 @@ table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabula
 th, td { text-align: left; padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 th { color: var(--muted); font-weight: 600; font-size: 13px; }
 td.number, th.number { text-align: right; }
+td.long { overflow-wrap: anywhere; min-width: 14em; }
 td.name { overflow-wrap: anywhere; min-width: 9em; }
 .wide { width: 100%; }
 .chip { display: inline-block; width: 0.75em; height: 0.75em; border-radius: 2px; margin-right: 0.45em; }

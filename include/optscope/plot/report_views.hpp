@@ -9,7 +9,8 @@ namespace optscope::plot {
 inline constexpr std::string_view report_views = R"js(
 const tableOf = (columns, rows) => {
   const numeric = columns.map((_, c) => rows.every((row) => row[c] !== '' && !Number.isNaN(Number(row[c]))));
-  const cell = (tag, value, c) => element(tag, numeric[c] ? {class: 'number'} : {}, value);
+  const kind = (value, c) => (numeric[c] ? {class: 'number'} : value.length > 40 ? {class: 'long'} : {});
+  const cell = (tag, value, c) => element(tag, kind(value, c), value);
   return element(
       'div', {class: 'scroll'},
       element(
