@@ -94,16 +94,6 @@ class blas {
   void attention(tensor_view<const T, 2> q, tensor_view<const T, 2> k, tensor_view<const T, 2> v, std::size_t heads,
                  tensor_view<T, 2> z) {
     const std::size_t keys = k.rows(), head_dim = k.cols() / heads;
-    if (one_query(q.rows(), keys)) {
-      reserve_scratch<T>(keys);
-      for_heads(heads, keys * k.cols(), [&](std::size_t head, std::size_t worker) {
-        const tensor_view<T, 2> scores{scratch_of<T>(worker), {1, keys}};
-        score_one(of_head(q, head, head_dim), of_head(k, head, head_dim), scores.data());
-        softmax_tile({0, 1, keys - 1, keys}, scores);
-        mix_one(scores.data(), of_head(v, head, head_dim), of_head(z, head, head_dim).data());
-      });
-      return;
-    }
     const std::size_t packed_k = kernel::packed_size<T>(keys, head_dim),
                       packed_v = kernel::packed_size<T>(head_dim, keys);
     reserve_scratch<T>(packed_k + packed_v + kernel::tile_rows() * (keys + head_dim));
@@ -125,12 +115,6 @@ class blas {
   template <class T>
   void attention_scores(tensor_view<const T, 2> q, tensor_view<const T, 2> k, tensor_view<T, 3> scores) {
     const std::size_t keys = k.rows(), heads = scores.rows(), head_dim = k.cols() / heads;
-    if (one_query(q.rows(), keys)) {
-      for_heads(heads, keys * k.cols(), [&](std::size_t head, std::size_t) {
-        score_one(of_head(q, head, head_dim), of_head(k, head, head_dim), scores.row(head).data());
-      });
-      return;
-    }
     const std::size_t packed_k = kernel::packed_size<T>(keys, head_dim);
     reserve_scratch<T>(packed_k + kernel::tile_rows() * head_dim);
     for_query_blocks(q.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
@@ -160,12 +144,6 @@ class blas {
   template <class T>
   void attention_mix(tensor_view<const T, 3> pattern, tensor_view<const T, 2> v, tensor_view<T, 2> z) {
     const std::size_t keys = v.rows(), heads = pattern.rows(), head_dim = v.cols() / heads;
-    if (one_query(z.rows(), keys)) {
-      for_heads(heads, keys * v.cols(), [&](std::size_t head, std::size_t) {
-        mix_one(pattern.row(head).data(), of_head(v, head, head_dim), of_head(z, head, head_dim).data());
-      });
-      return;
-    }
     const std::size_t packed_v = kernel::packed_size<T>(head_dim, keys);
     reserve_scratch<T>(packed_v);
     for_query_blocks(z.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
@@ -265,49 +243,6 @@ class blas {
                        tensor_view<T, 2> z) {
     kernel::multiply_packed<T>({pattern.data(), {at.count, at.keys}, pattern.stride()}, by_value,
                                kernel::product_start::zero, nullptr, z.slice(at.first, at.count));
-  }
-
-  /// Behind cached keys: to pack keys and values for one query costs more than its products.
-  static bool one_query(std::size_t queries, std::size_t keys) { return queries == 1 && keys > 1; }
-
-  /// Calls `body(head, worker)`, on one thread if `work` multiplications are too few to share.
-  template <class Body>
-  void for_heads(std::size_t heads, std::size_t work, Body body) {
-    if (work >= 1 << 18) return pool_->parallel_for(heads, body);
-    for (std::size_t head = 0; head < heads; ++head) body(head, std::size_t{0});
-  }
-
-  /// scores[t] = q·k_t / sqrt(head_dim): q (1, head_dim), k (t, head_dim).
-  template <class T>
-  [[gnu::noinline]] static void score_one(tensor_view<const T, 2> q, tensor_view<const T, 2> k, T* scores) {
-    const T scale = T{1} / std::sqrt(static_cast<T>(q.cols()));
-    const std::size_t width = q.cols();
-    cpu::run([&]() __attribute__((always_inline)) {
-      for (std::size_t t = 0; t < k.rows(); ++t) {
-        const T *a = q.data(), *b = k.data() + t * k.stride();
-        T partial[16] = {}, sum = 0;
-        std::size_t d = 0;
-        for (; d + 16 <= width; d += 16) {
-          for (std::size_t lane = 0; lane < 16; ++lane) partial[lane] += a[d + lane] * b[d + lane];
-        }
-        for (; d < width; ++d) sum += a[d] * b[d];
-        for (std::size_t lane = 0; lane < 8; ++lane) partial[lane] += partial[lane + 8];
-        for (std::size_t lane = 0; lane < 4; ++lane) partial[lane] += partial[lane + 4];
-        scores[t] = (sum + ((partial[0] + partial[2]) + (partial[1] + partial[3]))) * scale;
-      }
-    });
-  }
-
-  /// z (head_dim) = pattern (t) times v (t, head_dim).
-  template <class T>
-  [[gnu::noinline]] static void mix_one(const T* pattern, tensor_view<const T, 2> v, T* z) {
-    cpu::run([&]() __attribute__((always_inline)) {
-      std::fill_n(z, v.cols(), T{0});
-      for (std::size_t t = 0; t < v.rows(); ++t) {
-        const T *row = v.data() + t * v.stride(), share = pattern[t];
-        for (std::size_t d = 0; d < v.cols(); ++d) z[d] += share * row[d];
-      }
-    });
   }
 
   template <class T>
