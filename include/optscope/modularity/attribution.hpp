@@ -15,7 +15,6 @@
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/units.hpp>
-#include <optscope/opt/removal.hpp>
 #include <optscope/opt/weights.hpp>
 #include <span>
 #include <string>
@@ -94,15 +93,8 @@ class attribution_pass {
  public:
   using T = typename Model::scalar;
 
-  /// `gone`: what has been taken out of the model's weights; such units get nothing.
-  explicit attribution_pass(Model& opt, const removal& gone = {})
-      : opt_{opt}, units_{opt.shape()}, left_(opt.layers()) {
-    for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
-      for (std::size_t n = 0; n < opt.shape().ffn; ++n) {
-        const auto& out = layer < gone.layers.size() ? gone.layers[layer].neurons : std::vector<std::size_t>{};
-        if (!std::binary_search(out.begin(), out.end(), n)) left_[layer].push_back(n);
-      }
-    }
+  /// Throws `bad_input` if the model has another nonlinearity.
+  explicit attribution_pass(Model& opt) : opt_{opt}, units_{opt.shape()} {
     if (opt.shape().nonlinearity != activation::relu) {
       throw bad_input{opt.files().folder().string(), "activation_function", "relu, for first-order attribution",
                       "another"};
@@ -122,7 +114,7 @@ class attribution_pass {
 
       if (!pre) stream = norm_backward(stream, sum(at.middle, at.mlp_out), w.ln2);
       tensor<T, 2> neurons = times(stream, w.fc2.weight);  // (position, ffn)
-      note(at.neurons, neurons, 1, units_.first(unit_kind::neuron, layer), left_[layer], category, to);
+      note(at.neurons, neurons, 1, units_.first(unit_kind::neuron, layer), category, to);
       for (std::size_t i = 0; i < neurons.rows(); ++i) {
         for (std::size_t n = 0; n < neurons.extent(1); ++n) neurons(i, n) = at.neurons(i, n) > 0 ? neurons(i, n) : T{0};
       }
@@ -131,7 +123,7 @@ class attribution_pass {
 
       if (!pre) stream = norm_backward(stream, sum(at.before, at.attn_out), w.ln1);
       const tensor<T, 2> z = times(stream, w.out.weight);  // (position, hidden)
-      note(at.z, z, opt_.shape().head_dim(), units_.first(unit_kind::head, layer), {}, category, to);
+      note(at.z, z, opt_.shape().head_dim(), units_.first(unit_kind::head, layer), category, to);
       inner = times(attention_backward(at, z), w.qkv.weight);
       stream = sum(stream, pre ? norm_backward(inner, at.before, w.ln1) : inner);
     }
@@ -248,23 +240,21 @@ class attribution_pass {
     return result;
   }
 
-  /// Adds a·g of units that are `width` columns each; `left`: which ones they are, empty: all.
+  /// Adds a·g of units that are `width` columns each.
   static void note(const tensor<T, 2>& a, const tensor<T, 2>& g, std::size_t width, std::size_t first,
-                   const std::vector<std::size_t>& left, std::size_t category, loss_attribution& to) {
+                   std::size_t category, loss_attribution& to) {
     for (std::size_t i = 0; i < a.rows(); ++i) {
-      for (std::size_t u = 0; u < (left.empty() ? a.extent(1) / width : left.size()); ++u) {
+      for (std::size_t u = 0; u < a.extent(1) / width; ++u) {
         double product = 0;
         for (std::size_t d = u * width; d < (u + 1) * width; ++d) product += static_cast<double>(a(i, d) * g(i, d));
-        const std::size_t number = first + (left.empty() ? u : left[u]);
-        to.effect[category][number] += product;
-        to.magnitude[category][number] += std::abs(product);
+        to.effect[category][first + u] += product;
+        to.magnitude[category][first + u] += std::abs(product);
       }
     }
   }
 
   Model& opt_;
   unit_table units_;
-  std::vector<std::vector<std::size_t>> left_;  // [layer]: neurons
   std::map<std::string, std::vector<T>> read_;
 };
 
