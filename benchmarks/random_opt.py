@@ -83,7 +83,7 @@ def main():
                     piece = block[at:at + left]
                     file.write(piece.tobytes())
                     left, at = left - len(piece), 0
-    (out / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (out / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
 
 main()
