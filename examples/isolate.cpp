@@ -28,12 +28,27 @@ int main(int argc, char** argv) {
   app.cli
       .add_option("--written", how.written,
                   "As many tokens of each category that the model itself writes from its prompts, to compute scores "
-                  "from beside the texts")
-      ->capture_default_str();
+                  "from beside the texts; 8192 for mask, else none if not given")
+      ->type_name("N");
   app.cli.add_option("--share", how.share, "Share of the units to remove: no curves and no search for the smallest")
       ->check(CLI::Range(0.0, 1.0));
+  app.cli.add_flag("--quick", how.quick,
+                   "This category alone, without curves: what has a score above 0 goes, or --share of the units");
+  app.cli.add_option("--mask-steps", how.mask.steps, "mask: steps of learning")
+      ->check(program::not_positive)
+      ->capture_default_str();
+  app.cli
+      .add_option("--mask-turn", how.mask.turn,
+                  "mask: weight of turning other texts' next tokens, beside keeping the kept category's")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.cli
+      .add_option("--mask-behind", how.mask.behind, "mask: weight of the kept category's loss behind other beginnings")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.cli.add_option("--shares", how.shares, "Points of a curve")->check(program::not_positive)->capture_default_str();
-  app.cli.add_option("--prompts", how.prompts, "Prompts of each category")
+  app.cli
+      .add_option("--prompts", how.prompts, "Prompts of each category on curves; three times as many others in the end")
       ->check(program::not_positive)
       ->capture_default_str();
   app.cli.add_option("--new", how.new_tokens, "Tokens that a prompt is continued by")
@@ -68,9 +83,10 @@ int main(int argc, char** argv) {
 
     how.prompt_tokens = std::min(how.prompt_tokens, opt.shape().max_positions / 2);
     how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.prompt_tokens - 1);
-    if (how.written != 0) write_more(opt, texts, words, how);
+    const std::size_t written = how.written.value_or(how.by == "mask" ? 8192 : 0);
+    if (written != 0) write_more(opt, texts, words, how, written);
     const judge decide{texts.training, 3 * how.new_tokens};
-    const activity active = sum_up(opt, texts.scoring, words.bos());
+    const activity active = sum_up(opt, texts.scored(), words.bos());
     isolation<pruned_model> bench{opt, decide};
     bench.categories = texts.categories.size();
     bench.wanted.count = how.new_tokens;
@@ -81,24 +97,17 @@ int main(int argc, char** argv) {
         bench.wanted.banned[static_cast<std::size_t>(special)] = true;
     }
     bench.decode = [&](const token_list& ids) { return words.decode(ids); };
-    bench.prompts =
-        draw_prompts(texts.measured, bos_of(words), ends_in_space(words), how.prompts, how.prompt_tokens, 1);
-    for (std::size_t c = 0; c < bench.categories; ++c) {
-      std::size_t taken = 0;
-      for (const token_list& text : texts.measured[c]) {
-        for (window& w : windows_of(text, std::min<std::size_t>(256, opt.shape().max_positions), words.bos())) {
-          if (taken >= how.held_back || w.tokens.size() < 2) break;
-          taken += w.tokens.size();
-          bench.held_back.add(std::move(w.tokens), c);
-        }
-      }
-    }
-    const labelled_texts others =
-        draw_prompts(texts.measured, bos_of(words), ends_in_space(words), how.prompts, how.prompt_tokens, 2);
+    const auto drawn = [&](std::size_t held_back, std::size_t prompts, std::uint64_t seed) {
+      return draw_measured(texts, words, how, opt.shape().max_positions, held_back, prompts, seed);
+    };
+    measured_texts on_curves = drawn(how.held_back, how.prompts, 1);
+    bench.held_back = std::move(on_curves.held_back);
+    bench.prompts = std::move(on_curves.prompts);
+    const measured_texts finally = drawn(8 * how.held_back, 3 * how.prompts, 2);
     std::optional<loss_attribution> loss;
-    if (needs_gradients(how.by)) loss = attribute(opt, texts.scoring, words.bos(), program::progress{"gradients"});
+    if (needs_gradients(how.by)) loss = attribute(opt, texts.scored(), words.bos(), program::progress{"gradients"});
     const scored_texts scored{active.sums, active.groups, loss ? &*loss : nullptr};
-    reported_study s{{how, words, opt, texts, active, scored, bench, others, layers, kinds, {}, {}, {}, 0}};
+    reported_study s{{how, words, opt, texts, active, scored, bench, finally, layers, kinds}};
     s.run(kept);
     s.write(app, kept);
     std::cout << (app.out / "report.html").string() << '\n';

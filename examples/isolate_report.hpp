@@ -59,11 +59,13 @@ struct reported_study : study {
       json.begin_object().field("name", texts.categories[c]).field("texts", texts.texts[c]);
       json.field("scoring_tokens", tokens_of(c)).end_object();
     }
-    json.end_array().field("units_in_all", units()).field("overlap_of_halves", stability).key("nothing_removed");
+    json.end_array().field("units_in_all", units()).field("overlap_of_halves", over_halves.value_or(missing));
+    json.field("overlap_of_seeds", over_seeds.value_or(missing)).key("nothing_removed");
     describe(json, whole);
     json.key("kept").begin_array();
     for (std::size_t c = 0; c < kept_of.size(); ++c) {
       const isolated& each = kept_of[c];
+      if (!each.measured()) continue;
       json.begin_object().field("category", texts.categories[c]).field("removed", each.chosen);
       json.field("reached_95_percent", each.reached).key("behaviour");
       describe(json, each.final);
@@ -110,11 +112,11 @@ struct reported_study : study {
   void write_continuations(const fs::path& path, std::size_t kept) const {
     json_writer json;
     json.begin_array();
-    for (std::size_t i = 0; i < final_prompts.tokens.size(); ++i) {
+    for (std::size_t i = 0; i < finally.prompts.tokens.size(); ++i) {
       const std::string& before = whole.written[i];
       const std::string& after = kept_of[kept].final.written[i];
-      json.begin_object().field("category", texts.categories[final_prompts.category[i]]);
-      json.field("prompt", words.decode(final_prompts.tokens[i])).field("before", before);
+      json.begin_object().field("category", texts.categories[finally.prompts.category[i]]);
+      json.field("prompt", words.decode(finally.prompts.tokens[i])).field("before", before);
       json.field("after", after).field("after_is", texts.categories[bench.decide(after)]).end_object();
     }
     json.end_array();
@@ -136,8 +138,9 @@ struct reported_study : study {
     std::size_t colour = 0;
     for (const auto& [name, points] : {std::pair{"by score", &found.by_score}, std::pair{"by chance", &found.random},
                                        std::pair{"reversed", &found.reversed}}) {
-      plot::line_series series{name, {0}, {whole.turned_share(kept)}, {}, {}, plot::hue(colour++)};
-      const auto [first_low, first_high] = wilson(whole.turned(kept).first, whole.turned(kept).second);
+      plot::line_series series{name, {0}, {whole_on_curves.turned_share(kept)}, {}, {}, plot::hue(colour++)};
+      const auto [first_low, first_high] =
+          wilson(whole_on_curves.turned(kept).first, whole_on_curves.turned(kept).second);
       series.low = {first_low};
       series.high = {first_high};
       for (std::size_t i = 0; i < points->share.size(); ++i) {
@@ -151,7 +154,7 @@ struct reported_study : study {
       turned.series.push_back(std::move(series));
     }
     for (std::size_t c = 0; c < texts.categories.size(); ++c) {
-      plot::line_series series{texts.categories[c], {0}, {whole.loss[c]}, {}, {}, plot::hue(3 + c)};
+      plot::line_series series{texts.categories[c], {0}, {whole_on_curves.loss[c]}, {}, {}, plot::hue(3 + c)};
       for (std::size_t i = 0; i < found.by_score.share.size(); ++i) {
         series.x.push_back(found.by_score.share[i]);
         series.y.push_back(found.by_score.behaviours[i].loss[c]);
@@ -168,6 +171,7 @@ struct reported_study : study {
         plot::lines(both, {"Keeping " + texts.categories[kept], "share of the units removed", "share; nats a token"},
                     {folder / "curve"});
       }
+      if (how.quick) return std::nullopt;
       tensor<float, 2> matrix{{kept_of.size(), kept_of.size()}};
       for (std::size_t k = 0; k < kept_of.size(); ++k) {
         for (std::size_t c = 0; c < kept_of.size(); ++c) {
@@ -193,16 +197,18 @@ struct reported_study : study {
     plot::report page{"Only " + names[kept], opt.files().folder().filename().string()};
     const auto [hits, count] = found.final.turned(kept);
     const auto [hits_before, count_before] = whole.turned(kept);
-    page.facts("What was found",
-               std::vector<std::pair<std::string, std::string>>{
-                   {"removed", std::to_string(found.chosen) + " of " + std::to_string(units()) +
-                                   (how.units == "both" ? " neurons and heads" : " " + how.units)},
-                   {"other prompts continued as " + names[kept], percent_of(hits, count)},
-                   {"before", percent_of(hits_before, count_before)},
-                   {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
-                   {"overlap of the sets of two halves of the scoring texts", rounded(stability, 2)},
-                   {"score", how.by},
-                   {"in their place", how.with}});
+    page.facts(
+        "What was found",
+        std::vector<std::pair<std::string, std::string>>{
+            {"removed", std::to_string(found.chosen) + " of " + std::to_string(units()) +
+                            (how.units == "both" ? " neurons and heads" : " " + how.units)},
+            {"other prompts continued as " + names[kept], percent_of(hits, count)},
+            {"before", percent_of(hits_before, count_before)},
+            {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
+            {"overlap of the sets of two halves of the scoring texts", rounded(over_halves.value_or(missing), 2)},
+            {"overlap of the sets of two seeds", rounded(over_seeds.value_or(missing), 2)},
+            {"score", how.by},
+            {"in their place", how.with}});
     if (!rows.empty())
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
     if (!texts.limits.empty()) page.notes("What these texts do not allow to say", texts.limits);
@@ -215,12 +221,13 @@ struct reported_study : study {
     std::vector<std::vector<std::string>> cells;
     for (std::size_t k = 0; k < kept_of.size(); ++k) {
       const behaviour& b = kept_of[k].final;
+      if (!kept_of[k].measured()) continue;
       cells.push_back({names[k], percent(static_cast<double>(kept_of[k].chosen) / static_cast<double>(units())),
                        rounded(whole.loss[k]) + " → " + rounded(b.loss[k])});
       for (std::size_t c = 0; c < names.size(); ++c) cells.back().push_back(percent_of(b.judged[c][k], b.prompts(c)));
     }
     page.table("Continued as the kept category, all categories in turn", columns, cells);
-    if (pictures) page.picture("The matrix", "", folder / "pictures/matrix.png");
+    if (pictures && !how.quick) page.picture("The matrix", "", folder / "pictures/matrix.png");
 
     columns = {"what is removed", "units"};
     for (const std::string& name : names) columns.push_back("loss of " + name);
@@ -255,9 +262,9 @@ struct reported_study : study {
 
     cells.clear();
     std::vector<std::size_t> shown(names.size());
-    for (std::size_t i = 0; i < final_prompts.tokens.size(); ++i) {
-      if (shown[final_prompts.category[i]]++ >= 4) continue;
-      cells.push_back({names[final_prompts.category[i]], words.decode(final_prompts.tokens[i]), whole.written[i],
+    for (std::size_t i = 0; i < finally.prompts.tokens.size(); ++i) {
+      if (shown[finally.prompts.category[i]]++ >= 4) continue;
+      cells.push_back({names[finally.prompts.category[i]], words.decode(finally.prompts.tokens[i]), whole.written[i],
                        found.final.written[i], names[bench.decide(found.final.written[i])]});
     }
     page.table("Continuations side by side",

@@ -7,6 +7,7 @@
 #include <map>
 #include <optscope/modularity/activity.hpp>
 #include <optscope/modularity/attribute.hpp>
+#include <optscope/modularity/learned_mask.hpp>
 #include <optscope/modularity/removal_scores.hpp>
 #include <optscope/modularity/verdict.hpp>
 #include <string>
@@ -29,8 +30,11 @@ inline const std::map<std::string, score_function> scores{
     {"largest-ratio", score_with<largest_ratio<unit_statistic::rms>>},
     {"difference", score_with<mean_difference>},
     {"attribution", score_with<attribution_ratio>},
-    {"ratio-attribution", score_with<ratio_and_attribution>}};
+    {"ratio-attribution", score_with<ratio_and_attribution>},
+    {"mask", score_with<learned_mask>}};
 inline bool needs_gradients(const std::string& score) { return score.ends_with("attribution"); }
+/// Scores of neurons and of heads can be compared.
+inline bool comparable(const std::string& score) { return score == "mask"; }
 
 inline const std::map<std::string, replacement> replacements{
     {"zero", replacement::zero}, {"kept-mean", replacement::kept_mean}, {"mean", replacement::mean}};
@@ -51,8 +55,11 @@ struct isolated {
   std::vector<std::size_t> numbers;
   removal what;
   behaviour final;  // on other prompts
+
+  [[nodiscard]] bool measured() const { return !final.judged.empty(); }
 };
 
+inline constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 inline std::string rounded(double value, int digits = 3) {
   char buffer[40];
   return std::isfinite(value) && std::snprintf(buffer, sizeof buffer, "%.*f", digits, value) > 0 ? buffer : "–";
@@ -73,13 +80,15 @@ struct study {
   const activity& active;
   scored_texts scored;
   isolation<pruned_model>& bench;
-  const labelled_texts& final_prompts;  // as many again, of which nothing is chosen
+  const measured_texts& finally;  // of which nothing is chosen
   std::vector<std::size_t> layers;
   std::vector<unit_kind> kinds;
-  behaviour whole;                // the whole model on them
-  std::vector<isolated> kept_of;  // [category]
-  std::vector<row> rows;
-  double stability = 0;  // overlap of the sets that the two halves of the scoring texts give
+  behaviour whole{}, whole_on_curves{};
+  std::vector<isolated> kept_of{};  // [category]
+  std::vector<row> rows{};
+  std::vector<std::vector<double>> masks{};  // [category][unit]
+  std::optional<double> over_halves{},
+      over_seeds{};  // overlap of the sets that two halves of the texts, two seeds give
 
   /// The units that may go, in the order of going.
   std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,
@@ -90,7 +99,11 @@ struct study {
       const auto more = order_of_removal(score, scored.sums.units(), kind, of_layers, by, seed);
       numbers.insert(numbers.end(), more.begin(), more.end());
     }
-    if (kinds.size() > 1) {  // a third of the neurons' share of the heads: a head is much more than a neuron
+    if (kinds.size() > 1 && comparable(how.by) && by != removal_order::random) {
+      std::stable_sort(numbers.begin(), numbers.end(), [&](std::size_t a, std::size_t b) {
+        return by == removal_order::by_score ? score[a] > score[b] : score[a] < score[b];
+      });
+    } else if (kinds.size() > 1) {  // a third of the neurons' share of the heads: a head is much more than a neuron
       const std::size_t first = numbers.size() == 0 ? 0 : of_layers.size() * scored.sums.units().count(kinds[0]);
       std::vector<std::pair<double, std::size_t>> ranked;
       for (std::size_t i = 0; i < numbers.size(); ++i) {
@@ -106,10 +119,30 @@ struct study {
                                  std::uint64_t seed = 0) const {
     return order(kept, by, scored, layers, seed);
   }
+  /// The score of every unit by a mask learned from `sources`.
+  std::vector<double> mask(std::size_t kept, const std::vector<std::vector<std::vector<token_list>>>& sources,
+                           const std::string& name, std::uint64_t seed = 0) {
+    std::vector<std::size_t> all;
+    for (const std::size_t layer : layers) {
+      for (const unit_kind kind : kinds) {
+        for (std::size_t i = 0; i < scored.sums.units().count(kind); ++i) {
+          all.push_back(scored.sums.units().first(kind, layer) + i);
+        }
+      }
+    }
+    mask_settings settings = how.mask;
+    settings.seed = seed;
+    opt.weights().remove({}, opt.backend().pool());
+    return learn_mask(opt, sources, kept, words.bos(), remove(all, kept), settings, program::progress{name});
+  }
   removal remove(std::span<const std::size_t> numbers, std::size_t kept) const {
     return removal_of(numbers, scored, kept, replacements.at(how.with));
   }
-  std::size_t units() const { return order(0).size(); }
+  std::size_t units() const {
+    std::size_t count = 0;
+    for (const unit_kind kind : kinds) count += layers.size() * scored.sums.units().count(kind);
+    return count;
+  }
 
   curve follow(std::size_t kept, removal_order by, program::progress& line, std::size_t& done, std::size_t all) {
     curve result;
@@ -153,9 +186,12 @@ struct study {
     }
     take(found, kept, static_cast<double>(high) / static_cast<double>(numbers.size()));
   }
-  void take(isolated& found, std::size_t kept, double share) const {
+  void take(isolated& found, std::size_t kept, std::optional<double> share) const {
     found.numbers = order(kept);
-    found.chosen = static_cast<std::size_t>(std::llround(share * static_cast<double>(found.numbers.size())));
+    const std::vector<double> score = scores.at(how.by)(scored, kept);
+    found.chosen = share ? static_cast<std::size_t>(std::llround(*share * static_cast<double>(found.numbers.size())))
+                         : static_cast<std::size_t>(std::count_if(found.numbers.begin(), found.numbers.end(),
+                                                                  [&](std::size_t u) { return score[u] > 0; }));
     found.numbers.resize(found.chosen);
     found.what = remove(found.numbers, kept);
   }
@@ -254,21 +290,79 @@ struct study {
     return found_rows;
   }
 
+  /// How alike the removals are that two halves of the scoring texts give, and for a mask two seeds.
+  void compare_sets(std::size_t kept) {
+    opt.weights().remove({}, opt.backend().pool());
+    const auto set_by = [&](const scored_texts& from) {
+      std::vector<std::size_t> numbers = order(kept, removal_order::by_score, from, layers);
+      numbers.resize(kept_of[kept].chosen);
+      return numbers;
+    };
+    const auto set_by_mask = [&](const std::vector<std::vector<std::vector<token_list>>>& sources,
+                                 const std::string& name, std::uint64_t seed) {
+      std::vector<std::vector<double>> other(texts.categories.size());
+      other[kept] = mask(kept, sources, name, seed);
+      scored_texts from = scored;
+      from.masks = &other;
+      return set_by(from);
+    };
+    std::vector<std::vector<std::size_t>> sets;
+    for (const std::size_t half : {0, 1}) {
+      if (how.by == "mask") {
+        const auto of = [&](const std::vector<std::vector<token_list>>& all) {
+          std::vector<std::vector<token_list>> some(all.size());
+          for (std::size_t c = 0; c < all.size(); ++c) {
+            for (std::size_t i = half; i < all[c].size(); i += 2) some[c].push_back(all[c][i]);
+          }
+          return some;
+        };
+        sets.push_back(
+            set_by_mask({of(texts.scoring), of(texts.written)}, "mask of a half, " + std::to_string(half + 1), 0));
+        continue;
+      }
+      const activity part = sum_up(opt, texts.scored(), words.bos(), half, 2);
+      std::optional<loss_attribution> loss;
+      if (needs_gradients(how.by))
+        loss = attribute(
+            opt, texts.scored(), words.bos(), [](std::size_t, std::size_t) {}, half, 2);
+      sets.push_back(set_by({part.sums, part.groups, loss ? &*loss : nullptr}));
+    }
+    over_halves = overlap(sets[0], sets[1]);
+    if (how.by == "mask") {
+      over_seeds =
+          overlap(kept_of[kept].numbers, set_by_mask({texts.scoring, texts.written}, "mask of another seed", 1));
+    }
+  }
+
+  behaviour measure_finally(const removal& what) {
+    labelled_texts held_back = std::exchange(bench.held_back, finally.held_back);
+    labelled_texts prompts = std::exchange(bench.prompts, finally.prompts);
+    behaviour found = bench.measure(what);
+    bench.held_back = std::move(held_back);
+    bench.prompts = std::move(prompts);
+    return found;
+  }
+
   void run(std::size_t kept) {
     const std::size_t categories = texts.categories.size();
-    const labelled_texts choosing = std::exchange(bench.prompts, final_prompts);
-    whole = bench.measure({});
-    bench.prompts = choosing;
+    whole = measure_finally({});
+    whole_on_curves = bench.measure({});
+    kept_of.resize(categories);
+    scored.masks = &masks;
+    masks.resize(categories);
+    for (std::size_t c = 0; how.by == "mask" && c < categories; ++c) {
+      if (c == kept || !how.quick) masks[c] = mask(c, {texts.scoring, texts.written}, "mask, " + texts.categories[c]);
+    }
     program::progress line{"removals"};
     std::size_t done = 0;
     const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
     const std::size_t all = (one_for_all ? 2 * categories + 1 : 3 * categories) * how.shares;
     for (std::size_t c = 0; c < categories; ++c) {
-      isolated& found = kept_of.emplace_back();
-      if (how.share > 0) {
+      isolated& found = kept_of[c];
+      if (how.quick && c != kept) continue;
+      if (!how.curves()) {
         take(found, c, how.share);
-        bench.prompts = final_prompts;
-        found.final = bench.measure(found.what);
+        found.final = measure_finally(found.what);
         continue;
       }
       bench.sure = sure_on_curves;
@@ -277,23 +371,11 @@ struct study {
       found.reversed = follow(c, removal_order::reversed, line, done, all);
       choose(found, c);
       bench.sure = 1;
-      bench.prompts = final_prompts;
-      found.final = bench.measure(found.what);
-      bench.prompts = choosing;
+      found.final = measure_finally(found.what);
     }
-    opt.weights().remove({}, opt.backend().pool());
-    std::vector<std::vector<std::size_t>> sets;
-    for (const std::size_t half : {0, 1}) {
-      const activity part = sum_up(opt, texts.scoring, words.bos(), half, 2);
-      std::optional<loss_attribution> loss;
-      if (needs_gradients(how.by))
-        loss = attribute(
-            opt, texts.scoring, words.bos(), [](std::size_t, std::size_t) {}, half, 2);
-      sets.push_back(order(kept, removal_order::by_score, {part.sums, part.groups, loss ? &*loss : nullptr}, layers));
-      sets.back().resize(kept_of[kept].chosen);
-    }
-    stability = overlap(sets[0], sets[1]);
-    if (how.share > 0) return;
+    if (how.quick) return;
+    compare_sets(kept);
+    if (!how.curves()) return;
     program::progress places{"where it sits"};
     bench.sure = sure_on_curves;
     rows = locate(kept_of[kept], kept, places);

@@ -3,7 +3,9 @@
 // The texts of `isolate`: halved, so that what scores come from is not what is measured.
 #include <cmath>
 #include <cstdio>
+#include <optional>
 #include <optscope/modularity/isolation.hpp>
+#include <optscope/modularity/learned_mask.hpp>
 #include <optscope/modularity/prompts.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
@@ -20,10 +22,15 @@ using pruned_model = model<any_opt, float, blas, pruned_weights<float>>;
 
 struct settings {
   std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
-  std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 48, held_back = 512, scoring = 20000;
-  std::size_t written = 0;
-  double most = 0.6;  // of the units
-  double share = 0;   // to remove without a search
+  std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
+  std::size_t held_back = 512;         // tokens of each category, for curves
+  std::optional<std::size_t> written;  // tokens of each category
+  bool quick = false;
+  double most = 0.6;            // of the units
+  std::optional<double> share;  // to remove without a search
+  mask_settings mask;
+
+  [[nodiscard]] bool curves() const { return !share && !quick; }
 };
 
 /// The texts, halved: what scores and judge are made from, and what is measured.
@@ -31,9 +38,17 @@ struct halves {
   std::vector<std::string> categories;
   std::vector<std::size_t> texts;                  // [category]
   std::vector<std::vector<token_list>> scoring;    // [category][text]
+  std::vector<std::vector<token_list>> written;    // [category][text]: the model's own, to score with; may be empty
   std::vector<std::vector<std::string>> training;  // [category][text]: the same as they stand in the files
   std::vector<std::vector<token_list>> measured;   // [category][text]
   std::vector<std::string> limits;
+
+  /// All that scores come from: [category][text].
+  [[nodiscard]] std::vector<std::vector<token_list>> scored() const {
+    std::vector<std::vector<token_list>> all = scoring;
+    for (std::size_t c = 0; c < written.size(); ++c) all[c].insert(all[c].end(), written[c].begin(), written[c].end());
+    return all;
+  }
 };
 
 /// Every second text of a category is measured; of a single one the second half is.
@@ -102,18 +117,41 @@ inline auto ends_in_space(const tokenizer& words) {
   };
 }
 
-/// Adds what the model itself writes from the scoring texts' prompts to them.
-inline void write_more(pruned_model& opt, halves& texts, const tokenizer& words, const settings& how) {
-  constexpr std::size_t length = 128;
-  const std::size_t each = (how.written + length - 1) / length;
-  const labelled_texts prompts =
-      draw_prompts(texts.scoring, bos_of(words), ends_in_space(words), each, how.prompt_tokens, 3);
+/// What is measured: on curves little, of which the size of a removal is chosen, and in the end more and other prompts.
+struct measured_texts {
+  labelled_texts held_back, prompts;
+};
+inline measured_texts draw_measured(const halves& texts, const tokenizer& words, const settings& how,
+                                    std::size_t max_positions, std::size_t held_back, std::size_t prompts,
+                                    std::uint64_t seed) {
+  measured_texts result;
+  result.prompts = draw_prompts(texts.measured, bos_of(words), ends_in_space(words), prompts, how.prompt_tokens, seed);
+  for (std::size_t c = 0; c < texts.categories.size(); ++c) {
+    std::size_t taken = 0;
+    for (const token_list& text : texts.measured[c]) {
+      for (window& w : windows_of(text, std::min<std::size_t>(256, max_positions), words.bos())) {
+        if (taken >= held_back || w.tokens.size() < 2) break;
+        taken += w.tokens.size();
+        result.held_back.add(std::move(w.tokens), c);
+      }
+    }
+  }
+  return result;
+}
+
+/// What the model itself writes from the scoring texts' prompts, about `count` tokens of each category.
+inline void write_more(pruned_model& opt, halves& texts, const tokenizer& words, const settings& how,
+                       std::size_t count) {
+  const std::size_t length = std::min<std::size_t>(128, opt.shape().max_positions - how.prompt_tokens - 1);
+  const labelled_texts prompts = draw_prompts(texts.scoring, bos_of(words), ends_in_space(words),
+                                              (count + length - 1) / length, how.prompt_tokens, 3);
   const token_batch more =
       continuations(opt, prompts.tokens, {.count = length, .how = {0.8, 0, 0.9, 1000}, .tokens = words.size()});
+  texts.written.resize(texts.categories.size());
   for (std::size_t i = 0; i < more.size(); ++i) {
     token_list text = prompts.tokens[i];
     text.insert(text.end(), more[i].begin(), more[i].end());
-    texts.scoring[prompts.category[i]].push_back(std::move(text));
+    texts.written[prompts.category[i]].push_back(std::move(text));
   }
 }
 

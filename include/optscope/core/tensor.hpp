@@ -100,6 +100,12 @@ class tensor {
   tensor() = default;
   explicit tensor(std::array<std::size_t, Rank> shape) : shape_{shape}, data_(product(shape)) {}
 
+  /// Another shape; the elements are unspecified. Allocates only what is more than ever before.
+  void resize(std::array<std::size_t, Rank> shape) {
+    shape_ = shape;
+    data_.resize(product(shape));
+  }
+
   [[nodiscard]] tensor_view<T, Rank> view() { return {data_.data(), shape_}; }
   [[nodiscard]] tensor_view<const T, Rank> view() const { return {data_.data(), shape_}; }
   operator tensor_view<T, Rank>() { return view(); }

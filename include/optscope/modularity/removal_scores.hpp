@@ -26,6 +26,8 @@ struct scored_texts {
   /// By category, and behind those by category that is kept: of its texts each behind the beginning of another's. Null
   /// unless a score asks for it.
   const loss_attribution* loss = nullptr;
+  /// [kept category][unit]: what `learn_mask` gave. Null unless a score asks for it.
+  const std::vector<std::vector<double>>* masks = nullptr;
 
   /// Mean of a statistic over the texts of a category.
   [[nodiscard]] double mean(std::size_t category, unit_statistic statistic, std::size_t unit) const {
@@ -133,8 +135,13 @@ struct ratio_and_attribution {
   }
 };
 
+/// What a mask learned for the kept category leaves out, above 0.
+struct learned_mask {
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const { return (*texts.masks)[kept]; }
+};
+
 static_assert(removal_score<activation_ratio<unit_statistic::mean_abs>> && removal_score<mean_difference> &&
-              removal_score<attribution_ratio> && removal_score<ratio_and_attribution>);
+              removal_score<attribution_ratio> && removal_score<ratio_and_attribution> && removal_score<learned_mask>);
 
 /// In which order units are removed.
 enum class removal_order { by_score, random, reversed };

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A removal learned by gradient descent: which units can go so that one category is written whatever the prompt.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <optscope/core/tokens.hpp>
+#include <optscope/modularity/gradient_pass.hpp>
+#include <optscope/modularity/units.hpp>
+#include <optscope/opt/removal.hpp>
+#include <random>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+/// How a mask is learned. The loss is the sum of three means: KL(whole model || masked) over kept texts, `behind` times
+/// the cross-entropy of kept texts behind beginnings of others, and `turn` times -log P(the next token is of the kept
+/// category) over those beginnings, a token being of a category as often as in the texts.
+struct mask_settings {
+  std::size_t steps = 150;
+  double rate = 0.1;  ///< Adam's
+  double behind = 0.3, turn = 0.6;
+  std::size_t windows = 8, window = 128;  ///< kept texts in a step, and their tokens
+  std::size_t prompts = 24, shortest = 8, longest = 32,
+              after = 24;  ///< others' beginnings, their tokens, tokens behind
+  std::uint64_t seed = 0;
+};
+
+namespace detail {
+
+/// Texts of the categories from several sources, drawn from evenly.
+struct text_sources {
+  const std::vector<std::vector<std::vector<token_list>>>& texts;  // [source][category][text]
+  std::optional<token_id> bos;
+  std::mt19937_64 bits;
+
+  /// A piece of a text of the category, at most `size` tokens, without BOS.
+  token_list piece(std::size_t category, std::size_t size) {
+    std::size_t source = bits() % texts.size();
+    while (texts[source][category].empty()) source = (source + 1) % texts.size();
+    const std::vector<token_list>& own = texts[source][category];
+    const token_list& text = own[bits() % own.size()];
+    const std::size_t skip = bos && !text.empty() && text[0] == *bos ? 1 : 0,
+                      count = std::min(size, text.size() - skip);
+    const auto first = text.begin() + static_cast<std::ptrdiff_t>(skip + bits() % (text.size() - skip - count + 1));
+    return token_list(first, first + static_cast<std::ptrdiff_t>(count));
+  }
+
+  /// P(kept category | token), each other category counting once: (vocabulary).
+  [[nodiscard]] std::vector<double> posterior(std::size_t kept, std::size_t vocabulary) const {
+    std::vector<double> own, others(vocabulary);
+    const std::size_t categories = texts[0].size();
+    for (std::size_t c = 0; c < categories; ++c) {
+      std::vector<double> share(vocabulary, 0.3);
+      double all = 0.3 * static_cast<double>(vocabulary);
+      for (const auto& source : texts) {
+        for (const token_list& text : source[c]) {
+          for (const token_id id : text) share[static_cast<std::size_t>(id)] += 1;
+          all += static_cast<double>(text.size());
+        }
+      }
+      for (double& each : share) each /= all;
+      if (c == kept) {
+        own = std::move(share);
+      } else {
+        for (std::size_t id = 0; id < vocabulary; ++id) {
+          others[id] += share[id] / static_cast<double>(categories - 1);
+        }
+      }
+    }
+    for (std::size_t id = 0; id < vocabulary; ++id) own[id] /= own[id] + others[id];
+    return own;
+  }
+};
+
+/// Probabilities of a run, all texts' positions below one another.
+template <class T>
+struct kept_logits {
+  using sites = site_list<site::logits>;
+  std::vector<tensor<T, 2>> of;  // [text] (position, vocabulary)
+  void operator()(site::logits, const place& at, tensor_view<const T, 2> x) {
+    tensor<T, 2>& own = of[at.text];
+    if (own.size() == 0) own = tensor<T, 2>{{lengths[at.text], x.cols()}};
+    for (std::size_t i = 0; i < x.rows(); ++i) std::ranges::copy(x.row(i), own.row(at.first_position + i).data());
+  }
+  std::vector<std::size_t> lengths;
+};
+
+}  // namespace detail
+
+/// Learns which of the units in `may_go` are better away, each with what `may_go` puts in its place, from `texts`
+/// [source][category][text]: a score for every unit of the table, above 0: away, the highest most certainly; NaN for
+/// units that are not in `may_go`. A mask of zeros and ones, its logits trained straight through the threshold (Bengio
+/// et al., arXiv:1308.3432), averaged over the last third of the steps. Cost of a step: about four runs over
+/// its tokens. Needs two categories. Throws `bad_input` if the nonlinearity is not ReLU. `report(done, steps)`.
+template <class Model, class Report>
+[[nodiscard]] std::vector<double> learn_mask(Model& opt, const std::vector<std::vector<std::vector<token_list>>>& texts,
+                                             std::size_t kept, std::optional<token_id> bos, const removal& may_go,
+                                             const mask_settings& how, Report report) {
+  using T = typename Model::scalar;
+  const architecture& shape = opt.shape();
+  const unit_table units{shape};
+  const std::size_t categories = texts[0].size(), width = shape.head_dim();
+  detail::text_sources sources{texts, bos, std::mt19937_64{how.seed}};
+  const std::vector<double> posterior = sources.posterior(kept, shape.vocabulary);
+  const std::size_t window = std::min(how.window, shape.max_positions), after = std::min(how.after, window / 2);
+  const std::size_t longest = std::min(how.longest, window - after - 1), shortest = std::min(how.shortest, longest);
+
+  // Adam on the logits of the units that may go; a unit is there while its logit is above zero.
+  struct parameter {
+    std::size_t unit;
+    double logit = 2, first = 0, second = 0, mean = 0;
+  };
+  std::vector<parameter> parameters;
+  unit_gates<T> gates{shape};
+  for (std::size_t layer = 0; layer < may_go.layers.size(); ++layer) {
+    const layer_removal& what = may_go.layers[layer];
+    for (std::size_t i = 0; i < what.neurons.size(); ++i) {
+      parameters.push_back({units.first(unit_kind::neuron, layer) + what.neurons[i]});
+      if (what.neuron_values.empty()) continue;
+      gates.layers[layer].neuron_values[what.neurons[i]] = static_cast<T>(what.neuron_values[i]);
+    }
+    for (std::size_t i = 0; i < what.heads.size(); ++i) {
+      parameters.push_back({units.first(unit_kind::head, layer) + what.heads[i]});
+      for (std::size_t d = 0; !what.head_values.empty() && d < width; ++d) {
+        gates.layers[layer].head_values[what.heads[i] * width + d] = static_cast<T>(what.head_values[i * width + d]);
+      }
+    }
+  }
+  const auto factor = [&](std::size_t number) -> T& {
+    const unit what = units[number];
+    auto& layer = gates.layers[what.layer];
+    return (what.kind == unit_kind::head ? layer.heads : layer.neurons)[what.index];
+  };
+
+  gradient_pass<Model> gradients{opt};
+  std::vector<double> slope(units.size());
+  const auto see = [&](unit_kind kind, std::size_t layer, tensor_view<const T, 2> a, tensor_view<const T, 2> g) {
+    const std::size_t columns = kind == unit_kind::head ? width : 1, first = units.first(kind, layer);
+    const auto& gate = gates.layers[layer];
+    const T* const values = kind == unit_kind::head ? gate.head_values.data() : gate.neuron_values.data();
+    for (std::size_t i = 0; i < a.rows(); ++i) {
+      for (std::size_t d = 0; d < a.cols(); ++d) {
+        slope[first + d / columns] += static_cast<double>((a(i, d) - values[d]) * g(i, d));
+      }
+    }
+  };
+
+  for (std::size_t step = 0; step < how.steps; ++step) {
+    for (const parameter& p : parameters) factor(p.unit) = p.logit > 0 ? T{1} : T{0};
+    std::fill(slope.begin(), slope.end(), 0.0);
+
+    // Kept texts: the probabilities of the whole model.
+    token_batch batch;
+    double predicted = 0;
+    detail::kept_logits<T> whole;
+    for (std::size_t i = 0; i < how.windows; ++i) {
+      token_list text = sources.piece(kept, window - (bos ? 1 : 0));
+      if (bos) text.insert(text.begin(), *bos);
+      predicted += static_cast<double>(text.size() - 1);
+      whole.lengths.push_back(text.size());
+      batch.push_back(std::move(text));
+    }
+    whole.of.resize(batch.size());
+    opt.run(batch, whole);
+    const auto turn_kept = [&](std::size_t t, tensor_view<T, 2> logits) {
+      for (std::size_t i = 0; i < logits.rows(); ++i) {
+        const auto row = logits.row(i);
+        const auto target = whole.of[t].row(i);
+        to_probabilities(row);
+        to_probabilities(target);
+        const T scale = i == 0 ? T{0} : static_cast<T>(1 / predicted);  // BOS is no context of a text
+        for (std::size_t id = 0; id < row.size(); ++id) row[id] = scale * (row[id] - target[id]);
+      }
+    };
+
+    // Kept texts behind beginnings of others.
+    std::vector<std::size_t> begins(batch.size());  // [text]: where the kept piece begins
+    double behind = 0, before = 0;
+    const std::size_t length = shortest + sources.bits() % (longest - shortest + 1);
+    for (std::size_t i = 0; i < how.prompts; ++i) {
+      const std::size_t other = i % (categories - 1);
+      token_list text = sources.piece(other < kept ? other : other + 1, length);
+      if (bos) text.insert(text.begin(), *bos);
+      begins.push_back(text.size());
+      const token_list more = sources.piece(kept, after);
+      text.insert(text.end(), more.begin(), more.end());
+      behind += static_cast<double>(more.size());
+      before += static_cast<double>(begins.back() - begins.back() / 8);
+      batch.push_back(std::move(text));
+    }
+    const auto turn_behind = [&](std::size_t t, tensor_view<T, 2> logits) {
+      for (std::size_t i = 0; i < logits.rows(); ++i) {
+        const auto row = logits.row(i);
+        const bool counts = i + 1 >= begins[t] && i + 1 < logits.rows();
+        const bool turns = i >= begins[t] / 8 && i < begins[t];
+        if (!counts && !turns) {
+          std::fill(row.begin(), row.end(), T{0});
+          continue;
+        }
+        to_probabilities(row);
+        double mean = 0;  // of the posterior
+        for (std::size_t id = 0; turns && id < row.size(); ++id) mean += static_cast<double>(row[id]) * posterior[id];
+        const double cross = counts ? how.behind / behind : 0, turn = turns ? how.turn / before : 0;
+        for (std::size_t id = 0; id < row.size(); ++id) {
+          const double ratio = turns ? posterior[id] / std::max(mean, 1e-9) : 0;
+          row[id] *= static_cast<T>(cross + turn * (1 - ratio));
+        }
+        if (counts) row[static_cast<std::size_t>(batch[t][i + 1])] -= static_cast<T>(cross);
+      }
+    };
+    gradients(
+        batch, gates,
+        [&](std::size_t t, tensor_view<T, 2> logits) {
+          t < how.windows ? turn_kept(t, logits) : turn_behind(t, logits);
+        },
+        see);
+
+    const double count = static_cast<double>(step + 1);
+    const std::size_t averaged = how.steps - how.steps * 2 / 3;
+    for (parameter& p : parameters) {
+      const double there = 1 / (1 + std::exp(-p.logit)), gradient = slope[p.unit] * there * (1 - there);
+      p.first += 0.1 * (gradient - p.first);
+      p.second += 0.001 * (gradient * gradient - p.second);
+      p.logit -=
+          how.rate * p.first / (1 - std::pow(0.9, count)) / (std::sqrt(p.second / (1 - std::pow(0.999, count))) + 1e-8);
+      if (step + averaged >= how.steps) p.mean += p.logit / static_cast<double>(averaged);
+    }
+    report(step + 1, how.steps);
+  }
+  std::vector<double> score(units.size(), std::numeric_limits<double>::quiet_NaN());
+  for (const parameter& p : parameters) score[p.unit] = -p.mean;
+  return score;
+}
+
+}  // namespace optscope
