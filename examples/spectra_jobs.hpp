@@ -72,6 +72,7 @@ struct job {
   std::vector<std::size_t> active{};                  // MLP: neurons of each token that are not off
   leading_directions writes{}, reads{};               // in hidden space
   std::vector<double> share_written{}, share_read{};  // of each token's output and input, in these directions
+  double residual = 0;                                // of the worst vector behind them, if they did not converge
   [[nodiscard]] std::size_t bound(const architecture& shape) const {
     if (active.empty()) return length * (shape.hidden - 1);
     std::size_t sum = 0;
@@ -114,7 +115,8 @@ class analysis {
                         " free for the state of a run that is stopped, found " + memory_text(space)};
     }
     for (job& each : jobs) {
-      if (load(each, ".done", each.found, each.active, each.writes, each.reads, each.share_written, each.share_read)) {
+      if (load(each, ".done", each.found, each.active, each.writes, each.reads, each.share_written, each.share_read,
+               each.residual)) {
         each.cost = 0;
       } else {
         total_ += each.cost;
@@ -126,7 +128,8 @@ class analysis {
     for (job& each : jobs) {
       if (each.found.size == 0) {
         each.block == "mlp" ? analyse<mlp_jacobian>(each) : analyse<attention_jacobian>(each);
-        save(each, ".done", each.found, each.active, each.writes, each.reads, each.share_written, each.share_read);
+        save(each, ".done", each.found, each.active, each.writes, each.reads, each.share_written, each.share_read,
+             each.residual);
         fs::remove(state_file(each, ".part"));
         done_ += each.cost;
       }
@@ -207,8 +210,9 @@ class analysis {
       band_matrix band;
       if (!load(at, ".part", band)) band = {};
       analysis_settings settings = chosen_.analysis;
+      bool saved = false;
       settings.progress = [&](const analysis_progress& now) {
-        if (now.stage == "band to values") save(at, ".part", band);
+        if (now.stage == "band to values" && !std::exchange(saved, true)) save(at, ".part", band);
         return step(now);
       };
       if (at.picked == analyser_choice::per_token) {
@@ -251,6 +255,9 @@ class analysis {
     };
     const auto top = largest{settings}(op);
     if (top.outcome == spectrum_outcome::stopped) throw stopped{};
+    if (top.lapack_info != 0) throw error{at.name + ": no directions: " + top.note};
+    if (top.outcome != spectrum_outcome::complete)
+      at.residual = *std::max_element(top.residuals.begin(), top.residuals.end());
     at.writes = hidden_directions(top.left.view(), op.tokens(), settings.count);
     at.reads = hidden_directions(top.right.view(), op.tokens(), settings.count);
     at.block == "mlp" ? find_shares<site::resid_mid, site::mlp_out>(at)

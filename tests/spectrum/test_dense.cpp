@@ -3,12 +3,15 @@
 #include <doctest/doctest.h>
 #include <sys/mman.h>
 
+#include <atomic>
 #include <compare.hpp>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <optscope/spectrum/exact.hpp>
 #include <optscope/spectrum/gram.hpp>
 #include <spectrum/known_spectrum.hpp>
+#include <thread>
 
 using namespace optscope;
 
@@ -72,8 +75,9 @@ void check_values(const Analyser& analyser, const test_case& at, double toleranc
 
 }  // namespace
 
-TEST_CASE("exact finds known singular values to 1e-14 of the largest") {
-  for (const test_case& at : cases()) check_values(exact{}, at, 1e-14);
+TEST_CASE("exact finds known singular values to 1e-14 of the largest, within clusters to 2e-14") {
+  // dqds loses a little where a hundred values agree to 1e-11: 0.6e-14 or 1.1e-14, by the CPU's kernels.
+  for (const test_case& at : cases()) check_values(exact{}, at, at.name == "clusters" ? 2e-14 : 1e-14);
 }
 
 TEST_CASE("gram finds known singular values to its floor") {
@@ -129,13 +133,23 @@ TEST_CASE("dense spectra have the same bits for any number of threads, and when 
     const spectrum expected = analyser_type{one}(op);
     CHECK(analyser_type{three}(op).values == expected.values);
 
-    three.progress = [](const analysis_progress& at) { return at.stage != "band to values"; };
     band_matrix state;
-    const spectrum stopped = analyser_type{three}(op, &state);
-    CHECK(stopped.outcome == spectrum_outcome::stopped);
-    CHECK(stopped.note == "stopped in the stage band to values");
-    CHECK(stopped.values.empty());
-    CHECK(state.size == 700);
+    for (const int calls : {1, 7}) {  // before the chase, and within it
+      state = {};
+      int asked = 0;
+      three.progress = [&](const analysis_progress& at) { return at.stage != "band to values" || ++asked < calls; };
+      const spectrum stopped = analyser_type{three}(op, &state);
+      CHECK(asked == calls);
+      CHECK(stopped.outcome == spectrum_outcome::stopped);
+      CHECK(stopped.note == "stopped in the stage band to values");
+      CHECK(stopped.values.empty());
+      CHECK(state.size == 700);
+    }
+    three.progress = [asked = 0](const analysis_progress& at) mutable {
+      if (at.stage == "band to values" && ++asked == 7) throw error{"the caller's own"};
+      return true;
+    };
+    CHECK_THROWS_WITH_AS(static_cast<void>(analyser_type{three}(op, &state)), "the caller's own", error);
     std::vector<std::string> stages;
     double last = 0;
     three.progress = [&](const analysis_progress& at) {
@@ -157,6 +171,19 @@ TEST_CASE("dense spectra have the same bits for any number of threads, and when 
   };
   check(exact{});
   check(gram{});
+}
+
+TEST_CASE("a routine that nothing interrupts is left to itself when the caller is to stop") {
+  const auto end = std::make_shared<std::atomic<bool>>(false);
+  const auto routine = [end] {
+    while (!*end) std::this_thread::yield();
+    return 7;
+  };
+  int asked = 0;
+  CHECK(!lapack::unless_stopped(routine, [&] { return ++asked < 2; }));
+  CHECK(asked == 2);
+  *end = true;
+  CHECK(lapack::unless_stopped(routine, [] { return true; }) == 7);
 }
 
 TEST_CASE("what cannot work is refused before it begins, with numbers and another way") {
@@ -207,7 +234,7 @@ TEST_CASE("panels of a matrix with more than 2^31 elements are addressed rightly
   std::vector<double> found;
   std::size_t start = 0;
   const band_matrix band = detail::reduce_to_band(a, pool, start, [](double) { return true; });
-  CHECK(detail::band_singular_values(band, pool, found) == 0);
+  CHECK(detail::band_singular_values(band, pool, found, [](double) { return true; }) == 0);
   const std::vector<double> expected = log_uniform(n, 1, 0.01);
   check_close(std::span<const double>{found}, std::span<const double>{expected}, 1e-14, "far apart");
   ::munmap(place, n * stride * sizeof(double));

@@ -198,19 +198,35 @@ inline void both_sides(const column_major& block, const reflector& h) {
 
 /// Calls `step(sweep, p, reflector)` for every sweep and p = 0, 1, … until it returns false; step p of a sweep after
 /// step p + 1 of the sweep before it. A thread takes a group of sweeps at a time through the cache, one step apart.
-template <class Step>
-void run_sweeps(std::size_t sweeps, thread_pool& pool, Step&& step) {
+/// `go_on(fraction)` is asked by the calling thread before each of its groups; the result is false if it said no.
+template <class Step, class GoOn>
+[[nodiscard]] bool run_sweeps(std::size_t sweeps, thread_pool& pool, Step&& step, GoOn&& go_on) {
   constexpr std::size_t group = 8, ended = std::numeric_limits<std::size_t>::max();
   const std::size_t groups = (sweeps + group - 1) / group;
   std::vector<std::atomic<std::size_t>> done(groups);  // [group]: steps of its last sweep
-  pool.parallel_for(pool.size(), [&](std::size_t task, std::size_t) {
+  std::atomic<bool> stopped{false};
+  const auto ask = [&](std::size_t g) {
+    const double part_left = 1 - static_cast<double>(g) / static_cast<double>(groups);
+    try {
+      if (!go_on(1 - part_left * part_left)) stopped = true;
+    } catch (...) {
+      stopped = true;  // nobody waits for this thread
+      throw;
+    }
+  };
+  pool.parallel_for(pool.size(), [&](std::size_t task, std::size_t worker) {
     std::vector<reflector> h(group);
     for (std::size_t g = task; g < groups; g += pool.size()) {
+      if (worker == 0) ask(g);
+      if (stopped) return;
       const std::size_t first = g * group, count = std::min(group, sweeps - first);
       std::size_t alive = 0;  // the first sweep of the group that is still under way
       for (std::size_t at = 0; alive < count; ++at) {
         if (g > 0 && alive == 0) {
-          while (done[g - 1].load(std::memory_order_acquire) < at + 2) std::this_thread::yield();
+          while (done[g - 1].load(std::memory_order_acquire) < at + 2) {
+            if (stopped) return;
+            std::this_thread::yield();
+          }
         }
         for (std::size_t i = alive; i < count && i <= at; ++i) {
           const bool more = step(first + i, at - i, h[i]);
@@ -220,46 +236,54 @@ void run_sweeps(std::size_t sweeps, thread_pool& pool, Step&& step) {
       }
     }
   });
+  return !stopped;
 }
 
-/// Bidiagonal d (n), e (n - 1) with the singular values of an upper band.
-inline void chase_to_bidiagonal(const band_matrix& band, thread_pool& pool, double* d, double* e) {
+/// Bidiagonal d (n), e (n - 1) with the singular values of an upper band; false if `go_on(fraction)` said no.
+template <class GoOn>
+[[nodiscard]] bool chase_to_bidiagonal(const band_matrix& band, thread_pool& pool, double* d, double* e, GoOn&& go_on) {
   const std::size_t n = band.size, b = band.width, height = 3 * b + 1;  // 2 b above the diagonal, b below
   std::vector<double> numbers(n * height);
   const auto at = [&](std::size_t i, std::size_t j) { return &numbers[j * height + 2 * b + i - j]; };
   for (std::size_t j = 0; j < n; ++j) std::copy_n(&band.diagonals[j * (b + 1)], b + 1, &numbers[j * height + b]);
   if (b > 1) {
-    run_sweeps(n - 2, pool, [&](std::size_t sweep, std::size_t p, reflector& h) {
+    const auto step = [&](std::size_t sweep, std::size_t p, reflector& h) {
       const std::size_t first = sweep + p * b + 1, m = std::min(b, n - first), after = first + m;
       if (p == 0) reflect(at(sweep, first), m, height - 1, h);
       right_then_left({at(first, first), m, m, height - 1}, h);
       if (after == n) return false;
       left_then_right({at(first, after), m, std::min(b, n - after), height - 1}, h);
       return true;
-    });
+    };
+    if (!run_sweeps(n - 2, pool, step, go_on)) return false;
   }
   for (std::size_t i = 0; i < n; ++i) d[i] = *at(i, i);
   for (std::size_t i = 0; i + 1 < n; ++i) e[i] = b == 0 ? 0.0 : *at(i, i + 1);
+  return true;
 }
 
-/// Tridiagonal d (n), e (n - 1) with the eigenvalues of a symmetric lower band.
-inline void chase_to_tridiagonal(const band_matrix& band, thread_pool& pool, double* d, double* e) {
+/// Tridiagonal d (n), e (n - 1) with the eigenvalues of a symmetric lower band; false if `go_on(fraction)` said no.
+template <class GoOn>
+[[nodiscard]] bool chase_to_tridiagonal(const band_matrix& band, thread_pool& pool, double* d, double* e,
+                                        GoOn&& go_on) {
   const std::size_t n = band.size, b = band.width, height = 2 * b + 1;
   std::vector<double> numbers(n * height);
   const auto at = [&](std::size_t i, std::size_t j) { return &numbers[j * height + i - j]; };
   for (std::size_t j = 0; j < n; ++j) std::copy_n(&band.diagonals[j * (b + 1)], b + 1, &numbers[j * height]);
   if (b > 1) {
-    run_sweeps(n - 2, pool, [&](std::size_t sweep, std::size_t p, reflector& h) {
+    const auto step = [&](std::size_t sweep, std::size_t p, reflector& h) {
       const std::size_t first = sweep + p * b + 1, m = std::min(b, n - first), after = first + m;
       if (p == 0) reflect(at(first, sweep), m, 1, h);
       both_sides({at(first, first), m, m, height - 1}, h);
       if (after == n) return false;
       right_then_left({at(after, first), std::min(b, n - after), m, height - 1}, h);
       return true;
-    });
+    };
+    if (!run_sweeps(n - 2, pool, step, go_on)) return false;
   }
   for (std::size_t i = 0; i < n; ++i) d[i] = *at(i, i);
   for (std::size_t i = 0; i + 1 < n; ++i) e[i] = b == 0 ? 0.0 : *at(i + 1, i);
+  return true;
 }
 
 }  // namespace optscope::detail

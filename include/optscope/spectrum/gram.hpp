@@ -6,10 +6,12 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <optscope/backend/openblas_kernels.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/dense.hpp>
 #include <optscope/spectrum/exact.hpp>
+#include <optscope/spectrum/lapack.hpp>
 #include <optscope/spectrum/spectrum.hpp>
 #include <optscope/spectrum/symmetric_band.hpp>
 #include <utility>
@@ -63,8 +65,9 @@ class gram {
       if (state != nullptr) *state = band;
     }
     if (!settings_.go_on("band to values", 0.85)) return run.stop("band to values");
-    const int info = values_of(band, pool, run.result.values);
-    if (info != 0) return run.fail("dsterf", info);
+    const auto info = values_of(band, pool, run.result.values);
+    if (!info) return run.stop("band to values");
+    if (*info != 0) return run.fail("dsterf", *info);
     return run.finish();
   }
 
@@ -123,14 +126,25 @@ class gram {
     return true;
   }
 
-  [[nodiscard]] static int values_of(const band_matrix& band, thread_pool& pool, std::vector<double>& values) {
-    std::vector<double> e(band.size);
-    values.resize(band.size);
-    detail::chase_to_tridiagonal(band, pool, values.data(), e.data());
-    const int info = lapack::sterf(static_cast<int>(band.size), values.data(), e.data());
+  /// LAPACK's info; nothing if it was stopped.
+  [[nodiscard]] std::optional<int> values_of(const band_matrix& band, thread_pool& pool,
+                                             std::vector<double>& values) const {
+    const auto go_on = [&](double fraction) { return settings_.go_on("band to values", 0.85 + 0.15 * fraction); };
+    std::vector<double> d(band.size), e(band.size);
+    if (!detail::chase_to_tridiagonal(band, pool, d.data(), e.data(),
+                                      [&](double fraction) { return go_on(0.8 * fraction); })) {
+      return std::nullopt;
+    }
+    auto routine = [d = std::move(d), e = std::move(e)]() mutable {
+      const int info = lapack::sterf(static_cast<int>(d.size()), d.data(), e.data());
+      return std::pair{info, std::move(d)};
+    };
+    auto found = lapack::unless_stopped(std::move(routine), [&] { return go_on(0.8); });
+    if (!found) return std::nullopt;
+    values = std::move(found->second);
     for (double& value : values) value = std::ldexp(std::sqrt(std::max(value, 0.0)), band.exponent);
     std::sort(values.begin(), values.end(), std::greater<>{});
-    return info;
+    return found->first;
   }
 
   analysis_settings settings_;

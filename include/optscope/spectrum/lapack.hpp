@@ -2,7 +2,13 @@
 #pragma once
 // The few LAPACK routines that the dense spectra need, column-major as in Fortran; each returns LAPACK's `info`.
 
+#include <chrono>
 #include <cstddef>
+#include <future>
+#include <optional>
+#include <thread>
+#include <type_traits>
+#include <utility>
 
 namespace optscope::lapack {
 
@@ -56,6 +62,20 @@ void optscope_dgesdd(const char* jobz, const int* m, const int* n, double* a, co
   const int smaller = m < n ? m : n;
   detail::optscope_dgesdd("S", &m, &n, a, &m, s, u, &m, vt, &smaller, work, &lwork, iwork, &info, 1);
   return info;
+}
+
+/// What `routine()` returns, which runs on a thread of its own while `go_on()` is asked here: nothing interrupts
+/// LAPACK. If that says no, nothing, at once; the routine then runs to its end unheeded, so it must own all that it
+/// touches.
+template <class Routine, class GoOn>
+[[nodiscard]] std::optional<std::invoke_result_t<Routine&>> unless_stopped(Routine routine, GoOn&& go_on) {
+  std::packaged_task<std::invoke_result_t<Routine&>()> task{std::move(routine)};
+  auto result = task.get_future();
+  std::thread{std::move(task)}.detach();
+  while (result.wait_for(std::chrono::milliseconds{50}) != std::future_status::ready) {
+    if (!go_on()) return std::nullopt;
+  }
+  return result.get();
 }
 
 }  // namespace optscope::lapack

@@ -89,7 +89,7 @@ class per_token {
         detail::reduce_to_band({block.data(), width, width, width}, alone, from_the_start, [](double) { return true; });
     band.exponent = exponent;
     std::vector<double> found;
-    const int info = detail::band_singular_values(band, alone, found);
+    const int info = *detail::band_singular_values(band, alone, found, [](double) { return true; });
     std::ranges::copy(found, values.data());
     return info;
   }
