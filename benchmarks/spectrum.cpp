@@ -123,8 +123,8 @@ int sampled(Op& op, const std::vector<std::string>& arguments, double linearised
     std::printf("\n");
   }
   const sampled_value effective = density.effective_rank(), stable = density.stable_rank();
-  std::printf("effective rank %.1f +- %.1f, stable rank %.2f +- %.2f\n", effective.value, effective.error, stable.value,
-              stable.error);
+  std::printf("effective rank %.1f +- %.1f, stable rank %.2f +- %.2f\n", effective.value, effective.error(),
+              stable.value, stable.error());
   if (!known.empty()) {
     spectrum all;
     all.size = known.size();

@@ -2,6 +2,8 @@
 // Quadrature, largest values, per-token and automatic analysers against matrices of known spectrum.
 #include <doctest/doctest.h>
 
+#include <array>
+#include <cmath>
 #include <compare.hpp>
 #include <numeric>
 #include <optscope/spectrum/automatic.hpp>
@@ -61,9 +63,43 @@ TEST_CASE("quadrature counts a log-uniform spectrum within its stated error") {
   CHECK(std::abs(effective.value / ranks.effective_rank - 1) < 0.03);
   CHECK(std::abs(stable.value / ranks.stable_rank - 1) < 0.1);
   CHECK(std::abs(ratio.value / ranks.participation_ratio - 1) < 0.1);
-  CHECK(effective.error > 0);
+  CHECK(std::abs(effective.value - ranks.effective_rank) <= effective.error());
+  CHECK(effective.resolution < 0.2 * ranks.effective_rank);
   const auto energy = found.density->energy_rank(0.99);
   CHECK(std::abs(energy.value / static_cast<double>(ranks.energy_ranks[1]) - 1) < 0.05);
+}
+
+TEST_CASE("errors of sampling are those that other random vectors show, from two probes too") {
+  const std::vector<double> values = log_uniform(400, 1, 0.05);
+  const tensor<double, 2> matrix = matrix_with(400, 400, values);
+  matrix_operator<double> op{matrix};
+  spectrum all;
+  all.values = values;
+  all.size = values.size();
+  const rank_notions ranks = ranks_of(all);
+  constexpr std::size_t kinds = 5;
+  std::array<double, kinds> squares{};  // of deviation / error
+  const int runs = 100;
+  for (int run = 0; run < runs; ++run) {
+    quadrature_settings settings{{}, 60, 2, 0, static_cast<std::uint64_t>(1 + run)};
+    settings.threads = 1;
+    const spectral_density density = *lanczos_quadrature{settings}(op).density;
+    const spectral_count count = density.above(0.3);
+    const std::array<sampled_value, kinds> found{sampled_value{count.count, count.sampling, 0},
+                                                 density.effective_rank(), density.stable_rank(),
+                                                 density.participation_ratio(), density.energy_rank(0.9)};
+    const std::array<double, kinds> expected{count_above(values, 0.3), ranks.effective_rank, ranks.stable_rank,
+                                             ranks.participation_ratio, static_cast<double>(ranks.energy_ranks[0])};
+    for (std::size_t i = 0; i < kinds; ++i) {
+      REQUIRE(found[i].sampling > 0);
+      squares[i] += std::pow((found[i].value - expected[i]) / found[i].sampling, 2) / runs;
+    }
+  }
+  for (std::size_t i = 0; i < kinds; ++i) {
+    CAPTURE(i);
+    CHECK(squares[i] > 0.6);  // 1 +- 0.14
+    CHECK(squares[i] < 1.6);
+  }
 }
 
 TEST_CASE("quadrature finds gaps, clusters and exact zeros") {

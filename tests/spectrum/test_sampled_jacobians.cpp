@@ -5,10 +5,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <compare.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/probe/capture.hpp>
+#include <optscope/probe/editor.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
 #include <optscope/spectrum/automatic.hpp>
+#include <optscope/spectrum/directions.hpp>
+#include <optscope/spectrum/largest.hpp>
 #include <optscope/spectrum/mlp_jacobian.hpp>
 #include <optscope/spectrum/rank.hpp>
 #include <string>
@@ -47,8 +52,9 @@ void compare(model<any_opt, double>& opt, std::size_t length, std::size_t steps)
   }
   const rank_notions ranks = ranks_of(all, length);
   const sampled_value effective = density.effective_rank(), stable = density.stable_rank();
-  CHECK(std::abs(effective.value - ranks.effective_rank) <= 4 * effective.error + 0.03 * ranks.effective_rank);
-  CHECK(std::abs(stable.value - ranks.stable_rank) <= 4 * stable.error + 0.01 * ranks.stable_rank);
+  CHECK(std::abs(effective.value - ranks.effective_rank) <= 4 * effective.sampling + effective.resolution);
+  CHECK(effective.resolution <= 0.5 * ranks.effective_rank);
+  CHECK(std::abs(stable.value - ranks.stable_rank) <= 4 * stable.sampling + 1e-3 * ranks.stable_rank);
 }
 
 }  // namespace
@@ -64,4 +70,38 @@ TEST_CASE("sampled densities of attention and MLP agree with their exact spectra
 TEST_CASE("the same for heads of odd width") {
   model<any_opt, double> opt{checkpoint{models + "head-dim-7"}};
   compare<attention_jacobian>(opt, 34, 60);
+}
+
+TEST_CASE(
+    "editors take singular directions: a step along one moves the block's output as its value says, a projection takes "
+    "it away") {
+  model<any_opt, double> opt{checkpoint{models + "head-dim-64"}};
+  const token_list tokens{17};
+  const std::size_t layer = 1;
+  attention_jacobian<double> op{linearise(opt, tokens, layer)[0], opt.backend()};
+  const auto top = largest{{{}, 2}}(op);
+  REQUIRE(top.outcome == spectrum_outcome::complete);
+  const leading_directions reads = hidden_directions(top.right.view(), op.tokens(), 2);
+
+  const auto attn_out = [&](double step) {
+    basic_capture<double, site::attn_out> kept;
+    const auto right = top.right.row(0);
+    auto steer =
+        edit<site::resid_pre>(add{std::vector<double>(right.begin(), right.end()), step}, where{}.layers({layer}));
+    opt.run({tokens}, steer, kept);
+    const auto row = kept(site::attn_out{}, layer).row(0);
+    return std::vector<double>(row.begin(), row.end());
+  };
+  std::vector<double> moved = attn_out(1e-5), expected;
+  const std::vector<double> back = attn_out(-1e-5);
+  for (std::size_t i = 0; i < moved.size(); ++i) {
+    moved[i] = (moved[i] - back[i]) / 2e-5;
+    expected.push_back(top.values[0] * top.left(0, i));
+  }
+  check_close<double, double>(moved, expected, 1e-7, "a step along the first direction");
+
+  basic_capture<double, site::resid_pre> kept;
+  auto project = edit<site::resid_pre>(project_out{vectors_of(reads)}, where{}.layers({layer}));
+  opt.run({tokens}, project, kept);
+  CHECK(share_in<double>(reads.rows.view(), kept(site::resid_pre{}, layer))[0] < 1e-25);
 }

@@ -6,24 +6,25 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 namespace optscope {
 
-/// A number that is sampled: its mean over the probes and the standard error of that mean (NaN from one probe alone).
+/// A number that is sampled: its mean over the probes, and how sure that is.
 struct sampled_value {
   double value = 0;
-  double error = 0;
+  double sampling = 0;    ///< standard error of the mean over the probes, as random unit vectors have it
+  double resolution = 0;  ///< what the quadrature of so many steps leaves open
+  [[nodiscard]] double error() const { return resolution + 2 * sampling; }
 };
 
 /// How many singular values lie above a threshold, and how sure that is.
 struct spectral_count {
   double threshold = 0;
   double count = 0;
-  double sampling = 0;    ///< standard error over the probes
+  double sampling = 0;    ///< standard error of the mean over the probes
   double resolution = 0;  ///< the Gauss quadrature of so many steps fixes the count of a probe within ± this
-  [[nodiscard]] double error() const { return resolution + (std::isnan(sampling) ? 0 : 2 * sampling); }
+  [[nodiscard]] double error() const { return resolution + 2 * sampling; }
 };
 
 /// Gauss quadrature of the spectral measure of each of several random vectors: vector p sees singular value nodes[p][i]
@@ -35,6 +36,9 @@ struct spectral_density {
   std::vector<double> single;  ///< largest values, computed one by one, descending; the quadrature leaves them out
   std::vector<std::vector<double>> nodes;    ///< (probe, node), ascending
   std::vector<std::vector<double>> weights;  ///< (probe, node), sum 1
+  /// (probe, node): the Gauss-Radau rule with a node at zero. For sums of sigma it is too small where that of `nodes`
+  /// is too large (Golub & Meurant 1994): between them lies what so many steps do not tell. May be empty.
+  std::vector<std::vector<double>> radau_nodes, radau_weights;
   /// [probe]: the recurrence came to its end, the nodes are singular values and nothing lies between them; may be
   /// empty.
   std::vector<std::uint8_t> whole;
@@ -62,78 +66,113 @@ struct spectral_density {
     spectral_count result{threshold, 0, 0, 0};
     const auto n = static_cast<double>(dimension);
     double doubt = 0;
-    const sampled_value below = mean([&](std::size_t probe) {
+    const double below = mean([&](std::size_t probe) {
       doubt += uncertainty(probe, threshold);
       return below_of(probe, threshold);
     });
     for (const double value : single) result.count += value > threshold;
-    result.count += n * (1 - below.value);
-    result.sampling = n * below.error;
+    result.count += n * (1 - below);
+    result.sampling = error_of([&](double s) { return s > threshold ? 1.0 : 0.0; });
     result.resolution = nodes.empty() ? 0 : n * doubt / static_cast<double>(nodes.size());
     return result;
   }
 
   /// exp(entropy of sigma / sum sigma) (Roy & Vetterli 2007).
   [[nodiscard]] sampled_value effective_rank() const {
-    return mean([&](std::size_t probe) {
-      const double sum = total(probe, [](double s) { return s; });
-      const double log_sum = total(probe, [](double s) { return s > 0 ? s * std::log(s) : 0; });
+    const auto entropy_part = [](double s) { return s > 0 ? s * std::log(s) : 0; };
+    double sum = 0, log_sum = 0;  // of one rule's probes
+    const auto by = [&](const auto& at, const auto& weight) {
+      sum = mean([&](std::size_t probe) { return total(at[probe], weight[probe], [](double s) { return s; }); });
+      log_sum = mean([&](std::size_t probe) { return total(at[probe], weight[probe], entropy_part); });
       return sum > 0 ? std::exp(std::log(sum) - log_sum / sum) : 0;
-    });
+    };
+    const double other = radau_nodes.empty() ? 0 : by(radau_nodes, radau_weights), value = by(nodes, weights);
+    if (value == 0) return {};
+    const double sampling =
+        value * error_of([&](double s) { return s / sum * (1 + log_sum / sum) - entropy_part(s) / sum; });
+    return {value, sampling, radau_nodes.empty() ? 0 : std::abs(value - other)};
   }
   /// sum sigma^2 / sigma_1^2.
   [[nodiscard]] sampled_value stable_rank() const {
     const double top = largest();
-    return mean(
-        [&](std::size_t probe) { return top > 0 ? total(probe, [&](double s) { return (s / top) * (s / top); }) : 0; });
+    if (top == 0) return {};
+    const auto square = [&](double s) { return (s / top) * (s / top); };
+    return {mean([&](std::size_t probe) { return total(nodes[probe], weights[probe], square); }), error_of(square), 0};
   }
   /// (sum sigma^2)^2 / sum sigma^4.
   [[nodiscard]] sampled_value participation_ratio() const {
     const double top = largest();
-    return mean([&](std::size_t probe) {
-      const double second = total(probe, [&](double s) { return (s / top) * (s / top); });
-      const double fourth = total(probe, [&](double s) { return std::pow(s / top, 4); });
-      return fourth > 0 ? second * second / fourth : 0;
+    if (top == 0) return {};
+    const auto square = [&](double s) { return (s / top) * (s / top); };
+    const auto to_the_fourth = [&](double s) { return square(s) * square(s); };
+    double ratio = 0;  // of the sums
+    const double value = mean([&](std::size_t probe) {
+      const double second = total(nodes[probe], weights[probe], square);
+      const double fourth = total(nodes[probe], weights[probe], to_the_fourth);
+      ratio += second / fourth / static_cast<double>(nodes.size());
+      return second * second / fourth;
     });
+    return {value, error_of([&](double s) { return 2 * ratio * square(s) - ratio * ratio * to_the_fourth(s); }), 0};
   }
   /// How many leading values hold this share of sum sigma^2.
   [[nodiscard]] sampled_value energy_rank(double share) const {
-    return mean([&](std::size_t probe) {
-      const double wanted = share * total(probe, [](double s) { return s * s; });
+    double last = 0;  // the value with which they do
+    const double value = mean([&](std::size_t probe) {
+      const double wanted = share * total(nodes[probe], weights[probe], [](double s) { return s * s; });
       double energy = 0, count = 0;
-      const auto take = [&](double value, double many) {
-        const double here = many * value * value;
-        const double part = energy >= wanted || here == 0 ? 0 : std::min(1.0, (wanted - energy) / here);
+      const auto take = [&](double each, double many) {
+        const double here = many * each * each;
+        if (energy >= wanted || here == 0) return;
+        const double part = std::min(1.0, (wanted - energy) / here);
         energy += here;
         count += part * many;
+        if (energy >= wanted) last += each / static_cast<double>(nodes.size());
       };
-      for (const double value : single) take(value, 1);
+      for (const double each : single) take(each, 1);
       for (std::size_t i = nodes[probe].size(); i-- > 0;) {
         take(nodes[probe][i], weights[probe][i] * static_cast<double>(dimension));
       }
       return count;
     });
+    if (last == 0) return {value, 0, 0};
+    const double sampling = error_of([&](double s) {
+      const double energy = (s / last) * (s / last);
+      return (s > last ? 1 - energy : 0) + share * energy;
+    });
+    return {value, sampling, above(last).resolution};
   }
 
  private:
   template <class Function>
-  [[nodiscard]] sampled_value mean(Function&& of_probe) const {
-    if (nodes.empty()) return {};
-    double sum = 0, squares = 0;
-    const auto count = static_cast<double>(nodes.size());
-    std::vector<double> found;
-    for (std::size_t probe = 0; probe < nodes.size(); ++probe) sum += found.emplace_back(of_probe(probe));
-    for (const double value : found) squares += (value - sum / count) * (value - sum / count);
-    const double error =
-        nodes.size() < 2 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(squares / (count - 1) / count);
-    return {sum / count, error};
+  [[nodiscard]] double mean(Function&& of_probe) const {
+    double sum = 0;
+    for (std::size_t probe = 0; probe < nodes.size(); ++probe) sum += of_probe(probe);
+    return nodes.empty() ? 0 : sum / static_cast<double>(nodes.size());
   }
 
-  /// sum of f(sigma) over all singular values, as one probe sees it; f(0) = 0.
+  /// Standard error of the mean over the probes of the sum of f over n values. The squared components of a random unit
+  /// vector are Dirichlet(1/2, …), so that one probe has the variance 2 n^2 / (n + 2) (mean f^2 - (mean f)^2). A few
+  /// probes that happen to agree do not make it smaller.
   template <class Function>
-  [[nodiscard]] double total(std::size_t probe, Function&& f) const {
+  [[nodiscard]] double error_of(Function&& f) const {
+    const auto n = static_cast<double>(dimension);
+    const auto moment = [&](auto&& g) {
+      return mean([&](std::size_t probe) {
+        double sum = 0;
+        for (std::size_t i = 0; i < nodes[probe].size(); ++i) sum += weights[probe][i] * g(f(nodes[probe][i]));
+        return sum;
+      });
+    };
+    const double first = moment([](double x) { return x; }), second = moment([](double x) { return x * x; });
+    if (nodes.empty()) return 0;
+    return n * std::sqrt(2 / (n + 2) * std::max(0.0, second - first * first) / static_cast<double>(nodes.size()));
+  }
+
+  /// sum of f(sigma) over all singular values, as one probe's rule sees it; f(0) = 0.
+  template <class Function>
+  [[nodiscard]] double total(const std::vector<double>& at, const std::vector<double>& weight, Function&& f) const {
     double sum = 0;
-    for (std::size_t i = 0; i < nodes[probe].size(); ++i) sum += weights[probe][i] * f(nodes[probe][i]);
+    for (std::size_t i = 0; i < at.size(); ++i) sum += weight[i] * f(at[i]);
     sum *= static_cast<double>(dimension);
     for (const double value : single) sum += f(value);
     return sum;

@@ -64,6 +64,7 @@ struct leading_directions {
 ///     const leading_directions writes = hidden_directions(top.left.view(), jacobian.tokens(), 10);
 ///     const tensor<float, 2> rows = rounded<float>(writes.rows);
 ///     similarity<cosine>(rows.view());  // (direction, direction)
+///     edit<site::resid_pre>(project_out{vectors_of(reads)});
 template <class T>
 [[nodiscard]] leading_directions hidden_directions(tensor_view<const T, 2> vectors, std::size_t tokens,
                                                    std::size_t count) {
@@ -144,6 +145,16 @@ template <class T>
     shares.push_back(whole > 0 ? inside / whole : 0);
   }
   return shares;
+}
+
+/// The directions one by one, as editors take them.
+[[nodiscard]] inline std::vector<std::vector<double>> vectors_of(const leading_directions& directions) {
+  std::vector<std::vector<double>> vectors;
+  for (std::size_t i = 0; i < directions.rows.extent(0); ++i) {
+    const auto row = directions.rows.row(i);
+    vectors.emplace_back(row.begin(), row.end());
+  }
+  return vectors;
 }
 
 /// The same rows in another scalar: metrics and editors take float.

@@ -23,7 +23,7 @@ namespace optscope {
 
 struct quadrature_settings : analysis_settings {
   std::size_t steps = 100;  ///< decide what is resolved: nothing below about 0.35 / steps of the largest
-  std::size_t probes = 4;   ///< decide the sampling error, which is small; at least 2 to know it
+  std::size_t probes = 4;   ///< decide the sampling error, which is small
   std::size_t deflate = 0;  ///< so many of the largest values are computed one by one and left out of the quadrature
   std::uint64_t seed = 1;
 };
@@ -223,6 +223,23 @@ class lanczos_quadrature {
                         (at.rows == op.rows() ? ", or not whole" : "")};
   }
 
+  /// Adds nodes and weights of the bidiagonal matrix; LAPACK's info.
+  static int rule_of(std::vector<double> nodes, std::vector<double> above, std::vector<std::vector<double>>& all_nodes,
+                     std::vector<std::vector<double>>& all_weights) {
+    const std::size_t k = nodes.size();
+    std::vector<double> first(k), work(4 * k + 1);
+    above.resize(std::max<std::size_t>(k, 1));
+    if (k > 0) first[0] = 1;
+    const int info = lapack::bdsqr(static_cast<int>(k), nodes.data(), above.data(), first.data(), 1, work.data());
+    if (info != 0) return info;
+    std::reverse(nodes.begin(), nodes.end());
+    std::reverse(first.begin(), first.end());
+    for (double& component : first) component *= component;
+    all_nodes.push_back(std::move(nodes));
+    all_weights.push_back(std::move(first));
+    return 0;
+  }
+
   /// Nodes and weights of every probe into the result.
   template <class T>
   static int density_of(const quadrature_state<T>& at, spectrum& result) {
@@ -234,17 +251,11 @@ class lanczos_quadrature {
     density.whole = at.done;
     result.values = at.single;
     for (std::size_t probe = 0; probe < at.probes; ++probe) {
-      const std::size_t k = at.alpha[probe].size();
-      std::vector<double> nodes = at.alpha[probe], above = at.beta[probe], first(k), work(4 * k + 1);
-      above.resize(std::max<std::size_t>(k, 1));
-      if (k > 0) first[0] = 1;
-      const int info = lapack::bdsqr(static_cast<int>(k), nodes.data(), above.data(), first.data(), 1, work.data());
+      std::vector<double> diagonal = at.alpha[probe];
+      if (const int info = rule_of(diagonal, at.beta[probe], density.nodes, density.weights); info != 0) return info;
+      if (!diagonal.empty() && at.done[probe] == 0) diagonal.back() = 0;  // a node at zero
+      const int info = rule_of(diagonal, at.beta[probe], density.radau_nodes, density.radau_weights);
       if (info != 0) return info;
-      std::reverse(nodes.begin(), nodes.end());
-      std::reverse(first.begin(), first.end());
-      for (double& component : first) component *= component;
-      density.nodes.push_back(std::move(nodes));
-      density.weights.push_back(std::move(first));
     }
     const double top = density.largest();
     result.floor = top > 0 ? density.resolution_limit() / top : 0;

@@ -160,7 +160,8 @@ void fields_of(File& file, quadrature_state<T>& at) {
 }
 template <class File>
 void fields_of(File& file, spectral_density& density) {
-  file(density.dimension, density.zeros, density.steps, density.single, density.nodes, density.weights, density.whole);
+  file(density.dimension, density.zeros, density.steps, density.single, density.nodes, density.weights);
+  file(density.radau_nodes, density.radau_weights, density.whole);
 }
 template <class File>
 void fields_of(File& file, spectrum& found) {
@@ -172,7 +173,7 @@ void fields_of(File& file, leading_directions& directions) {
   file(directions.rows, directions.shares);
 }
 
-inline constexpr std::string_view state_magic = "optscope analysis 1";
+inline constexpr std::string_view state_magic = "optscope analysis 2";
 
 }  // namespace detail
 
