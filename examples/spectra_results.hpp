@@ -150,14 +150,39 @@ inline plot::spectra_set set_of(const comparison& compared, const std::vector<jo
   return set;
 }
 
-/// The width over the layers.
-inline plot::width_panel width_of(const comparison& layers, std::size_t block, const std::string& name,
-                                  const std::vector<job>& jobs, const std::vector<rank_notions>& ranks) {
+inline std::string short_number(double value, int digits = 4) {
+  if (!std::isfinite(value)) return "";
+  std::ostringstream text;
+  text.precision(digits);
+  text << value;
+  return text.str();
+}
+
+/// Standard deviation over the texts of effective rank / bound, relative to its mean; from 3 texts.
+inline std::optional<double> spread_of(const comparison* texts, std::size_t block,
+                                       const std::vector<rank_notions>& ranks) {
+  if (texts == nullptr || texts->labels.size() < 3) return std::nullopt;
+  std::vector<double> shares;
+  for (const std::size_t at : texts->jobs[block])
+    shares.push_back(ranks[at].effective_rank / static_cast<double>(std::max<std::size_t>(ranks[at].bound, 1)));
+  const auto count = static_cast<double>(shares.size());
+  const double mean = std::accumulate(shares.begin(), shares.end(), 0.0) / count;
+  double squares = 0;
+  for (const double share : shares) squares += (share - mean) * (share - mean);
+  return std::sqrt(squares / (count - 1)) / mean;
+}
+
+/// The width over the layers. The narrowest one stands out if the next is wider by more than twice what texts differ by
+/// and twice the error of sampling.
+inline plot::width_panel width_of(const comparison& layers, const comparison* texts, std::size_t block,
+                                  const std::string& name, const std::vector<job>& jobs,
+                                  const std::vector<rank_notions>& ranks) {
   plot::width_panel panel;
   panel.block = title_of(name);
   panel.notions = {
       {"effective rank", {}}, {"99 % of the energy", {}}, {"participation ratio", {}}, {"stable rank", {}}};
   std::vector<rank_notions> along;
+  double sampling = 0;
   for (const std::size_t at : layers.jobs[block]) {
     const rank_notions& found = ranks[at];
     along.push_back(found);
@@ -167,17 +192,36 @@ inline plot::width_panel width_of(const comparison& layers, std::size_t block, c
     panel.notions[1].second.push_back(static_cast<double>(found.energy_ranks[1]) / bound);
     panel.notions[2].second.push_back(found.participation_ratio / bound);
     panel.notions[3].second.push_back(found.stable_rank / bound);
+    if (const auto& density = jobs[at].found.density) {
+      const sampled_value rank = density->effective_rank();
+      sampling = std::max(sampling, rank.error() / rank.value);
+    }
   }
-  if (const auto narrow = find_tight_pass(along)) panel.tight_pass = panel.layers[narrow->layer];
+  const auto narrow = find_tight_pass(along);
+  if (!narrow) {
+    panel.verdict = "several layers are equally narrow.";
+    return panel;
+  }
+  const auto percent = [](double share) { return short_number(100 * share, 2) + " %"; };
+  panel.tight_pass = panel.layers[narrow->layer];
+  panel.margin = narrow->margin;
+  panel.inside = narrow->inside;
+  panel.spread = spread_of(texts, block, ranks);
+  panel.verdict = "layer " + short_number(*panel.tight_pass) + " is the narrowest, its effective rank " +
+                  short_number(narrow->share, 3) + " of the bound, and the next one " + percent(narrow->margin) +
+                  " wider.";
+  if (sampling > 0) panel.verdict += " Sampling leaves ± " + percent(sampling) + ".";
+  if (panel.spread) {
+    panel.stands_out = narrow->margin > std::hypot(2 * *panel.spread, 2 * sampling);
+    panel.verdict += " Texts differ by " + percent(*panel.spread) + " (standard deviation over " +
+                     std::to_string(texts->labels.size()) + " texts at layer " +
+                     std::to_string(jobs[texts->jobs[block][0]].layer) + "): it " +
+                     (*panel.stands_out ? "stands out." : "does not stand out.");
+  } else {
+    panel.verdict += " Whether texts differ by more, --text all tells.";
+  }
+  if (!narrow->inside) panel.verdict += " It is at the end: the layers do not narrow and widen again.";
   return panel;
-}
-
-inline std::string short_number(double value, int digits = 4) {
-  if (!std::isfinite(value)) return "";
-  std::ostringstream text;
-  text.precision(digits);
-  text << value;
-  return text.str();
 }
 
 inline double median(std::vector<double> values) {
@@ -191,7 +235,8 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, 
   plot::spectra_table table{
       "Ranks, in every notion",
       {"spectrum", "analyser", "values", "bound", "above φ/10", "above φ", "above 10 φ", "well determined",
-       "φ / largest", "effective", "stable", "participation", "90 % energy", "99 %", "99.9 %", "gap behind (decades)"},
+       "φ / largest", "effective", "stable", "participation", "90 % energy", "99 %", "99.9 %",
+       "gap behind (decades, chance)", "bend at (explained, misfit in decades)"},
       {}},
       decades{"Values above a share of the largest", {"spectrum"}, {}};
   for (int i = 1; i <= 8; ++i) decades.columns.push_back("1e-" + std::to_string(i));
@@ -199,7 +244,7 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, 
     const rank_notions& r = ranks[j];
     const auto& density = jobs[j].found.density;
     const auto with_error = [](const sampled_value& v) {
-      return short_number(v.value) + " ± " + short_number(v.error, 2);
+      return short_number(v.value) + " ± " + short_number(v.error(), 2);
     };
     std::vector<std::string> row{jobs[j].name, jobs[j].found.method, std::to_string(r.size), std::to_string(r.bound)};
     for (const std::size_t count : r.counts) row.push_back(density ? "" : std::to_string(count));
@@ -210,7 +255,13 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, 
     row.push_back(density ? with_error(density->participation_ratio()) : short_number(r.participation_ratio));
     for (const std::size_t count : r.energy_ranks) row.push_back(std::to_string(count));
     const auto gap = density ? std::nullopt : widest_gap(jobs[j].found.values, r.floor);
-    row.push_back(gap ? std::to_string(gap->count) + " (" + short_number(gap->decades, 2) + ")" : "");
+    row.push_back(gap ? std::to_string(gap->count) + " (" + short_number(gap->decades, 2) + ", " +
+                            short_number(gap->chance, 2) + ")"
+                      : "");
+    const auto bend = density ? std::nullopt : strongest_bend(jobs[j].found.values, r.floor);
+    row.push_back(bend ? std::to_string(bend->count) + " (" + short_number(bend->explained, 2) + ", " +
+                             short_number(bend->misfit, 2) + ")"
+                       : "");
     table.rows.push_back(std::move(row));
     std::vector<std::string>& counts = decades.rows.emplace_back(1, jobs[j].name);
     const std::size_t shown = density ? resolved_decades(r) : r.decades.size();
@@ -266,16 +317,29 @@ inline std::vector<std::string> notes_of(const std::vector<job>& jobs, const arc
       "that is higher. A rank is a property of its threshold unless the counts above φ/10, φ and 10 φ agree (well "
       "determined). A sampled spectrum (lanczos_quadrature) is blind below its resolution limit, and each of its "
       "counts "
-      "has an error: sampling (twice the standard error over the probes) plus resolution.",
-      "Width: the tight pass is the layer with the strictly smallest effective rank relative to the bound; if it is "
-      "the "
-      "first or the last layer, the layers do not narrow and widen again.",
+      "has an error: sampling (twice the standard error) plus resolution.",
+      "A gap is the widest between neighbours, from 0.3 decade on; chance is the probability of one as wide in a "
+      "spectrum "
+      "without. A bend is where two lines fit best; any curved spectrum has one, and it is a kink only where the "
+      "second "
+      "line explains nearly all and the misfit is small.",
+      "Width: the tight pass is the layer with the strictly smallest effective rank relative to the bound. It is "
+      "called "
+      "so only if the next layer is wider by more than twice what texts differ by and twice the error of sampling.",
       "Directions: the leading right singular vectors are what a block reads, the left ones what it writes; of both, "
       "the leading directions of hidden space whatever the token. An overlap is the mean squared cosine of the "
       "principal angles between two such subspaces: 1 if they are the same, about (directions) / (hidden size) if they "
       "have nothing to do with each other. The share of an activation in such a subspace is that of its square: of the "
       "layer's input in what the block reads, of the block's output in what it writes."};
-  std::string active;
+  std::string unsure, active;
+  for (const job& each : jobs) {
+    if (each.residual > 0) unsure += (unsure.empty() ? "" : "; ") + each.name + " " + short_number(each.residual, 2);
+  }
+  if (!unsure.empty()) {
+    notes.push_back(
+        "Leading directions that did not converge, with their worst residual relative to the largest value: " + unsure +
+        ".");
+  }
   for (const job& each : jobs) {
     if (each.active.empty()) continue;
     const auto [least, most] = std::minmax_element(each.active.begin(), each.active.end());
@@ -310,9 +374,9 @@ inline void write_ranks(json_writer& json, const job& of, const rank_notions& r)
       json.begin_object().field("count", count.count).field("sampling", count.sampling);
       json.field("resolution", count.resolution).end_object();
     }
-    json.end_array().field("effective_rank_error", density->effective_rank().error);
-    json.field("stable_rank_error", density->stable_rank().error);
-    json.field("participation_ratio_error", density->participation_ratio().error);
+    json.end_array().field("effective_rank_error", density->effective_rank().error());
+    json.field("stable_rank_error", density->stable_rank().error());
+    json.field("participation_ratio_error", density->participation_ratio().error());
     json.field("steps", density->steps).field("probes", density->nodes.size()).field("exact_zeros", density->zeros);
   }
   json.field("effective_rank", r.effective_rank).field("stable_rank", r.stable_rank);

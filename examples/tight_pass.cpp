@@ -103,6 +103,7 @@ void write_summary(const plot::spectra_report& report, const std::vector<compari
       for (const auto value : values) json.value(value);
       json.end_array();
     };
+    if (each.residual > 0) json.field("directions_not_converged_residual", each.residual);
     by_token("active_neurons", each.active);
     by_token("share_of_input_in_reads", each.share_read);
     by_token("share_of_output_in_writes", each.share_written);
@@ -113,6 +114,10 @@ void write_summary(const plot::spectra_report& report, const std::vector<compari
   for (const plot::width_panel& width : report.widths) {
     json.begin_object().field("block", width.block).key("layer");
     width.tight_pass ? json.value(*width.tight_pass) : json.value(nullptr);
+    json.field("margin", width.margin).field("inside", width.inside).key("spread_over_texts");
+    width.spread ? json.value(*width.spread) : json.value(nullptr);
+    json.key("stands_out");
+    width.stands_out ? json.value(*width.stands_out) : json.value(nullptr);
     json.key("effective_rank_over_bound").begin_array();
     for (const double share : width.notions[0].second) json.value(share);
     json.end_array().end_object();
@@ -156,12 +161,14 @@ void publish(const analysis& work, const std::vector<comparison>& comparisons, c
                   {"analyser", chosen.analyser},
                   {"Jacobian", "LayerNorm inside, residual outside"}};
   std::vector<std::vector<overlap_of>> overlaps;
+  const comparison* texts = nullptr;
+  for (const comparison& each : comparisons) texts = each.name == "texts" ? &each : texts;
   for (const comparison& each : comparisons) {
     report.sets.push_back(set_of(each, work.jobs, ranks, chosen.blocks));
     if (each.name == "layers" && each.labels.size() > 1) {
       report.sets.back().levels = {{double(what.layers.front()), double(what.layers.back())}};
       for (std::size_t block = 0; block < chosen.blocks.size(); ++block)
-        report.widths.push_back(width_of(each, block, chosen.blocks[block], work.jobs, ranks));
+        report.widths.push_back(width_of(each, texts, block, chosen.blocks[block], work.jobs, ranks));
     }
     plot::overlap_set set{each.name, "Leading directions of the " + each.name, each.labels, each.groups, {}};
     overlaps.push_back(each.name == "lengths" ? std::vector<overlap_of>{}

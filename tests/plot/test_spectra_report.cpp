@@ -81,14 +81,17 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
   CHECK(named(panel, "noise")->high[0] == 0.25);
 }
 
-TEST_CASE("the tight pass is marked in the panel of the width") {
+TEST_CASE("the narrowest layer is marked in the panel of the width, as a tight pass if it stands out") {
   width_panel width{"attention", {0, 1, 2}, {{"effective rank", {0.5, 0.1, 0.4}}}, 1.0};
   const std::vector<line_panel> panels = width_panels({width});
-  const line_series* mark = named(panels[0], "tight pass");
+  CHECK(named(panels[0], "tight pass") == nullptr);
+  const line_series* mark = named(panels[0], "narrowest");
   REQUIRE(mark != nullptr);
   CHECK(mark->x == std::vector<double>{1, 1});
   CHECK(mark->y[0] > panels[0].y_range->first);
   CHECK(mark->y[1] < panels[0].y_range->second);
+  width.stands_out = true;
+  CHECK(named(width_panels({width})[0], "tight pass") != nullptr);
 }
 
 TEST_CASE("the pictures have the names of the sets, and the page holds tables, notes and overlaps") {
@@ -96,6 +99,7 @@ TEST_CASE("the pictures have the names of the sets, and the page holds tables, n
   report.model = "a <model>";
   report.sets = {{"layers", "Over the layers", false, std::pair{0.0, 3.0}, {"attention"}, {{fallen()}}}};
   report.widths = {{"attention", {0, 1, 2}, {{"effective rank", {0.5, 0.1, 0.4}}}, 1.0}};
+  report.widths[0].verdict = "layer 1 is the narrowest.";
   tensor<float, 2> overlap{{2, 2}};
   overlap(0, 0) = overlap(1, 1) = 1;
   overlap(0, 1) = overlap(1, 0) = 0.256f;
@@ -111,8 +115,8 @@ TEST_CASE("the pictures have the names of the sets, and the page holds tables, n
   std::ifstream in{path};
   const std::string page{std::istreambuf_iterator<char>{in}, {}};
   std::filesystem::remove(path);
-  for (const char* part :
-       {"a &lt;model>", "\"attn-3\",\"4000\"", "What an edge means.", "\"0.26\"", "Over the layers"}) {
+  for (const char* part : {"a &lt;model>", "\"attn-3\",\"4000\"", "What an edge means.", "\"0.26\"", "Over the layers",
+                           "attention: layer 1 is the narrowest."}) {
     CHECK_MESSAGE(page.find(part) != std::string::npos, part);
   }
 }

@@ -142,6 +142,23 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
   }
   CHECK(seen == 14);
   CHECK(summary["tight_pass"].at(0)["effective_rank_over_bound"].get_array().size() == 3);
+  for (const simdjson::dom::element each : summary["tight_pass"]) {  // against the spread over the texts 1, 0 and 6
+    const std::string block = std::string_view{each["block"]} == "attention" ? "attn" : "mlp";
+    const auto share = [&](const std::string& name) {
+      for (const simdjson::dom::element of : summary["spectra"]) {
+        if (std::string_view{of["name"]} == block + name)
+          return double{of["effective_rank"]} / static_cast<double>(std::uint64_t{of["bound"]});
+      }
+      return 0.0;
+    };
+    const double a = share("-2"), b = share("-2-text-0"), c = share("-2-text-6"), mean = (a + b + c) / 3;
+    const double spread = std::sqrt(((a - mean) * (a - mean) + (b - mean) * (b - mean) + (c - mean) * (c - mean)) / 2);
+    CHECK(double{each["spread_over_texts"]} == doctest::Approx(spread / mean));
+    std::vector<double> widths{share("-1"), share("-2"), share("-3")};
+    std::sort(widths.begin(), widths.end());
+    CHECK(double{each["margin"]} == doctest::Approx(widths[1] / widths[0] - 1));
+    CHECK(bool{each["stands_out"]} == (widths[1] / widths[0] - 1 > 2 * spread / mean));
+  }
   for (const simdjson::dom::element each : summary["directions"]) {
     const auto angles = read_npy<double, 3>(box / ("out/" + std::string{std::string_view{each["angles"]}}));
     CHECK(angles.shape() == std::array<std::size_t, 3>{3, 3, 3});

@@ -45,7 +45,12 @@ struct width_panel {
   std::string block{};
   std::vector<double> layers{};
   std::vector<std::pair<std::string, std::vector<double>>> notions{};
-  std::optional<double> tight_pass{};  ///< its layer
+  std::optional<double> tight_pass{};  ///< the narrowest layer
+  double margin = 0;                   ///< how much wider the next narrowest is, relative
+  bool inside = false;                 ///< not the first or the last
+  std::optional<double> spread{};      ///< standard deviation over texts, relative
+  std::optional<bool> stands_out{};    ///< the margin is more than noise; only then it is called a tight pass
+  std::string verdict{};               ///< all that in words
 };
 
 /// Mean squared cosines of the principal angles between leading subspaces, for every pair.
@@ -184,7 +189,7 @@ inline constexpr rgb grey{150, 150, 150};
   return panels;
 }
 
-/// Panels of the width over the layers, the tight pass dashed.
+/// Panels of the width over the layers, the narrowest dashed.
 [[nodiscard]] inline std::vector<line_panel> width_panels(const std::vector<width_panel>& widths) {
   std::vector<line_panel> panels;
   for (const width_panel& width : widths) {
@@ -204,7 +209,8 @@ inline constexpr rgb grey{150, 150, 150};
     low = std::pow(10, std::floor(std::log10(low)));
     panel.y_range = {low, std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))))};
     if (width.tight_pass) {
-      panel.series.push_back(detail::line_of("tight pass", {29, 31, 35}, {*width.tight_pass, *width.tight_pass},
+      panel.series.push_back(detail::line_of(width.stands_out.value_or(false) ? "tight pass" : "narrowest",
+                                             {29, 31, 35}, {*width.tight_pass, *width.tight_pass},
                                              {1.01 * panel.y_range->first, 0.99 * panel.y_range->second}, 1.2, true));
     }
     panels.push_back(std::move(panel));
@@ -286,9 +292,11 @@ inline void write_report(const spectra_report& content, const std::filesystem::p
     page.chart(set.title, detail::spectra_note, panels, detail::options_of(set));
   }
   if (!content.widths.empty()) {
-    page.chart("Width over the layers",
-               "Several notions of rank, each relative to the largest rank that the structure allows.",
-               width_panels(content.widths), detail::width_options());
+    std::string note = "Several notions of rank, each relative to the largest rank that the structure allows.";
+    for (const width_panel& width : content.widths) {
+      if (!width.verdict.empty()) note += " " + width.block + ": " + width.verdict;
+    }
+    page.chart("Width over the layers", note, width_panels(content.widths), detail::width_options());
   }
   for (const spectra_table& table : content.tables) page.table(table.title, table.columns, table.rows);
   for (const overlap_set& set : content.overlaps) {
