@@ -152,6 +152,10 @@ inline plot::spectra_set set_of(const comparison& compared, const std::vector<jo
 
 inline std::string short_number(double value, int digits = 4) {
   if (!std::isfinite(value)) return "";
+  if (std::abs(value) >= 1000 && std::abs(value) < 1e9) {  // no exponents where counts are meant
+    const double unit = std::pow(10, std::floor(std::log10(std::abs(value))) + 1 - digits);
+    return std::to_string(std::lround(unit > 1 ? std::round(value / unit) * unit : value));
+  }
   std::ostringstream text;
   text.precision(digits);
   text << value;
@@ -235,10 +239,13 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, 
   plot::spectra_table table{
       "Ranks, in every notion",
       {"spectrum", "analyser", "values", "bound", "above φ/10", "above φ", "above 10 φ", "well determined",
-       "φ / largest", "effective", "stable", "participation", "90 % energy", "99 %", "99.9 %",
-       "gap behind (decades, chance)", "bend at (explained, misfit in decades)"},
+       "φ / largest", "effective", "stable", "participation", "90 % energy", "99 %", "99.9 %"},
       {}},
-      decades{"Values above a share of the largest", {"spectrum"}, {}};
+      decades{"Values above a share of the largest", {"spectrum"}, {}},
+      kinks{
+          "Widest gaps and strongest bends above φ",
+          {"spectrum", "gap behind", "decades", "the next widest", "chance", "bend at", "explained", "misfit, decades"},
+          {}};
   for (int i = 1; i <= 8; ++i) decades.columns.push_back("1e-" + std::to_string(i));
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const rank_notions& r = ranks[j];
@@ -254,15 +261,15 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, 
     row.push_back(density ? with_error(density->stable_rank()) : short_number(r.stable_rank));
     row.push_back(density ? with_error(density->participation_ratio()) : short_number(r.participation_ratio));
     for (const std::size_t count : r.energy_ranks) row.push_back(std::to_string(count));
-    const auto gap = density ? std::nullopt : widest_gap(jobs[j].found.values, r.floor);
-    row.push_back(gap ? std::to_string(gap->count) + " (" + short_number(gap->decades, 2) + ", " +
-                            short_number(gap->chance, 2) + ")"
-                      : "");
-    const auto bend = density ? std::nullopt : strongest_bend(jobs[j].found.values, r.floor);
-    row.push_back(bend ? std::to_string(bend->count) + " (" + short_number(bend->explained, 2) + ", " +
-                             short_number(bend->misfit, 2) + ")"
-                       : "");
     table.rows.push_back(std::move(row));
+    if (!density) {
+      const auto gap = widest_gap(jobs[j].found.values, r.floor);
+      const auto bend = strongest_bend(jobs[j].found.values, r.floor);
+      kinks.rows.push_back({jobs[j].name, gap ? std::to_string(gap->count) : "none from 0.3 decade on",
+                            gap ? short_number(gap->decades, 2) : "", gap ? short_number(gap->runner_up, 2) : "",
+                            gap ? short_number(gap->chance, 2) : "", bend ? std::to_string(bend->count) : "",
+                            bend ? short_number(bend->explained, 2) : "", bend ? short_number(bend->misfit, 2) : ""});
+    }
     std::vector<std::string>& counts = decades.rows.emplace_back(1, jobs[j].name);
     const std::size_t shown = density ? resolved_decades(r) : r.decades.size();
     for (std::size_t i = 0; i < r.decades.size(); ++i) {
@@ -277,6 +284,7 @@ inline std::vector<plot::spectra_table> tables_of(const std::vector<job>& jobs, 
     }
   }
   std::vector<plot::spectra_table> tables{std::move(table), std::move(decades)};
+  if (!kinks.rows.empty()) tables.push_back(std::move(kinks));
   if (jobs.empty() || jobs[0].share_read.empty()) return tables;
   plot::spectra_table shares{
       "Activations in the leading subspace",
@@ -316,16 +324,13 @@ inline std::vector<std::string> notes_of(const std::vector<job>& jobs, const arc
       "φ is the noise floor: ten times the largest of the values that must be zero, or the method's own floor where "
       "that is higher. A rank is a property of its threshold unless the counts above φ/10, φ and 10 φ agree (well "
       "determined). A sampled spectrum (lanczos_quadrature) is blind below its resolution limit, and each of its "
-      "counts "
-      "has an error: sampling (twice the standard error) plus resolution.",
+      "counts has an error: sampling (twice the standard error) plus resolution.",
       "A gap is the widest between neighbours, from 0.3 decade on; chance is the probability of one as wide in a "
-      "spectrum "
-      "without. A bend is where two lines fit best; any curved spectrum has one, and it is a kink only where the "
-      "second "
-      "line explains nearly all and the misfit is small.",
+      "spectrum without. A bend is where two lines fit best; any curved spectrum has one, and it is a kink only "
+      "where the second line explains nearly all and the misfit is small.",
       "Width: the tight pass is the layer with the strictly smallest effective rank relative to the bound. It is "
-      "called "
-      "so only if the next layer is wider by more than twice what texts differ by and twice the error of sampling.",
+      "called so only if it is neither the first nor the last and the next layer is wider by more than twice what "
+      "texts differ by and twice the error of sampling.",
       "Directions: the leading right singular vectors are what a block reads, the left ones what it writes; of both, "
       "the leading directions of hidden space whatever the token. An overlap is the mean squared cosine of the "
       "principal angles between two such subspaces: 1 if they are the same, about (directions) / (hidden size) if they "

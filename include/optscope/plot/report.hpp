@@ -174,6 +174,7 @@ class report {
       json.end_array();
     };
     json.begin_object().field("name", series.name).field("colour", hex(series.colour)).field("dashed", series.dashed);
+    json.field("thin", series.width < 1);
     numbers("x", series.x);
     numbers("y", series.y);
     numbers("low", series.low);

@@ -132,7 +132,7 @@ const choice = (label, names, change) => {
 };
 
 // A line chart with a cursor. Hover picks the nearest point; with the keyboard, left and right go along x, up and down
-// from line to line. update({series: [{name, colour, dashed, x, y, low, high}], xLabel, yLabel, logX, logY, yRange,
+// from line to line. update({series: [{name, colour, dashed, thin, x, y, low, high}], xLabel, yLabel, logX, logY, yRange,
 // marks: [{x, full}], tell(series, point): nodes for the readout}).
 const lineChart = (label, height) => {
   const canvas = element('canvas', {tabindex: 0, role: 'img', 'aria-label': `${label}. Arrow keys move a cursor.`});
@@ -241,7 +241,7 @@ const lineChart = (label, height) => {
     for (const i of order) {
       const chosen = cursor && cursor.s === i;
       context.globalAlpha = !cursor || chosen || !many ? 1 : 0.3;
-      context.lineWidth = chosen ? 3 : many ? 1.1 : 2;
+      context.lineWidth = chosen ? 3 : series[i].thin ? 0.6 : many ? 1.1 : 2;
       context.setLineDash(series[i].dashed ? [6, 4] : []);
       context.strokeStyle = series[i].colour;
       context.beginPath();

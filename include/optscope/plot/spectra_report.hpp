@@ -49,8 +49,9 @@ struct width_panel {
   double margin = 0;                   ///< how much wider the next narrowest is, relative
   bool inside = false;                 ///< not the first or the last
   std::optional<double> spread{};      ///< standard deviation over texts, relative
-  std::optional<bool> stands_out{};    ///< the margin is more than noise; only then it is called a tight pass
-  std::string verdict{};               ///< all that in words
+  std::optional<bool>
+      stands_out{};       ///< the margin is more than noise; only then, and inside, it is called a tight pass
+  std::string verdict{};  ///< all that in words
 };
 
 /// Mean squared cosines of the principal angles between leading subspaces, for every pair.
@@ -143,20 +144,18 @@ inline constexpr rgb grey{150, 150, 150};
 [[nodiscard]] inline std::vector<line_panel> spectrum_panels(const spectra_set& set) {
   std::vector<line_panel> panels;
   for (std::size_t block = 0; block < set.blocks.size(); ++block) {
-    double floor = 0, most = 1, highest_floor = 0, lowest = 1;
+    double most = 1, floor = 1;  // the lowest of the noise; sampled curves end at their own
     for (const spectrum_curve& curve : set.curves[block]) {
       const double relative = curve.largest > 0 ? curve.floor / curve.largest : 0;
-      highest_floor = std::max(highest_floor, relative);
-      if (relative > 0) lowest = std::min(lowest, relative);
+      if (relative > 0) floor = std::min(floor, relative);
       most = std::max(most, static_cast<double>(curve.size));
     }
-    floor = highest_floor;
-    const double bottom = std::max(lowest / 30, 1e-17);
+    const double bottom = std::max(floor / 30, 1e-17);
     line_panel panel;
     panel.title = set.blocks[block];
     panel.y_range = {bottom, 2.0};
     const double right = set.shares ? 1 : most;
-    if (floor > 0) {
+    if (floor < 1) {
       line_series shade = detail::line_of("noise", detail::grey, {set.shares ? 0.0 : 1.0, right}, {floor, floor}, 0.5);
       shade.low = {bottom, bottom};
       shade.high = {floor, floor};
@@ -173,6 +172,13 @@ inline constexpr rgb grey{150, 150, 150};
           std::vector<double> off = curve.counts;
           for (std::size_t i = 0; i < off.size(); ++i)
             off[i] = std::clamp(off[i] + sign * curve.errors[i], 0.0, static_cast<double>(curve.size));
+          // No fewer lie above a lower threshold: a bound holds from there on, or up to there.
+          for (std::size_t i = 1; i < off.size(); ++i) {
+            if (sign < 0) off[i] = std::max(off[i], off[i - 1]);
+          }
+          for (std::size_t i = off.size(); i-- > 1;) {
+            if (sign > 0) off[i - 1] = std::min(off[i - 1], off[i]);
+          }
           scale(off);
           panel.series.push_back(detail::line_of("", curve.colour, off, y, 0.4));
         }
@@ -209,9 +215,10 @@ inline constexpr rgb grey{150, 150, 150};
     low = std::pow(10, std::floor(std::log10(low)));
     panel.y_range = {low, std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))))};
     if (width.tight_pass) {
-      panel.series.push_back(detail::line_of(width.stands_out.value_or(false) ? "tight pass" : "narrowest",
-                                             {29, 31, 35}, {*width.tight_pass, *width.tight_pass},
-                                             {1.01 * panel.y_range->first, 0.99 * panel.y_range->second}, 1.2, true));
+      panel.series.push_back(
+          detail::line_of(width.inside && width.stands_out.value_or(false) ? "tight pass" : "narrowest", {29, 31, 35},
+                          {*width.tight_pass, *width.tight_pass},
+                          {1.01 * panel.y_range->first, 0.99 * panel.y_range->second}, 1.2, true));
     }
     panels.push_back(std::move(panel));
   }
@@ -221,8 +228,10 @@ inline constexpr rgb grey{150, 150, 150};
 namespace detail {
 
 inline constexpr const char* spectra_note =
-    "Each value relative to the largest of its spectrum. Grey: below the noise floor, or not resolved. Dashed, in the "
-    "curve's colour: the largest rank that the structure allows.";
+    "Each value relative to the largest of its spectrum. Grey: below the noise floor. Dashed, in the curve's colour: "
+    "the "
+    "largest rank that the structure allows. A sampled spectrum has thin lines for its error and ends where nothing is "
+    "told apart any more.";
 
 [[nodiscard]] inline lines_options options_of(const spectra_set& set) {
   lines_options options;
