@@ -80,8 +80,8 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
   CHECK(most == std::vector<double>{0.94, 1});
   // Bounds of counts hold at lower thresholds too: the lines run one way.
   sampled.errors = {1, 95, 50};
-  for (const line_series& series :
-       spectrum_panels({"", "", true, std::nullopt, {"attention"}, {{sampled}}})[0].series) {
+  const line_panel bounded = spectrum_panels({"", "", true, std::nullopt, {"attention"}, {{sampled}}})[0];
+  for (const line_series& series : bounded.series) {
     if (series.name.empty() && series.x.size() == 3) CHECK(std::is_sorted(series.x.begin(), series.x.end()));
     if (series.name.empty() && series.x.size() == 3 && series.x.back() == 0.94) CHECK(series.x[1] == 0.009);
   }
