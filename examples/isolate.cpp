@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   settings how;
   app.cli.add_option("--keep", how.keep, "The category to keep")->required()->type_name("CATEGORY");
   app.cli.add_option("--by", how.by, "Score by which units go")->check(CLI::IsMember(scores))->capture_default_str();
-  app.cli.add_option("--replace", how.with, "What stands in the place of a removed neuron")
+  app.cli.add_option("--replace", how.with, "What stands in the place of a removed neuron or head")
       ->check(CLI::IsMember(replacements))
       ->capture_default_str();
   app.cli.add_option("--units", how.units, "What may go")
@@ -106,7 +106,8 @@ int main(int argc, char** argv) {
     const measured_texts finally = drawn(8 * how.held_back, 3 * how.prompts, 2);
     std::optional<loss_attribution> loss;
     if (needs_gradients(how.by)) loss = attribute(opt, texts.scored(), words.bos(), program::progress{"gradients"});
-    const scored_texts scored{active.sums, active.groups, loss ? &*loss : nullptr};
+    const scored_texts scored{
+        .sums = active.sums, .texts = active.groups, .loss = loss ? &*loss : nullptr, .heads = &active.heads};
     reported_study s{{how, words, opt, texts, active, scored, bench, finally, layers, kinds}};
     s.run(kept);
     s.write(app, kept);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/modularity/activity.hpp>
 #include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/judge.hpp>
 #include <optscope/modularity/removal_edits.hpp>
@@ -58,6 +59,28 @@ removal some(const architecture& shape, bool constants, bool same) {
   return result;
 }
 
+struct z_sums {
+  using sites = site_list<site::z>;
+  std::vector<std::vector<double>> sum;  // [layer][head * head_dim]: of what is not BOS
+  void operator()(site::z, const place& at, tensor_view<const float, 3> z) {
+    if (sum.size() <= at.layer) sum.emplace_back(z.row(0).size());
+    for (std::size_t i = 1; i < z.rows(); ++i) {
+      for (std::size_t j = 0; j < sum[at.layer].size(); ++j) sum[at.layer][j] += z.row(i)[j];
+    }
+  }
+};
+
+struct overwrite_z {
+  using sites = site_list<site::z>;
+  std::vector<std::vector<double>> with;  // [layer][head * head_dim]; all heads but the first
+  void operator()(site::z, const place& at, tensor_view<float, 3> z) const {
+    for (std::size_t i = 0; i < z.rows(); ++i) {
+      for (std::size_t j = z.extent(2); j < with[at.layer].size(); ++j)
+        z.row(i)[j] = static_cast<float>(with[at.layer][j]);
+    }
+  }
+};
+
 using pruned = model<any_opt, float, blas, pruned_weights<float>>;
 
 }  // namespace
@@ -98,6 +121,47 @@ TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits"
       CHECK(smaller.shape().ffn < opt.shape().ffn);
       CHECK_EQ(smaller.files().configuration().ffn_dims.empty(), same || opt.layers() == 1);
       CHECK_NE(fingerprint(smaller.files()), fingerprint(opt.files()));
+    }
+  }
+}
+
+TEST_CASE("a head removed by its mean is one whose z is overwritten by its mean over the texts, BOS left out") {
+  const std::vector<std::vector<token_list>> categories{{{2, 5, 9, 11}, {2, 6, 7}}, {{2, 8, 30, 12, 4}}};
+  for (const char* name : {"head-dim-64", "head-dim-7", "post-ln-projected"}) {
+    for (const replacement with : {replacement::kept_mean, replacement::mean}) {
+      CAPTURE(name);
+      pruned opt{checkpoint{goldens + name}};
+      std::vector<std::vector<std::vector<double>>> means(2);  // [category]
+      for (std::size_t c = 0; c < 2; ++c) {
+        for (const token_list& text : categories[c]) {
+          z_sums of_text;
+          opt.run({text}, of_text);
+          means[c].resize(opt.layers(), std::vector<double>(of_text.sum[0].size()));
+          for (std::size_t l = 0; l < opt.layers(); ++l) {
+            for (std::size_t j = 0; j < of_text.sum[l].size(); ++j) {
+              means[c][l][j] += of_text.sum[l][j] / static_cast<double>((text.size() - 1) * categories[c].size());
+            }
+          }
+        }
+      }
+      overwrite_z edit{means[0]};
+      for (std::size_t l = 0; with == replacement::mean && l < opt.layers(); ++l) {
+        for (std::size_t j = 0; j < edit.with[l].size(); ++j) edit.with[l][j] = (means[0][l][j] + means[1][l][j]) / 2;
+      }
+      const std::vector<float> expected = logits_of(opt, edit);
+
+      const activity active = sum_up(opt, categories, token_id{2});
+      const unit_table& units = active.sums.units();
+      std::vector<std::size_t> numbers;
+      for (const std::size_t u : units.all(unit_kind::head)) {
+        if (units[u].index != 0) numbers.push_back(u);
+      }
+      const removal what =
+          removal_of(numbers, {.sums = active.sums, .texts = active.groups, .heads = &active.heads}, 0, with);
+      CHECK_EQ(what.heads(), numbers.size());
+      opt.weights().remove(what, opt.backend().pool());
+      const std::vector<float> cut = logits_of(opt);
+      check_close(std::span<const float>{cut}, std::span<const float>{expected}, 1e-5, "cut weights");
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <optional>
 #include <optscope/core/tokens.hpp>
+#include <optscope/modularity/head_means.hpp>
 #include <optscope/modularity/head_norms.hpp>
 #include <optscope/modularity/unit_sums.hpp>
 #include <optscope/modularity/windows.hpp>
@@ -19,6 +20,7 @@ namespace optscope {
 struct activity {
   text_groups groups;
   unit_sums sums;
+  head_means heads;
 };
 /// Sums up `texts` [category][text] in windows of at most 256 tokens, beginning with window `begin` of a category and
 /// taking every `step`th.
@@ -38,7 +40,7 @@ template <class Model>
     sizes.push_back(windows[c].size());
   }
   const text_groups groups{sizes};
-  activity result{groups, unit_sums{opt.shape(), groups, head_norms_of(opt)}};
+  activity result{groups, unit_sums{opt.shape(), groups, head_norms_of(opt)}, head_means{opt.shape(), groups}};
   for (std::size_t c = 0; c < windows.size(); ++c) {
     for (std::size_t first = 0; first < windows[c].size(); first += 32) {
       token_batch batch;
@@ -48,8 +50,9 @@ template <class Model>
         batch.push_back(w.tokens);
         parts.push_back({c, groups.of(c, i), w.tokens.size() - w.skip, w.skip, true});
       }
+      result.heads.expect(parts);
       result.sums.expect(std::move(parts));
-      opt.run(batch, result.sums);
+      opt.run(batch, result.sums, result.heads);
     }
   }
   return result;

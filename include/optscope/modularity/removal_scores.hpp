@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 #include <optscope/modularity/attribution.hpp>
+#include <optscope/modularity/head_means.hpp>
 #include <optscope/modularity/unit_sums.hpp>
 #include <optscope/opt/removal.hpp>
 #include <random>
@@ -28,6 +29,8 @@ struct scored_texts {
   const loss_attribution* loss = nullptr;
   /// [kept category][unit]: what `learn_mask` gave. Null unless a score asks for it.
   const std::vector<std::vector<double>>* masks = nullptr;
+  /// Null unless heads are replaced by means.
+  const head_means* heads = nullptr;
 
   /// Mean of a statistic over the texts of a category.
   [[nodiscard]] double mean(std::size_t category, unit_statistic statistic, std::size_t unit) const {
@@ -171,17 +174,24 @@ enum class removal_order { by_score, random, reversed };
   return numbers;
 }
 
-/// What stands in the place of a removed neuron.
+/// What stands in the place of a removed neuron or head.
 enum class replacement {
   zero,
-  kept_mean,  ///< its mean in the category that is kept
-  mean        ///< its mean over all categories
+  kept_mean,  ///< its mean in the category that is kept: of `mlp_post`, of a head of `z`
+  mean        ///< its mean over all categories, each counting once
 };
 
-/// The removal of these units. Heads are always set to zero.
+/// The removal of these units. Means of heads are those of `texts.heads`.
 [[nodiscard]] inline removal removal_of(std::span<const std::size_t> numbers, const scored_texts& texts,
                                         std::size_t kept, replacement with = replacement::zero) {
   const unit_table& units = texts.sums.units();
+  const std::size_t categories = texts.texts.categories();
+  const auto mean_of = [&](auto in_category) {
+    if (with == replacement::kept_mean) return static_cast<float>(in_category(kept));
+    double sum = 0;
+    for (std::size_t c = 0; c < categories; ++c) sum += in_category(c);
+    return static_cast<float>(sum / static_cast<double>(categories));
+  };
   std::vector<std::size_t> sorted(numbers.begin(), numbers.end());
   std::sort(sorted.begin(), sorted.end());
   removal result;
@@ -191,18 +201,16 @@ enum class replacement {
     layer_removal& layer = result.layers[what.layer];
     if (what.kind == unit_kind::head) {
       layer.heads.push_back(what.index);
+      const std::size_t width = with == replacement::zero ? 0 : (*texts.heads)(kept, what.layer, what.index).size();
+      for (std::size_t d = 0; d < width; ++d) {
+        layer.head_values.push_back(
+            mean_of([&](std::size_t c) { return (*texts.heads)(c, what.layer, what.index)[d]; }));
+      }
     } else if (what.kind == unit_kind::neuron) {
       layer.neurons.push_back(what.index);
       if (with == replacement::zero) continue;
-      double value = 0;
-      for (std::size_t c = 0; c < texts.texts.categories(); ++c) {
-        if (with == replacement::mean) {
-          value += texts.mean(c, unit_statistic::mean, number) / static_cast<double>(texts.texts.categories());
-        } else if (c == kept) {
-          value = texts.mean(c, unit_statistic::mean, number);
-        }
-      }
-      layer.neuron_values.push_back(static_cast<float>(value));
+      layer.neuron_values.push_back(
+          mean_of([&](std::size_t c) { return texts.mean(c, unit_statistic::mean, number); }));
     }
   }
   return result;
