@@ -46,6 +46,13 @@ int main(int argc, char** argv) {
       .add_option("--mask-behind", how.mask.behind, "mask: weight of the kept category's loss behind other beginnings")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.cli
+      .add_option("--ablation-tokens", how.ablation_tokens, "Tokens of each category whose loss --by ablation measures")
+      ->check(program::not_positive)
+      ->capture_default_str();
+  app.cli.add_option("--hours", how.hours, "How long --by ablation may take; more is refused")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.cli.add_option("--shares", how.shares, "Points of a curve")->check(program::not_positive)->capture_default_str();
   app.cli
       .add_option("--prompts", how.prompts, "Prompts of each category on curves; three times as many others in the end")
@@ -106,8 +113,13 @@ int main(int argc, char** argv) {
     const measured_texts finally = drawn(8 * how.held_back, 3 * how.prompts, 2);
     std::optional<loss_attribution> loss;
     if (needs_gradients(how.by)) loss = attribute(opt, texts.scored(), words.bos(), program::progress{"gradients"});
-    const scored_texts scored{
-        .sums = active.sums, .texts = active.groups, .loss = loss ? &*loss : nullptr, .heads = &active.heads};
+    std::optional<ablation_effects> ablated;
+    if (how.by == "ablation") ablated = ablate_all(opt, texts, words, how);
+    const scored_texts scored{.sums = active.sums,
+                              .texts = active.groups,
+                              .loss = loss ? &*loss : nullptr,
+                              .heads = &active.heads,
+                              .ablation = ablated ? &*ablated : nullptr};
     reported_study s{{how, words, opt, texts, active, scored, bench, finally, layers, kinds}};
     s.run(kept);
     s.write(app, kept);

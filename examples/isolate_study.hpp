@@ -31,8 +31,29 @@ inline const std::map<std::string, score_function> scores{
     {"difference", score_with<mean_difference>},
     {"attribution", score_with<attribution_ratio>},
     {"ratio-attribution", score_with<ratio_and_attribution>},
+    {"ablation", score_with<ablation_effect>},
     {"mask", score_with<learned_mask>}};
 inline bool needs_gradients(const std::string& score) { return score.ends_with("attribution"); }
+/// Takes every unit out in turn. Refuses what would take longer than `how.hours`.
+inline ablation_effects ablate_all(pruned_model& opt, const halves& texts, const tokenizer& words,
+                                   const settings& how) {
+  program::progress line{"ablation"};
+  const auto begin = std::chrono::steady_clock::now();
+  return ablate(opt, texts.scored(), words.bos(), how.ablation_tokens, [&](double done, double all) {
+    const double hours =
+        std::chrono::duration<double, std::ratio<3600>>(std::chrono::steady_clock::now() - begin).count();
+    const double in_all = hours * all / done;
+    char text[80];
+    std::snprintf(text, sizeof text, "%.1f %%, %.1f of about %.1f minutes", 100 * done / all, 60 * hours, 60 * in_all);
+    line.show([&] { return text; });
+    if (hours * 3600 < 5 || in_all < how.hours) return;
+    std::snprintf(text, sizeof text, "about %.2g for the %zu units", in_all,
+                  opt.layers() * (opt.shape().ffn + opt.shape().heads));
+    char most[40];
+    std::snprintf(most, sizeof most, "at most %.2g hours of work", how.hours);
+    throw bad_input{"", "--by ablation", std::string{most} + " (--hours, --ablation-tokens)", text};
+  });
+}
 /// Scores of neurons and of heads can be compared.
 inline bool comparable(const std::string& score) { return score == "mask"; }
 
@@ -318,6 +339,13 @@ struct study {
         };
         sets.push_back(
             set_by_mask({of(texts.scoring), of(texts.written)}, "mask of a half, " + std::to_string(half + 1), 0));
+        continue;
+      }
+      if (scored.ablation != nullptr) {
+        const ablation_effects part = scored.ablation->half(half);
+        scored_texts from = scored;
+        from.ablation = &part;
+        sets.push_back(set_by(from));
         continue;
       }
       const activity part = sum_up(opt, texts.scored(), words.bos(), half, 2);

@@ -29,6 +29,8 @@ struct settings {
   double most = 0.6;            // of the units
   std::optional<double> share;  // to remove without a search
   mask_settings mask;
+  std::size_t ablation_tokens = 128;  // of each category
+  double hours = 1;                   // that ablation may take
 
   [[nodiscard]] bool curves() const { return !share && !quick; }
 };

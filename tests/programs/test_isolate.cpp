@@ -67,6 +67,8 @@ TEST_CASE("isolate refuses a category that there is not, and layers that leave n
   check_refused(box.run("isolate", arguments("code", "out", {"--keep-layers", "0,1,2,3,4,5,6,7"})), 3, "isolate",
                 "a layer that may be touched");
   check_refused(box.run("isolate", arguments("code", "out", {"--share", "2"})), 2, "isolate", "--share");
+  check_refused(box.run("isolate", arguments("code", "out", {"--by", "ablation", "--hours", "0.001"})), 3, "isolate",
+                "at most 0.001 hours of work");
   box.write("one/a/1.txt", "The sea was calm that morning, and the boats went out early, one after the other.\n");
   box.write("one/b/1.txt",
             "int main(void)\n{\n\tint x = 1;\n\treturn x + 2;\n}\nint other(int y)\n{\n\treturn y;\n}\n");

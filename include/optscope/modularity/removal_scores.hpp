@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
+#include <optscope/modularity/ablation.hpp>
 #include <optscope/modularity/attribution.hpp>
 #include <optscope/modularity/head_means.hpp>
 #include <optscope/modularity/unit_sums.hpp>
@@ -31,6 +32,8 @@ struct scored_texts {
   const std::vector<std::vector<double>>* masks = nullptr;
   /// Null unless heads are replaced by means.
   const head_means* heads = nullptr;
+  /// Null unless a score asks for it.
+  const ablation_effects* ablation = nullptr;
 
   /// Mean of a statistic over the texts of a category.
   [[nodiscard]] double mean(std::size_t category, unit_statistic statistic, std::size_t unit) const {
@@ -138,13 +141,33 @@ struct ratio_and_attribution {
   }
 };
 
+/// How much the loss of the other categories' tokens changes when a unit is taken out, without its sign, over how much
+/// that of the kept one's does. With the sign it is worse: single units help here and harm there by chance.
+struct ablation_effect {
+  std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
+    const auto change = &loss_gain::magnitude;
+    const std::vector<double> own = texts.ablation->mean(kept, change);
+    std::vector<double> score(own.size());
+    for (std::size_t c = 0; c < texts.texts.categories(); ++c) {
+      if (c == kept) continue;
+      const std::vector<double> other = texts.ablation->mean(c, change);
+      for (std::size_t u = 0; u < score.size(); ++u) score[u] += other[u];
+    }
+    for (std::size_t u = 0; u < score.size(); ++u) {
+      score[u] = score[u] == 0 ? std::numeric_limits<double>::quiet_NaN() : score[u] / (own[u] + 1e-6);
+    }
+    return score;
+  }
+};
+
 /// What a mask learned for the kept category leaves out, above 0.
 struct learned_mask {
   std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const { return (*texts.masks)[kept]; }
 };
 
 static_assert(removal_score<activation_ratio<unit_statistic::mean_abs>> && removal_score<mean_difference> &&
-              removal_score<attribution_ratio> && removal_score<ratio_and_attribution> && removal_score<learned_mask>);
+              removal_score<attribution_ratio> && removal_score<ratio_and_attribution> &&
+              removal_score<ablation_effect> && removal_score<learned_mask>);
 
 /// In which order units are removed.
 enum class removal_order { by_score, random, reversed };
