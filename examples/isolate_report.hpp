@@ -8,6 +8,7 @@
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/lines.hpp>
 #include <optscope/plot/report.hpp>
+#include <optscope/plot/rows.hpp>
 #include <set>
 
 #include "isolate_study.hpp"
@@ -164,6 +165,23 @@ struct reported_study : study {
     return {turned, loss};
   }
 
+  void draw_rows(const fs::path& stem, std::size_t kept) const {
+    const std::string& name = texts.categories[kept];
+    std::vector<std::string> names;
+    plot::rows_panel share{"other prompts continued as " + name, {}, {}, {}, std::pair{0.0, 1.0}};
+    plot::rows_panel cost{"loss of " + name + " above the whole model's", {}, {}, {}, {}, plot::hue(1)};
+    for (const row& each : rows) {
+      names.push_back(each.what);
+      const auto [hits, count] = each.found.turned(kept);
+      const auto [low, high] = wilson(hits, count);
+      share.values.push_back(each.found.turned_share(kept));
+      share.low.push_back(low);
+      share.high.push_back(high);
+      cost.values.push_back(each.found.loss.empty() ? missing : each.found.loss[kept] - rows[0].found.loss[kept]);
+    }
+    plot::rows(names, std::vector<plot::rows_panel>{share, cost}, "Where it sits: keeping " + name, {stem});
+  }
+
   std::optional<std::string> draw(const fs::path& folder, std::size_t kept) const {
     try {
       if (!kept_of[kept].by_score.share.empty()) {
@@ -171,6 +189,7 @@ struct reported_study : study {
         plot::lines(both, {"Keeping " + texts.categories[kept], "share of the units removed", "share; nats a token"},
                     {folder / "curve"});
       }
+      if (!rows.empty()) draw_rows(folder / "where-it-sits", kept);
       if (how.quick) return std::nullopt;
       tensor<float, 2> matrix{{kept_of.size(), kept_of.size()}};
       for (std::size_t k = 0; k < kept_of.size(); ++k) {
@@ -213,7 +232,9 @@ struct reported_study : study {
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
     if (!texts.limits.empty()) page.notes("What these texts do not allow to say", texts.limits);
     if (!found.by_score.share.empty())
-      page.chart("Curves", "Bands are 95 % intervals of the share (Wilson). By chance: drawn anew for every point.",
+      page.chart("Curves",
+                 "Bands are 95 % intervals of the share (Wilson). By chance: " + std::to_string(how.draws) +
+                     " draws for every point, counted together.",
                  panels(kept), {"", "share of the units removed", ""});
 
     std::vector<std::string> columns{"kept", "removed", "loss of it"};
@@ -246,7 +267,14 @@ struct reported_study : study {
         cells.back().push_back(prompts == 0 ? "–" : percent_of(each.found.judged[c][kept], prompts));
       }
     }
-    if (!rows.empty()) page.table("Where it sits", columns, cells);
+    if (!rows.empty()) {
+      if (pictures) {
+        page.picture("Where it sits",
+                     "Points with 95 % intervals (Wilson); bars are nats a token, none where no texts were measured.",
+                     folder / "pictures/where-it-sits.png");
+      }
+      page.table("Where it sits, in numbers", columns, cells);
+    }
     plot::line_panel where{"", {}, std::pair{0.0, 1.0}};
     for (const unit_kind kind : kinds) {
       plot::line_series series{std::string{name_of(kind)} + "s", {}, {}, {}, {}, plot::hue(where.series.size())};

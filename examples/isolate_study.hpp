@@ -170,13 +170,17 @@ struct study {
     const std::size_t count = units();
     for (std::size_t i = 1; i <= how.shares; ++i) {
       const double share = how.most * static_cast<double>(i) / static_cast<double>(how.shares);
-      const std::vector<std::size_t> numbers = order(kept, by, i);  // by chance: drawn anew for each share
       const auto n = static_cast<std::size_t>(std::llround(share * static_cast<double>(count)));
       result.share.push_back(share);
-      result.behaviours.push_back(bench.measure(remove(std::span{numbers}.first(std::min(n, numbers.size())), kept),
-                                                by == removal_order::random ? bench.none : kept));
-      result.behaviours.back().written.clear();
-      line(++done, all);
+      const bool random = by == removal_order::random;
+      std::vector<behaviour> drawn;  // by chance: anew for each share
+      for (std::size_t draw = 0; draw < (random ? how.draws : 1); ++draw) {
+        const std::vector<std::size_t> numbers = order(kept, by, i + draw * how.shares);
+        drawn.push_back(bench.measure(remove(std::span{numbers}.first(std::min(n, numbers.size())), kept),
+                                      random ? bench.none : kept));
+        line(++done, all);
+      }
+      result.behaviours.push_back(pooled(drawn));
     }
     return result;
   }
@@ -278,12 +282,16 @@ struct study {
     }
     add("its part in the first half of the layers", where([&](std::size_t l) { return l < opt.layers() / 2; }));
     add("its part in the second half of the layers", where([&](std::size_t l) { return l >= opt.layers() / 2; }));
-    for (const auto& [name, by] : {std::pair{"as many, by chance", removal_order::random},
-                                   std::pair{"as many, by the reversed score", removal_order::reversed}}) {
-      std::vector<std::size_t> numbers = order(kept, by, 77);
+    std::vector<behaviour> drawn;
+    for (std::size_t draw = 0; draw < how.draws; ++draw) {
+      std::vector<std::size_t> numbers = order(kept, removal_order::random, 77 + draw);
       numbers.resize(found.chosen);
-      add(name, numbers);
+      drawn.push_back(bench.measure(remove(numbers, kept)));
     }
+    found_rows.push_back({"as many, by chance", found.chosen, pooled(drawn)});
+    std::vector<std::size_t> least = order(kept, removal_order::reversed);
+    least.resize(found.chosen);
+    add("as many, by the reversed score", least);
     {
       std::vector<std::size_t> numbers = order(kept, removal_order::reversed);
       numbers.resize(numbers.size() / 5);
@@ -384,7 +392,7 @@ struct study {
     program::progress line{"removals"};
     std::size_t done = 0;
     const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
-    const std::size_t all = (one_for_all ? 2 * categories + 1 : 3 * categories) * how.shares;
+    const std::size_t all = (2 * categories + (one_for_all ? 1 : categories) * how.draws) * how.shares;
     for (std::size_t c = 0; c < categories; ++c) {
       isolated& found = kept_of[c];
       if (how.quick && c != kept) continue;

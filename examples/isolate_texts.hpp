@@ -26,6 +26,7 @@ struct settings {
   std::size_t held_back = 512;         // tokens of each category, for curves
   std::optional<std::size_t> written;  // tokens of each category
   bool quick = false;
+  std::size_t draws = 3;        // by chance, for each point
   double most = 0.6;            // of the units
   std::optional<double> share;  // to remove without a search
   mask_settings mask;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/rows.hpp>
 #include <optscope/plot/streams.hpp>
 
 #include "made_up.hpp"
@@ -102,7 +103,11 @@ TEST_CASE("heat maps, streams and line charts come out whole in all three format
   options.log_x = options.log_y = true;
   lines({&panel, 1}, options, {folder.path / "lines"});
   check_pictures(folder.path / "lines");
-  CHECK_EQ(files_in(folder.path), 12);
+  const std::vector<std::string> names{"nothing", "half", "all"};
+  const rows_panel share{"share", {0, 0.5, 1}, {0, 0.4, 0.9}, {0.1, 0.6, 1}}, cost{"cost", {0, -0.1, 2}};
+  rows(names, std::vector<rows_panel>{share, cost}, "Rows", {folder.path / "rows"});
+  check_pictures(folder.path / "rows");
+  CHECK_EQ(files_in(folder.path), 15);
 }
 
 TEST_CASE("an empty chart, one value, equal values and values that are not finite are drawn too") {
@@ -119,6 +124,10 @@ TEST_CASE("an empty chart, one value, equal values and values that are not finit
   lines({}, {"nothing"}, files);
   const line_panel empty{"empty", {}};
   lines({&empty, 1}, {"nothing"}, files);
+  const std::vector<std::string> names{"a", "b"};
+  const rows_panel without{"", {nan, 0}}, nothing{"", {nan, nan}, {nan, nan}, {nan, nan}};
+  rows(names, std::vector<rows_panel>{without, nothing}, "", files);
+  rows({}, {}, "nothing", files);
   CHECK_EQ(files_in(folder.path), 1);
 }
 

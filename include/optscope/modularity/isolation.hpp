@@ -55,6 +55,21 @@ struct behaviour {
   }
 };
 
+/// Several behaviours as one: counts added, losses averaged, without what was written.
+[[nodiscard]] inline behaviour pooled(const std::vector<behaviour>& all) {
+  behaviour result = all.front();
+  result.written.clear();
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    for (std::size_t c = 0; c < result.judged.size(); ++c) {
+      result.code_like[c] += all[i].code_like[c];
+      for (std::size_t k = 0; k < result.judged[c].size(); ++k) result.judged[c][k] += all[i].judged[c][k];
+    }
+    for (std::size_t c = 0; c < result.loss.size(); ++c) result.loss[c] += all[i].loss[c];
+  }
+  for (double& each : result.loss) each /= static_cast<double>(all.size());
+  return result;
+}
+
 /// Measures removals on one model whose weights are `pruned_weights`.
 template <class Model>
 class isolation {

@@ -58,7 +58,8 @@ inline void rows(std::span<const std::string> names, std::span<const rows_panel>
       text += (i ? "," : "") + gnuplot_string(p == 0 ? detail::shortened(names[i], longest_name) : "") + " " +
               std::to_string(i);
     }
-    text += ")\nset xlabel " + gnuplot_string(panel.title) + " noenhanced font ',10' offset 0,0.3\n";
+    text +=
+        ")\nset xlabel " + gnuplot_string(detail::shortened(panel.title, 46)) + " noenhanced font ',10' offset 0,0.3\n";
     const auto range = panel.x_range ? *panel.x_range : [&] {
       auto [low, high] = detail::finite_range(panel.values);
       low = std::min(low, 0.0);
