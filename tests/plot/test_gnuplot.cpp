@@ -103,8 +103,15 @@ TEST_CASE("heat maps, streams and line charts come out whole in all three format
   options.log_x = options.log_y = true;
   lines({&panel, 1}, options, {folder.path / "lines"});
   check_pictures(folder.path / "lines");
-  const std::vector<std::string> names{"nothing", "half", "all"};
-  const rows_panel share{"share", {0, 0.5, 1}, {0, 0.4, 0.9}, {0.1, 0.6, 1}}, cost{"cost", {0, -0.1, 2}};
+  rows_panel share{"share"}, cost{"cost"};
+  std::vector<std::string> names;
+  for (int i = 0; i < 16; ++i) {
+    names.push_back("half of layer " + std::to_string(i));
+    share.values.push_back(i / 16.0);
+    share.low.push_back(i / 20.0);
+    share.high.push_back(i / 15.0);
+    cost.values.push_back(2 - i);
+  }
   rows(names, std::vector<rows_panel>{share, cost}, "Rows", {folder.path / "rows"});
   check_pictures(folder.path / "rows");
   CHECK_EQ(files_in(folder.path), 15);
