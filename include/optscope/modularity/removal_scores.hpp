@@ -142,19 +142,23 @@ struct ratio_and_attribution {
 };
 
 /// How much the loss of the other categories' tokens changes when a unit is taken out, without its sign, over how much
-/// that of the kept one's does. With the sign it is worse: single units help here and harm there by chance.
+/// that of the kept one's does, both above `floor` nats a token: below it a unit matters to neither. With the sign it
+/// is worse: single units help here and harm there by chance.
 struct ablation_effect {
+  double floor = 3e-4;
+
   std::vector<double> operator()(const scored_texts& texts, std::size_t kept) const {
     const auto change = &loss_gain::magnitude;
     const std::vector<double> own = texts.ablation->mean(kept, change);
+    const auto others = static_cast<double>(texts.texts.categories() - 1);
     std::vector<double> score(own.size());
     for (std::size_t c = 0; c < texts.texts.categories(); ++c) {
       if (c == kept) continue;
       const std::vector<double> other = texts.ablation->mean(c, change);
-      for (std::size_t u = 0; u < score.size(); ++u) score[u] += other[u];
+      for (std::size_t u = 0; u < score.size(); ++u) score[u] += other[u] / others;
     }
     for (std::size_t u = 0; u < score.size(); ++u) {
-      score[u] = score[u] == 0 ? std::numeric_limits<double>::quiet_NaN() : score[u] / (own[u] + 1e-6);
+      score[u] = score[u] == 0 ? std::numeric_limits<double>::quiet_NaN() : (score[u] + floor) / (own[u] + floor);
     }
     return score;
   }
