@@ -28,12 +28,14 @@ int main(int argc, char** argv) {
   app.cli
       .add_option("--written", how.written,
                   "As many tokens of each category that the model itself writes from its prompts, to compute scores "
-                  "from beside the texts; 8192 for mask, else none if not given")
+                  "from beside the texts; 16384 for mask, else none if not given")
       ->type_name("N");
   app.cli.add_option("--share", how.share, "Share of the units to remove: no curves and no search for the smallest")
       ->check(CLI::Range(0.0, 1.0));
-  app.cli.add_flag("--quick", how.quick,
-                   "This category alone, without curves: what has a score above 0 goes, or --share of the units");
+  app.cli.add_flag("--alone", how.alone, "This category alone, not all in turn");
+  app.cli.add_flag(
+      "--no-curves", how.no_curves,
+      "No curves and no comparison of sets: --share of the units goes, or, by mask, what has a score above 0");
   app.cli.add_option("--mask-steps", how.mask.steps, "mask: steps of learning")
       ->check(program::not_positive)
       ->capture_default_str();
@@ -63,6 +65,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
 
   return app.run(argc, argv, [&] {
+    if (how.no_curves && !how.share && how.by != "mask")
+      throw CLI::RequiredError{"--share, without curves and with a score other than mask,"};
     const tokenizer words{app.model};
     halves texts = read_halves(app, words, how);
     const auto place = std::find(texts.categories.begin(), texts.categories.end(), how.keep);
@@ -90,7 +94,7 @@ int main(int argc, char** argv) {
 
     how.prompt_tokens = std::min(how.prompt_tokens, opt.shape().max_positions / 2);
     how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.prompt_tokens - 1);
-    const std::size_t written = how.written.value_or(how.by == "mask" ? 8192 : 0);
+    const std::size_t written = how.written.value_or(how.by == "mask" ? 16384 : 0);
     if (written != 0) write_more(opt, texts, words, how, written);
     const judge decide{texts.training, 3 * how.new_tokens};
     const activity active = sum_up(opt, texts.scored(), words.bos());

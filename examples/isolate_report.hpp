@@ -190,7 +190,7 @@ struct reported_study : study {
                     {folder / "curve"});
       }
       if (!rows.empty()) draw_rows(folder / "where-it-sits", kept);
-      if (how.quick) return std::nullopt;
+      if (how.alone) return std::nullopt;
       tensor<float, 2> matrix{{kept_of.size(), kept_of.size()}};
       for (std::size_t k = 0; k < kept_of.size(); ++k) {
         for (std::size_t c = 0; c < kept_of.size(); ++c) {
@@ -248,7 +248,7 @@ struct reported_study : study {
       for (std::size_t c = 0; c < names.size(); ++c) cells.back().push_back(percent_of(b.judged[c][k], b.prompts(c)));
     }
     page.table("Continued as the kept category, all categories in turn", columns, cells);
-    if (pictures && !how.quick) page.picture("The matrix", "", folder / "pictures/matrix.png");
+    if (pictures && !how.alone) page.picture("The matrix", "", folder / "pictures/matrix.png");
 
     columns = {"what is removed", "units"};
     for (const std::string& name : names) columns.push_back("loss of " + name);

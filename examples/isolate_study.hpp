@@ -387,15 +387,16 @@ struct study {
     scored.masks = &masks;
     masks.resize(categories);
     for (std::size_t c = 0; how.by == "mask" && c < categories; ++c) {
-      if (c == kept || !how.quick) masks[c] = mask(c, {texts.scoring, texts.written}, "mask, " + texts.categories[c]);
+      if (c == kept || !how.alone) masks[c] = mask(c, {texts.scoring, texts.written}, "mask, " + texts.categories[c]);
     }
     program::progress line{"removals"};
     std::size_t done = 0;
     const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
-    const std::size_t all = (2 * categories + (one_for_all ? 1 : categories) * how.draws) * how.shares;
+    const std::size_t turns = how.alone ? 1 : categories;
+    const std::size_t all = (2 * turns + (one_for_all ? 1 : turns) * how.draws) * how.shares;
     for (std::size_t c = 0; c < categories; ++c) {
       isolated& found = kept_of[c];
-      if (how.quick && c != kept) continue;
+      if (how.alone && c != kept) continue;
       if (!how.curves()) {
         take(found, c, how.share);
         found.final = measure_finally(found.what);
@@ -403,13 +404,14 @@ struct study {
       }
       bench.sure = sure_on_curves;
       found.by_score = follow(c, removal_order::by_score, line, done, all);
-      found.random = one_for_all && c > 0 ? kept_of[0].random : follow(c, removal_order::random, line, done, all);
+      found.random =
+          one_for_all && c > 0 && !how.alone ? kept_of[0].random : follow(c, removal_order::random, line, done, all);
       found.reversed = follow(c, removal_order::reversed, line, done, all);
       choose(found, c);
       bench.sure = 1;
       found.final = measure_finally(found.what);
     }
-    if (how.quick) return;
+    if (how.no_curves) return;
     compare_sets(kept);
     if (!how.curves()) return;
     program::progress places{"where it sits"};

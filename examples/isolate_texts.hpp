@@ -25,15 +25,16 @@ struct settings {
   std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
   std::size_t held_back = 512;         // tokens of each category, for curves
   std::optional<std::size_t> written;  // tokens of each category
-  bool quick = false;
-  std::size_t draws = 3;        // by chance, for each point
-  double most = 0.6;            // of the units
-  std::optional<double> share;  // to remove without a search
+  bool alone = false;                  // the kept category, not all in turn
+  bool no_curves = false;              // nor a search for the smallest removal
+  std::size_t draws = 3;               // by chance, for each point
+  double most = 0.6;                   // of the units
+  std::optional<double> share;         // to remove without a search
   mask_settings mask;
   std::size_t ablation_tokens = 128;  // of each category
   double hours = 1;                   // that ablation may take
 
-  [[nodiscard]] bool curves() const { return !share && !quick; }
+  [[nodiscard]] bool curves() const { return !share && !no_curves; }
 };
 
 /// The texts, halved: what scores and judge are made from, and what is measured.

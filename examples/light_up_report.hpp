@@ -27,14 +27,15 @@ inline void write_table(const findings& found, const settings& how, const fs::pa
   table += '\n';
   output_file file{path};
   file.write(table);
+  const auto add = [&](double value) { table.append(1, '\t').append(cell(value)); };
   const unit_effects& effects = found.effects.at(how.by);
   for (std::size_t u = 0; u < found.sums.units().size(); ++u) {
     const unit what = found.sums.units()[u];
     table = std::string{name_of(what.kind)} + "\t" + std::to_string(what.layer) + "\t" + std::to_string(what.index);
     for (std::size_t c = 0; c < found.texts.categories.size(); ++c) {
-      for (const unit_statistic statistic : all_unit_statistics) table += "\t" + cell(found.mean(c, statistic, u));
-      table += "\t" + cell(found.deviation(c, u));
-      for (const auto* values : {&effects.g, &effects.p, &effects.q}) table += "\t" + cell((*values)(c, u));
+      for (const unit_statistic statistic : all_unit_statistics) add(found.mean(c, statistic, u));
+      add(found.deviation(c, u));
+      for (const auto* values : {&effects.g, &effects.p, &effects.q}) add((*values)(c, u));
     }
     file.write(table + "\n");
   }

@@ -41,7 +41,7 @@ TEST_CASE("isolate takes out what code does not need; generate --edits and the s
     turned += code["behaviour"]["judged"].at(other).at(2).get_uint64().value();
     before += summary["nothing_removed"]["judged"].at(other).at(2).get_uint64().value();
   }
-  CHECK(turned >= 7);  // of 12
+  CHECK(turned >= 21);  // of 36
   CHECK(before <= 2);
 
   const std::vector<std::string> prompt{"--prompt", "My lord, the night is long", "--new", "12"};
@@ -77,4 +77,20 @@ TEST_CASE("isolate refuses a category that there is not, and layers that leave n
   const std::string summary = content_of(box / "out/summary.json");
   CHECK(summary.find("category a has one text") != std::string::npos);
   CHECK(summary.find("nan") == std::string::npos);
+}
+
+TEST_CASE("isolate learns a mask for one category alone, with another layer whole") {
+  const sandbox box;
+  check_done(box.run("isolate", arguments("code", "out",
+                                          {"--by", "mask", "--alone", "--no-curves", "--keep-layers", "0",
+                                           "--mask-steps", "4", "--written", "256"})));
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  CHECK_EQ(summary["kept"].get_array().size(), 1);
+  CHECK_EQ(summary["kept"].at(0)["category"].get_string().value(), "code");
+  CHECK_EQ(summary["units_in_all"].get_uint64().value(), 7 * (1024 + 8));
+  const std::string scores = content_of(box / "out/scores.tsv");
+  CHECK(scores.find("neuron\t1\t") != std::string::npos);
+  CHECK(scores.find("neuron\t0\t") == std::string::npos);
+  check_refused(box.run("isolate", arguments("code", "out", {"--no-curves"})), 2, "isolate", "--share");
 }

@@ -156,17 +156,18 @@ class gradient_pass {
       if (!shape.pre_layer_norm) stream = norm_backward(stream, sum(at.middle, at.mlp_out), w.ln2);
       tensor<T, 2> neurons = times(stream, w.fc2.weight);  // (row, ffn)
       see(unit_kind::neuron, layer, view{at.neurons.view()}, view{neurons.view()});
-      for (std::size_t i = 0; i < neurons.rows(); ++i) {
+      opt_.backend().pool().parallel_for(neurons.rows(), [&](std::size_t i, std::size_t) {
         T* const row = neurons.row(i).data();
         const T* const active = at.neurons.row(i).data();
         for (std::size_t n = 0; n < shape.ffn; ++n) row[n] = active[n] > 0 ? row[n] * gate.neurons[n] : T{0};
-      }
+      });
       tensor<T, 2> inner = times(neurons, w.fc1.weight);  // (row, hidden)
       stream = sum(stream, shape.pre_layer_norm ? norm_backward(inner, at.middle, w.ln2) : inner);
 
       if (!shape.pre_layer_norm) stream = norm_backward(stream, sum(at.before, at.attn_out), w.ln1);
       tensor<T, 2> z = times(stream, w.out.weight);  // (row, hidden)
       see(unit_kind::head, layer, view{at.z.view()}, view{z.view()});
+      if (layer == 0) break;
       for (std::size_t i = 0; i < z.rows(); ++i) {
         for (std::size_t d = 0; d < shape.hidden; ++d) z(i, d) *= gate.heads[d / shape.head_dim()];
       }

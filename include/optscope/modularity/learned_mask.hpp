@@ -3,10 +3,12 @@
 // A removal learned by gradient descent: which units can go so that one category is written whatever the prompt.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/gradient_pass.hpp>
@@ -22,12 +24,12 @@ namespace optscope {
 /// the cross-entropy of kept texts behind beginnings of others, and `turn` times -log P(the next token is of the kept
 /// category) over those beginnings, a token being of a category as often as in the texts.
 struct mask_settings {
-  std::size_t steps = 150;
-  double rate = 0.1;  ///< Adam's
-  double behind = 0.3, turn = 0.6;
-  std::size_t windows = 8, window = 128;  ///< kept texts in a step, and their tokens
-  std::size_t prompts = 24, shortest = 8, longest = 32,
-              after = 24;  ///< others' beginnings, their tokens, tokens behind
+  std::size_t steps = 250;
+  double rate = 0.15;  ///< Adam's at first; falls to zero
+  double behind = 0.1, turn = 0.5;
+  std::size_t windows = 8, window = 128;               ///< kept texts in a step, and their tokens
+  std::size_t prompts = 24;                            ///< beginnings of others in a step
+  std::size_t shortest = 8, longest = 32, after = 24;  ///< their tokens, and those of the kept category behind them
   std::uint64_t seed = 0;
 };
 
@@ -139,21 +141,31 @@ template <class Model, class Report>
   };
 
   gradient_pass<Model> gradients{opt};
-  std::vector<double> slope(units.size());
+  std::vector<double> slope(units.size()), column(std::max(shape.ffn, shape.hidden));
   const auto see = [&](unit_kind kind, std::size_t layer, tensor_view<const T, 2> a, tensor_view<const T, 2> g) {
     const std::size_t columns = kind == unit_kind::head ? width : 1, first = units.first(kind, layer);
     const auto& gate = gates.layers[layer];
     const T* const values = kind == unit_kind::head ? gate.head_values.data() : gate.neuron_values.data();
-    for (std::size_t i = 0; i < a.rows(); ++i) {
-      for (std::size_t d = 0; d < a.cols(); ++d) {
-        slope[first + d / columns] += static_cast<double>((a(i, d) - values[d]) * g(i, d));
+    constexpr std::size_t block = 64;  // columns that a task reads side by side
+    opt.backend().pool().parallel_for((a.cols() + block - 1) / block, [&](std::size_t part, std::size_t) {
+      const std::size_t begin = part * block, end = std::min(a.cols(), begin + block);
+      std::array<double, block> sums{};
+      for (std::size_t i = 0; i < a.rows(); ++i) {
+        for (std::size_t d = begin; d < end; ++d) {
+          sums[d - begin] += static_cast<double>((a(i, d) - values[d]) * g(i, d));
+        }
       }
+      std::copy(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(end - begin),
+                column.begin() + static_cast<std::ptrdiff_t>(begin));
+    });
+    for (std::size_t u = 0; u < a.cols() / columns; ++u) {
+      slope[first + u] = std::accumulate(column.begin() + static_cast<std::ptrdiff_t>(u * columns),
+                                         column.begin() + static_cast<std::ptrdiff_t>((u + 1) * columns), 0.0);
     }
   };
 
   for (std::size_t step = 0; step < how.steps; ++step) {
     for (const parameter& p : parameters) factor(p.unit) = p.logit > 0 ? T{1} : T{0};
-    std::fill(slope.begin(), slope.end(), 0.0);
 
     // Kept texts: the probabilities of the whole model.
     token_batch batch;
@@ -222,13 +234,14 @@ template <class Model, class Report>
         see);
 
     const double count = static_cast<double>(step + 1);
+    const double rate = how.rate * (1 - static_cast<double>(step) / static_cast<double>(how.steps));
     const std::size_t averaged = how.steps - how.steps * 2 / 3;
     for (parameter& p : parameters) {
       const double there = 1 / (1 + std::exp(-p.logit)), gradient = slope[p.unit] * there * (1 - there);
       p.first += 0.1 * (gradient - p.first);
       p.second += 0.001 * (gradient * gradient - p.second);
       p.logit -=
-          how.rate * p.first / (1 - std::pow(0.9, count)) / (std::sqrt(p.second / (1 - std::pow(0.999, count))) + 1e-8);
+          rate * p.first / (1 - std::pow(0.9, count)) / (std::sqrt(p.second / (1 - std::pow(0.999, count))) + 1e-8);
       if (step + averaged >= how.steps) p.mean += p.logit / static_cast<double>(averaged);
     }
     report(step + 1, how.steps);
