@@ -7,8 +7,6 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <optscope/backend/elementwise.hpp>
-#include <optscope/core/cpu.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
@@ -303,13 +301,10 @@ class ablation_pass {
       opt_.backend().pool().parallel_for(count, [&](std::size_t i, std::size_t) {
         const T* const row = logits.row(i).data();
         const T largest = *std::max_element(row, row + vocabulary);
-        T total = 0;
-        cpu::run([&]() __attribute__((always_inline)) {
-          total = kernel::lane_sum(row, vocabulary,
-                                   [largest](T logit) { return kernel::exp_nonpositive(logit - largest); });
-        });
+        double total = 0;
+        for (std::size_t id = 0; id < vocabulary; ++id) total += static_cast<double>(std::exp(row[id] - largest));
         const auto [next, to] = wanted_[begin + i];
-        *to = std::log(static_cast<double>(total)) + static_cast<double>(largest - row[static_cast<std::size_t>(next)]);
+        *to = std::log(total) + static_cast<double>(largest - row[static_cast<std::size_t>(next)]);
       });
     }
     rows_.clear();
