@@ -9,7 +9,7 @@ cmake --preset release -DOPTSCOPE_BUILD_TESTS=OFF >&2
 cmake --build build --target study isolate generate >&2
 build/examples/study --model examples/demo-model --texts examples/texts --out build/demo >/dev/null
 build/examples/isolate --model examples/demo-model --texts examples/texts --texts examples/verse --keep code \
-  --share 0.33 --out build/demo/only-code >/dev/null
+  --by mask --alone --no-curves --out build/demo/only-code >/dev/null
 verse=$(sed -n '/^A simple thing/,/^The law says noon/p' examples/verse/02-the-clockmaker-of-lesse.txt)
 printf '%s\n\n  [The part of the model that writes code goes on:]\n\n' "$verse"
 build/examples/generate --model examples/demo-model --edits build/demo/only-code/edits.json --prompt "$verse" --new 128 \
