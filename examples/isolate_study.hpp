@@ -108,8 +108,8 @@ struct study {
   std::vector<isolated> kept_of{};  // [category]
   std::vector<row> rows{};
   std::vector<std::vector<double>> masks{};  // [category][unit]
-  std::optional<double> over_halves{},
-      over_seeds{};  // overlap of the sets that two halves of the texts, two seeds give
+  std::optional<double> over_halves{};       // overlap of the sets that two halves of the texts give
+  std::optional<double> over_seeds{};        // and that two seeds of a mask give
 
   /// The units that may go, in the order of going.
   std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,

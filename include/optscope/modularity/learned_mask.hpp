@@ -80,7 +80,7 @@ struct text_sources {
   }
 };
 
-/// Probabilities of a run, all texts' positions below one another.
+/// The logits of a run, text by text.
 template <class T>
 struct kept_logits {
   using sites = site_list<site::logits>;
