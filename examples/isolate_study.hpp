@@ -140,6 +140,12 @@ struct study {
                                  std::uint64_t seed = 0) const {
     return order(kept, by, scored, layers, seed);
   }
+  /// What masks are learned from, as far as it is there: [source][category][text].
+  std::vector<std::vector<std::vector<token_list>>> sources() const {
+    std::vector<std::vector<std::vector<token_list>>> all{texts.scoring};
+    if (!texts.written.empty()) all.push_back(texts.written);
+    return all;
+  }
   /// The score of every unit by a mask learned from `sources`.
   std::vector<double> mask(std::size_t kept, const std::vector<std::vector<std::vector<token_list>>>& sources,
                            const std::string& name, std::uint64_t seed = 0) {
@@ -342,11 +348,13 @@ struct study {
           std::vector<std::vector<token_list>> some(all.size());
           for (std::size_t c = 0; c < all.size(); ++c) {
             for (std::size_t i = half; i < all[c].size(); i += 2) some[c].push_back(all[c][i]);
+            if (some[c].empty()) some[c] = all[c];  // a single text is in both halves
           }
           return some;
         };
-        sets.push_back(
-            set_by_mask({of(texts.scoring), of(texts.written)}, "mask of a half, " + std::to_string(half + 1), 0));
+        std::vector<std::vector<std::vector<token_list>>> halved;
+        for (const auto& source : sources()) halved.push_back(of(source));
+        sets.push_back(set_by_mask(halved, "mask of a half, " + std::to_string(half + 1), 0));
         continue;
       }
       if (scored.ablation != nullptr) {
@@ -365,8 +373,7 @@ struct study {
     }
     over_halves = overlap(sets[0], sets[1]);
     if (how.by == "mask") {
-      over_seeds =
-          overlap(kept_of[kept].numbers, set_by_mask({texts.scoring, texts.written}, "mask of another seed", 1));
+      over_seeds = overlap(kept_of[kept].numbers, set_by_mask(sources(), "mask of another seed", 1));
     }
   }
 
@@ -387,7 +394,7 @@ struct study {
     scored.masks = &masks;
     masks.resize(categories);
     for (std::size_t c = 0; how.by == "mask" && c < categories; ++c) {
-      if (c == kept || !how.alone) masks[c] = mask(c, {texts.scoring, texts.written}, "mask, " + texts.categories[c]);
+      if (c == kept || !how.alone) masks[c] = mask(c, sources(), "mask, " + texts.categories[c]);
     }
     program::progress line{"removals"};
     std::size_t done = 0;

@@ -10,11 +10,13 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/gradient_pass.hpp>
 #include <optscope/modularity/units.hpp>
 #include <optscope/opt/removal.hpp>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -99,7 +101,8 @@ struct kept_logits {
 /// [source][category][text]: a score for every unit of the table, above 0: away, the highest most certainly; NaN for
 /// units that are not in `may_go`. A mask of zeros and ones, its logits trained straight through the threshold (Bengio
 /// et al., arXiv:1308.3432), averaged over the last third of the steps. Cost of a step: about four runs over
-/// its tokens. Needs two categories. Throws `bad_input` if the nonlinearity is not ReLU. `report(done, steps)`.
+/// its tokens. Of every category some source has a text. Throws `bad_input` if
+/// the nonlinearity is not ReLU, or for a single category. `report(done, steps)`.
 template <class Model, class Report>
 [[nodiscard]] std::vector<double> learn_mask(Model& opt, const std::vector<std::vector<std::vector<token_list>>>& texts,
                                              std::size_t kept, std::optional<token_id> bos, const removal& may_go,
@@ -108,6 +111,7 @@ template <class Model, class Report>
   const architecture& shape = opt.shape();
   const unit_table units{shape};
   const std::size_t categories = texts[0].size(), width = shape.head_dim();
+  if (categories < 2) throw bad_input{"", "categories, for a mask", "at least two", std::to_string(categories)};
   detail::text_sources sources{texts, bos, std::mt19937_64{how.seed}};
   const std::vector<double> posterior = sources.posterior(kept, shape.vocabulary);
   const std::size_t window = std::min(how.window, shape.max_positions), after = std::min(how.after, window / 2);
