@@ -95,10 +95,11 @@ int main(int argc, char** argv) {
     how.prompt_tokens = std::min(how.prompt_tokens, opt.shape().max_positions / 2);
     how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.prompt_tokens - 1);
     const std::size_t written = how.written.value_or(how.by == "mask" ? 16384 : 0);
-    if (written != 0) write_more(opt, texts, words, how, written);
+    side_by_side<pruned_model> copies{opt, opt.backend().pool().size()};
+    if (written != 0) write_more(copies, texts, words, how, written);
     const judge decide{texts.training, 3 * how.new_tokens};
     const activity active = sum_up(opt, texts.scored(), words.bos());
-    isolation<pruned_model> bench{opt, decide};
+    isolation<pruned_model> bench{opt, copies, decide};
     bench.categories = texts.categories.size();
     bench.wanted.count = how.new_tokens;
     bench.wanted.tokens = words.size();

@@ -173,20 +173,21 @@ struct study {
 
   curve follow(std::size_t kept, removal_order by, program::progress& line, std::size_t& done, std::size_t all) {
     curve result;
-    const std::size_t count = units();
+    const bool random = by == removal_order::random;
+    const std::size_t count = units(), draws = random ? how.draws : 1;  // by chance: anew for each share
+    std::vector<removal> what;
     for (std::size_t i = 1; i <= how.shares; ++i) {
-      const double share = how.most * static_cast<double>(i) / static_cast<double>(how.shares);
-      const auto n = static_cast<std::size_t>(std::llround(share * static_cast<double>(count)));
-      result.share.push_back(share);
-      const bool random = by == removal_order::random;
-      std::vector<behaviour> drawn;  // by chance: anew for each share
-      for (std::size_t draw = 0; draw < (random ? how.draws : 1); ++draw) {
+      result.share.push_back(how.most * static_cast<double>(i) / static_cast<double>(how.shares));
+      const auto n = static_cast<std::size_t>(std::llround(result.share.back() * static_cast<double>(count)));
+      for (std::size_t draw = 0; draw < draws; ++draw) {
         const std::vector<std::size_t> numbers = order(kept, by, i + draw * how.shares);
-        drawn.push_back(bench.measure(remove(std::span{numbers}.first(std::min(n, numbers.size())), kept),
-                                      random ? bench.none : kept));
-        line(++done, all);
+        what.push_back(remove(std::span{numbers}.first(std::min(n, numbers.size())), kept));
       }
-      result.behaviours.push_back(pooled(drawn));
+    }
+    const std::vector<behaviour> found =
+        bench.measure_all(what, random ? bench.none : kept, [&] { line(++done, all); });
+    for (auto first = found.begin(); first != found.end(); first += static_cast<std::ptrdiff_t>(draws)) {
+      result.behaviours.push_back(pooled({first, first + static_cast<std::ptrdiff_t>(draws)}));
     }
     return result;
   }
@@ -262,13 +263,7 @@ struct study {
 
   /// Where the effect of a removal sits.
   std::vector<row> locate(const isolated& found, std::size_t kept, program::progress& line) {
-    std::vector<row> found_rows;
-    const std::size_t all = 2 * opt.layers() + 10;
-    const auto add = [&](std::string what, const std::vector<std::size_t>& numbers) {
-      found_rows.push_back({std::move(what), numbers.size(), bench.measure(remove(numbers, kept))});
-      found_rows.back().found.written.clear();
-      line(found_rows.size(), all);
-    };
+    std::vector<std::pair<std::string, std::vector<std::size_t>>> wanted;
     const auto where = [&](auto in_layer) {
       std::vector<std::size_t> some;
       for (const std::size_t u : found.numbers) {
@@ -276,32 +271,43 @@ struct study {
       }
       return some;
     };
-    add("nothing", {});
-    add("the removal", found.numbers);
+    wanted.emplace_back("nothing", std::vector<std::size_t>{});
+    wanted.emplace_back("the removal", found.numbers);
     for (const std::size_t layer : layers) {
       std::vector<std::size_t> numbers = order(kept, removal_order::by_score, scored, {layer});
       numbers.resize(numbers.size() / 2);
-      add("half of layer " + std::to_string(layer) + " alone", numbers);
+      wanted.emplace_back("half of layer " + std::to_string(layer) + " alone", numbers);
     }
     for (const std::size_t layer : layers) {
-      add("the removal without layer " + std::to_string(layer), where([&](std::size_t l) { return l != layer; }));
+      wanted.emplace_back("the removal without layer " + std::to_string(layer),
+                          where([&](std::size_t l) { return l != layer; }));
     }
-    add("its part in the first half of the layers", where([&](std::size_t l) { return l < opt.layers() / 2; }));
-    add("its part in the second half of the layers", where([&](std::size_t l) { return l >= opt.layers() / 2; }));
-    std::vector<behaviour> drawn;
+    wanted.emplace_back("its part in the first half of the layers",
+                        where([&](std::size_t l) { return l < opt.layers() / 2; }));
+    wanted.emplace_back("its part in the second half of the layers",
+                        where([&](std::size_t l) { return l >= opt.layers() / 2; }));
+    const std::size_t by_chance = wanted.size();
     for (std::size_t draw = 0; draw < how.draws; ++draw) {
-      std::vector<std::size_t> numbers = order(kept, removal_order::random, 77 + draw);
-      numbers.resize(found.chosen);
-      drawn.push_back(bench.measure(remove(numbers, kept)));
+      wanted.emplace_back("as many, by chance", order(kept, removal_order::random, 77 + draw));
+      wanted.back().second.resize(found.chosen);
     }
-    found_rows.push_back({"as many, by chance", found.chosen, pooled(drawn)});
-    std::vector<std::size_t> least = order(kept, removal_order::reversed);
-    least.resize(found.chosen);
-    add("as many, by the reversed score", least);
-    {
-      std::vector<std::size_t> numbers = order(kept, removal_order::reversed);
-      numbers.resize(numbers.size() / 5);
-      add("the other way: the fifth of highest activity in the kept category", numbers);
+    wanted.emplace_back("as many, by the reversed score", order(kept, removal_order::reversed));
+    wanted.back().second.resize(found.chosen);
+    wanted.emplace_back("the other way: the fifth of highest activity in the kept category",
+                        order(kept, removal_order::reversed));
+    wanted.back().second.resize(wanted.back().second.size() / 5);
+
+    std::vector<removal> what;
+    for (const auto& [name, numbers] : wanted) what.push_back(remove(numbers, kept));
+    std::size_t done = 0;
+    std::vector<behaviour> measured = bench.measure_all(what, bench.none, [&] { line(++done, wanted.size() + 4); });
+    std::vector<row> found_rows;
+    for (std::size_t i = 0; i < wanted.size();) {
+      const std::size_t count = i == by_chance ? how.draws : 1;
+      const auto first = measured.begin() + static_cast<std::ptrdiff_t>(i);
+      found_rows.push_back(
+          {wanted[i].first, wanted[i].second.size(), pooled({first, first + static_cast<std::ptrdiff_t>(count)})});
+      i += count;
     }
     const std::vector<float> shift = shift_of(found.what, kept);
     for (const float times : {1.0f, 2.0f}) {
@@ -311,7 +317,7 @@ struct study {
       b.written.clear();
       found_rows.push_back(
           {"nothing, the change of the mean logits added by hand, times " + rounded(times, 0), 0, std::move(b)});
-      line(found_rows.size(), all);
+      line(++done, wanted.size() + 4);
     }
     labelled_texts alone;
     const token_id bos = words.bos().value_or(texts.scoring[0][0][0]);
@@ -321,6 +327,7 @@ struct study {
       b.written.clear();
       found_rows.push_back({removed ? "the removal, BOS alone as prompt" : "nothing, BOS alone as prompt",
                             removed ? found.chosen : 0, std::move(b)});
+      line(++done, wanted.size() + 4);
     }
     return found_rows;
   }

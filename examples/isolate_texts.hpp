@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The texts of `isolate`: halved, so that what scores come from is not what is measured.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <mutex>
 #include <optional>
 #include <optscope/modularity/isolation.hpp>
 #include <optscope/modularity/learned_mask.hpp>
 #include <optscope/modularity/prompts.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
+#include <optscope/opt/side_by_side.hpp>
 #include <vector>
 
 #include "program.hpp"
@@ -144,15 +147,29 @@ inline measured_texts draw_measured(const halves& texts, const tokenizer& words,
 }
 
 /// What the model itself writes from the scoring texts' prompts, about `count` tokens of each category.
-inline void write_more(pruned_model& opt, halves& texts, const tokenizer& words, const settings& how,
+inline void write_more(side_by_side<pruned_model>& copies, halves& texts, const tokenizer& words, const settings& how,
                        std::size_t count) {
-  const std::size_t length = std::min<std::size_t>(128, opt.shape().max_positions - how.prompt_tokens - 1);
+  const std::size_t length = std::min<std::size_t>(128, copies[0].shape().max_positions - how.prompt_tokens - 1);
   const labelled_texts prompts = draw_prompts(texts.scoring, bos_of(words), ends_in_space(words),
                                               (count + length - 1) / length, how.prompt_tokens, 3);
-  const token_batch more =
-      continuations(opt, prompts.tokens, {.count = length, .how = {0.8, 0, 0.9, 1000}, .tokens = words.size()});
+  constexpr std::size_t together = 64;
+  const std::size_t all = prompts.tokens.size(), batches = (all + together - 1) / together;
+  token_batch more(all);
+  program::progress line{"writing"};
+  std::mutex one_at_a_time;
+  std::size_t done = 0;
+  copies(batches, [&](std::size_t i, std::size_t copy) {
+    const auto first = prompts.tokens.begin() + static_cast<std::ptrdiff_t>(i * together);
+    const auto last = i + 1 == batches ? prompts.tokens.end() : first + together;
+    token_batch some =
+        continuations(copies[copy], {first, last},
+                      {.count = length, .how = {0.8, 0, 0.9, 1000 + i * together}, .tokens = words.size()});
+    const std::lock_guard lock{one_at_a_time};
+    std::ranges::move(some, more.begin() + static_cast<std::ptrdiff_t>(i * together));
+    line(++done, batches);
+  });
   texts.written.resize(texts.categories.size());
-  for (std::size_t i = 0; i < more.size(); ++i) {
+  for (std::size_t i = 0; i < all; ++i) {
     token_list text = prompts.tokens[i];
     text.insert(text.end(), more[i].begin(), more[i].end());
     texts.written[prompts.category[i]].push_back(std::move(text));

@@ -3,11 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <compare.hpp>
 #include <cstddef>
 #include <limits>
 #include <optscope/backend/blas.hpp>
+#include <span>
+#include <utility>
 #include <vector>
 
 using namespace optscope;
@@ -124,7 +127,8 @@ TEST_CASE_TEMPLATE("attention agrees with its definition, whole and behind cache
       const tensor_view<const T, 2> qv{q.data(), {m, hidden}}, kv{k.data(), {t, hidden}}, vv{v.data(), {t, hidden}};
       std::vector<T> z(m * hidden), steps(m * hidden), square(heads * m * t);
       blas backend{2};
-      backend.attention(qv, kv, vv, heads, tensor_view<T, 2>{z.data(), {m, hidden}});
+      const std::array<attention_text<T>, 1> text{{{qv, kv, vv, {z.data(), {m, hidden}}}}};
+      backend.attention(std::span<const attention_text<T>>{text}, heads);
       check_close(all(z), all(plain_attention(q, k, v, m, t, heads, width)), tolerance<T>, "attention");
 
       const tensor_view<T, 3> pattern{square.data(), {heads, m, t}};
@@ -133,6 +137,30 @@ TEST_CASE_TEMPLATE("attention agrees with its definition, whole and behind cache
       backend.attention_mix(tensor_view<const T, 3>{pattern}, vv, tensor_view<T, 2>{steps.data(), {m, hidden}});
       CHECK_EQ(z, steps);
     }
+  }
+}
+
+TEST_CASE_TEMPLATE("attention of a text has the same bits alone and among others, on any number of threads", T, float,
+                   double) {
+  const std::size_t heads = 3, hidden = 48, longest = 700;
+  const auto q = numbers<T>(longest * hidden, 1), k = numbers<T>(longest * hidden, 2),
+             v = numbers<T>(longest * hidden, 3);
+  const auto run = [&](const std::vector<std::pair<std::size_t, std::size_t>>& sizes, std::size_t threads) {
+    std::vector<std::vector<T>> z;
+    std::vector<attention_text<T>> texts;
+    for (const auto& [m, t] : sizes) z.emplace_back(m * hidden);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const auto [m, t] = sizes[i];
+      texts.push_back(
+          {{q.data(), {m, hidden}}, {k.data(), {t, hidden}}, {v.data(), {t, hidden}}, {z[i].data(), {m, hidden}}});
+    }
+    blas{threads}.attention(std::span{std::as_const(texts)}, heads);
+    return z;
+  };
+  const std::vector<std::pair<std::size_t, std::size_t>> sizes{{1, 1}, {1, 33}, {600, 600}, {5, 9}, {530, 700}};
+  for (const std::size_t threads : {1u, 3u, 16u}) {
+    const auto together = run(sizes, threads);
+    for (std::size_t i = 0; i < sizes.size(); ++i) CHECK_EQ(together[i], run({sizes[i]}, 1)[0]);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/modularity/activity.hpp>
@@ -14,6 +15,7 @@
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
 #include <optscope/opt/pruned_weights.hpp>
+#include <optscope/opt/side_by_side.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
 #include <vector>
@@ -123,6 +125,24 @@ TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits"
       CHECK_NE(fingerprint(smaller.files()), fingerprint(opt.files()));
     }
   }
+}
+
+TEST_CASE("copies side by side compute what the model does, each with its own removal, and outlive it") {
+  auto opt = std::make_unique<pruned>(checkpoint{goldens + "head-dim-64"}, blas{3});
+  const std::vector<float> whole = logits_of(*opt);
+  const removal what = some(opt->shape(), true, false);
+  opt->weights().remove(what, opt->backend().pool());
+  const std::vector<float> cut = logits_of(*opt);
+  side_by_side<pruned> copies{*opt, 3};
+  CHECK_EQ(copies.size(), 3);
+  opt.reset();
+  std::vector<std::vector<float>> found(20);
+  copies(found.size(), [&](std::size_t i, std::size_t copy) {
+    pruned& own = copies[copy];
+    own.weights().remove(i % 2 == 0 ? removal{} : what, own.backend().pool());
+    found[i] = logits_of(own);
+  });
+  for (std::size_t i = 0; i < found.size(); ++i) CHECK((found[i] == (i % 2 == 0 ? whole : cut)));
 }
 
 TEST_CASE("a head removed by its mean is one whose z is overwritten by its mean over the texts, BOS left out") {

@@ -15,6 +15,7 @@
 #include <optscope/core/cpu.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -38,32 +39,20 @@ class blas {
     return true;
   }
 
-  /// Each task packs some columns of wᵀ into its core's second-level cache and passes all rows of x along them.
   template <class T>
   void linear(tensor_view<const T, 2> x, tensor_view<const T, 2> w, const T* bias, tensor_view<T, 2> y) {
-    const std::size_t width = kernel::panel_width<T>(), wanted = 2 * pool_->size();  // tasks
-    const std::size_t panels = blocks(w.rows(), width);
-    const std::size_t columns = width * std::clamp<std::size_t>(panels / wanted, 1, slice_bytes / (width * sizeof(T)));
-    const std::size_t slices = blocks(w.rows(), columns);
-    const std::size_t parts = std::clamp<std::size_t>(wanted / slices, 1, blocks(x.rows(), row_block));
-    const std::size_t rows = blocks(blocks(x.rows(), parts), 8) * 8;
-    reserve_scratch<T>(kernel::packed_size<T>(columns, std::min(x.cols(), deepest)));
-    pool_->parallel_for(slices * parts, [&](std::size_t task, std::size_t worker) {
-      const std::size_t first = task / parts * columns, count = std::min(columns, w.rows() - first);
-      const std::size_t row = std::min(x.rows(), task % parts * rows), m = std::min(rows, x.rows() - row);
-      if (m == 0) return;
-      T* memory = scratch_of<T>(worker);
-      for (std::size_t k = 0; k < x.cols(); k += deepest) {
-        const std::size_t depth = std::min(deepest, x.cols() - k);
-        const auto slice = kernel::pack_transposed<T>({w.row(first).data() + k, {count, depth}, w.stride()}, memory);
-        kernel::multiply_packed<T>({x.row(row).data() + k, {m, depth}, x.stride()}, slice,
-                                   k != 0            ? kernel::product_start::y
-                                   : bias != nullptr ? kernel::product_start::bias
-                                                     : kernel::product_start::zero,
-                                   bias == nullptr ? nullptr : bias + first,
-                                   {y.row(row).data() + first, {m, count}, y.stride()});
-      }
+    product(x, w.rows(), bias, y, [&](std::size_t first, std::size_t columns, std::size_t k, std::size_t depth, T* to) {
+      return kernel::pack_transposed<T>({w.row(first).data() + k, {columns, depth}, w.stride()}, to);
     });
+  }
+
+  /// y (m, n) = x (m, k) w (k, n): back through `linear`, for gradients.
+  template <class T>
+  void linear_backward(tensor_view<const T, 2> x, tensor_view<const T, 2> w, tensor_view<T, 2> y) {
+    const auto pack = [&](std::size_t first, std::size_t columns, std::size_t k, std::size_t depth, T* to) {
+      return kernel::pack<T>({w.row(k).data() + first, {depth, columns}, w.stride()}, to);
+    };
+    product(x, w.cols(), static_cast<const T*>(nullptr), y, pack);
   }
 
   template <class T>
@@ -91,22 +80,26 @@ class blas {
   }
 
   template <class T>
-  void attention(tensor_view<const T, 2> q, tensor_view<const T, 2> k, tensor_view<const T, 2> v, std::size_t heads,
-                 tensor_view<T, 2> z) {
-    const std::size_t keys = k.rows(), head_dim = k.cols() / heads;
-    const std::size_t packed_k = kernel::packed_size<T>(keys, head_dim),
-                      packed_v = kernel::packed_size<T>(head_dim, keys);
-    reserve_scratch<T>(packed_k + packed_v + kernel::tile_rows() * (keys + head_dim));
-    for_query_blocks(q.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
+  void attention(std::span<const attention_text<T>> texts, std::size_t heads) {
+    std::size_t size = 0;
+    for (const attention_text<T>& text : texts) size = std::max(size, attention_size<T>(text, heads));
+    reserve_scratch<T>(size);
+    const auto queries = [&](std::size_t text) { return texts[text].q.rows(); };
+    for_query_blocks(texts.size(), queries, heads, [&](std::size_t number, const query_block& at, std::size_t worker) {
+      const attention_text<T>& text = texts[number];
+      const std::size_t keys = text.k.rows(), head_dim = text.k.cols() / heads;
       T* memory = scratch_of<T>(worker);
-      T *rows = memory + packed_k + packed_v, *scaled = rows + kernel::tile_rows() * keys;
-      const auto by_key = kernel::pack_transposed<T>(of_head(k, head, head_dim), memory);
-      const auto by_value = kernel::pack<T>(of_head(v, head, head_dim), memory + packed_k);
-      for_tiles(first, count, keys - q.rows(), [&](const query_tile& at) {
-        const tensor_view<T, 2> scores{rows, {at.count, keys}};
-        score_tile(of_head(q, head, head_dim), by_key, at, scaled, scores);
-        softmax_tile(at, scores);
-        mix_tile<T>(scores, by_value, at, of_head(z, head, head_dim));
+      const auto by_key = kernel::pack_transposed<T>(of_head(text.k, at.head, head_dim), memory);
+      memory += kernel::packed_size<T>(keys, head_dim);
+      const tensor_view<const T, 2> values = of_head(text.v, at.head, head_dim);
+      const bool once = at.count <= kernel::tile_rows() && head_dim % kernel::lanes<T>() == 0;
+      const auto by_value = once ? kernel::in_place<T>(values) : kernel::pack<T>(values, memory);
+      T *rows = memory + kernel::packed_size<T>(head_dim, keys), *scaled = rows + kernel::tile_rows() * keys;
+      for_tiles(at, keys - text.q.rows(), [&](const query_tile& tile) {
+        const tensor_view<T, 2> scores{rows, {tile.count, keys}};
+        score_tile(of_head(text.q, at.head, head_dim), by_key, tile, scaled, scores);
+        softmax_tile(tile, scores);
+        mix_tile<T>(scores, by_value, tile, of_head(text.z, at.head, head_dim));
       });
     });
   }
@@ -117,14 +110,15 @@ class blas {
     const std::size_t keys = k.rows(), heads = scores.rows(), head_dim = k.cols() / heads;
     const std::size_t packed_k = kernel::packed_size<T>(keys, head_dim);
     reserve_scratch<T>(packed_k + kernel::tile_rows() * head_dim);
-    for_query_blocks(q.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
+    for_query_blocks(q.rows(), heads, [&](const query_block& at, std::size_t worker) {
       T* memory = scratch_of<T>(worker);
-      const auto by_key = kernel::pack_transposed<T>(of_head(k, head, head_dim), memory);
-      for_tiles(first, count, keys - q.rows(), [&](const query_tile& at) {
-        const tensor_view<T, 2> rows = tile_of(scores, head, at);
-        score_tile(of_head(q, head, head_dim), by_key, at, memory + packed_k, rows);
-        for (std::size_t i = 0; i < at.count; ++i) {
-          std::fill(rows.row(i).begin() + at.position + i + 1, rows.row(i).end(), -std::numeric_limits<T>::infinity());
+      const auto by_key = kernel::pack_transposed<T>(of_head(k, at.head, head_dim), memory);
+      for_tiles(at, keys - q.rows(), [&](const query_tile& tile) {
+        const tensor_view<T, 2> rows = tile_of(scores, at.head, tile);
+        score_tile(of_head(q, at.head, head_dim), by_key, tile, memory + packed_k, rows);
+        for (std::size_t i = 0; i < tile.count; ++i) {
+          std::fill(rows.row(i).begin() + tile.position + i + 1, rows.row(i).end(),
+                    -std::numeric_limits<T>::infinity());
         }
       });
     });
@@ -134,9 +128,9 @@ class blas {
   template <class T>
   void attention_softmax(tensor_view<T, 3> scores) {
     const std::size_t queries = scores.extent(1), keys = scores.extent(2);
-    for_query_blocks(queries, scores.rows(), [&](std::size_t head, std::size_t first, std::size_t count, auto) {
-      for_tiles(first, count, keys - queries,
-                [&](const query_tile& at) { softmax_tile(at, tile_of(scores, head, at)); });
+    for_query_blocks(queries, scores.rows(), [&](const query_block& at, std::size_t) {
+      for_tiles(at, keys - queries,
+                [&](const query_tile& tile) { softmax_tile(tile, tile_of(scores, at.head, tile)); });
     });
   }
 
@@ -146,11 +140,11 @@ class blas {
     const std::size_t keys = v.rows(), heads = pattern.rows(), head_dim = v.cols() / heads;
     const std::size_t packed_v = kernel::packed_size<T>(head_dim, keys);
     reserve_scratch<T>(packed_v);
-    for_query_blocks(z.rows(), heads, [&](std::size_t head, std::size_t first, std::size_t count, auto worker) {
+    for_query_blocks(z.rows(), heads, [&](const query_block& at, std::size_t worker) {
       T* memory = scratch_of<T>(worker);
-      const auto by_value = kernel::pack<T>(of_head(v, head, head_dim), memory);
-      for_tiles(first, count, keys - z.rows(), [&](const query_tile& at) {
-        mix_tile<T>(tile_of(pattern, head, at), by_value, at, of_head(z, head, head_dim));
+      const auto by_value = kernel::pack<T>(of_head(v, at.head, head_dim), memory);
+      for_tiles(at, keys - z.rows(), [&](const query_tile& tile) {
+        mix_tile<T>(tile_of(pattern, at.head, tile), by_value, tile, of_head(z, at.head, head_dim));
       });
     });
   }
@@ -159,8 +153,12 @@ class blas {
   // A slice of the weights, 768 bytes of columns 768 deep, takes 576 kB in float: it stays in a second-level cache
   // while the rows pass.
   static constexpr std::size_t slice_bytes = 768, deepest = 768;
-  static constexpr std::size_t row_block = 256;    // fewer rows a task do not pay for packing
-  static constexpr std::size_t query_block = 512;  // likewise queries
+  static constexpr std::size_t row_block = 256;      // fewer rows a task do not pay for packing
+  static constexpr std::size_t least_queries = 512;  // likewise queries
+
+  struct query_block {
+    std::size_t head, first, count;  // queries [first, first + count)
+  };
 
   struct query_tile {
     std::size_t first, count;  // queries [first, first + count)
@@ -180,6 +178,43 @@ class blas {
     return {square.row(head).data() + at.first * keys, {at.count, keys}};
   }
 
+  /// y (m, n) = bias + x (m, k) times what `pack(first column, columns, first row, rows, memory)` packs. Each task
+  /// packs some columns into its core's second-level cache and passes all rows of x along them.
+  template <class T, class Pack>
+  void product(tensor_view<const T, 2> x, std::size_t n, const T* bias, tensor_view<T, 2> y, Pack pack) {
+    const std::size_t width = kernel::panel_width<T>(), wanted = 2 * pool_->size();  // tasks
+    const std::size_t panels = blocks(n, width);
+    const std::size_t columns = width * std::clamp<std::size_t>(panels / wanted, 1, slice_bytes / (width * sizeof(T)));
+    const std::size_t slices = blocks(n, columns);
+    const std::size_t parts = std::clamp<std::size_t>(wanted / slices, 1, blocks(x.rows(), row_block));
+    const std::size_t rows = blocks(blocks(x.rows(), parts), 8) * 8;
+    reserve_scratch<T>(kernel::packed_size<T>(columns, std::min(x.cols(), deepest)));
+    pool_->parallel_for(slices * parts, [&](std::size_t task, std::size_t worker) {
+      const std::size_t first = task / parts * columns, count = std::min(columns, n - first);
+      const std::size_t row = std::min(x.rows(), task % parts * rows), m = std::min(rows, x.rows() - row);
+      if (m == 0) return;
+      T* memory = scratch_of<T>(worker);
+      for (std::size_t k = 0; k < x.cols(); k += deepest) {
+        const std::size_t depth = std::min(deepest, x.cols() - k);
+        const kernel::packed_matrix<T> slice = pack(first, count, k, depth, memory);
+        kernel::multiply_packed<T>({x.row(row).data() + k, {m, depth}, x.stride()}, slice,
+                                   k != 0            ? kernel::product_start::y
+                                   : bias != nullptr ? kernel::product_start::bias
+                                                     : kernel::product_start::zero,
+                                   bias == nullptr ? nullptr : bias + first,
+                                   {y.row(row).data() + first, {m, count}, y.stride()});
+      }
+    });
+  }
+
+  /// Elements of scratch for a head of a text.
+  template <class T>
+  static std::size_t attention_size(const attention_text<T>& text, std::size_t heads) {
+    const std::size_t keys = text.k.rows(), head_dim = text.k.cols() / heads;
+    return kernel::packed_size<T>(keys, head_dim) + kernel::packed_size<T>(head_dim, keys) +
+           kernel::tile_rows() * (keys + head_dim);
+  }
+
   template <class Body>
   void for_rows(std::size_t rows, Body body) {
     constexpr std::size_t size = 64;
@@ -191,21 +226,32 @@ class blas {
     });
   }
 
-  /// Calls `body(head, first query, queries, worker)` on the pool's threads.
-  template <class Body>
-  void for_query_blocks(std::size_t queries, std::size_t heads, Body body) {
-    const std::size_t parts = std::clamp<std::size_t>(2 * pool_->size() / heads, 1, blocks(queries, query_block));
-    const std::size_t size = blocks(blocks(queries, parts), kernel::tile_rows()) * kernel::tile_rows();
-    pool_->parallel_for(parts * heads, [&](std::size_t task, std::size_t worker) {
-      const std::size_t first = (parts - 1 - task / heads) * size;  // the longest rows first
-      if (first < queries) body(task % heads, first, std::min(size, queries - first), worker);
+  /// Calls `body(text, block, worker)` for blocks of the `queries(text)` of all heads of all texts, on the pool's
+  /// threads.
+  template <class Queries, class Body>
+  void for_query_blocks(std::size_t texts, Queries queries, std::size_t heads, Body body) {
+    const std::size_t most = std::max<std::size_t>(1, 2 * pool_->size() / (heads * texts));  // of a text
+    pool_->parallel_for(most * texts * heads, [&](std::size_t task, std::size_t worker) {
+      const std::size_t text = task / heads % texts, part = task / heads / texts, count = queries(text);
+      const std::size_t parts = std::clamp<std::size_t>(most, 1, blocks(count, least_queries));
+      if (part >= parts) return;
+      const std::size_t size = blocks(blocks(count, parts), kernel::tile_rows()) * kernel::tile_rows();
+      const std::size_t first = (parts - 1 - part) * size;  // the longest rows first
+      if (first < count) body(text, query_block{task % heads, first, std::min(size, count - first)}, worker);
     });
   }
-
-  /// Calls `body` for tiles of queries [first, first + count), `cached` keys being before the first of all.
+  /// The same for one text: `body(block, worker)`.
   template <class Body>
-  static void for_tiles(std::size_t first, std::size_t count, std::size_t cached, Body body) {
-    for (std::size_t end = first + count; first < end;) {
+  void for_query_blocks(std::size_t queries, std::size_t heads, Body body) {
+    for_query_blocks(
+        1, [&](std::size_t) { return queries; }, heads,
+        [&](std::size_t, const query_block& at, std::size_t worker) { body(at, worker); });
+  }
+
+  /// Calls `body` for the tiles of a block, `cached` keys being before the first query of all.
+  template <class Body>
+  static void for_tiles(const query_block& at, std::size_t cached, Body body) {
+    for (std::size_t first = at.first, end = at.first + at.count; first < end;) {
       const std::size_t size = std::min(kernel::tile_rows(), end - first), position = cached + first;
       body(query_tile{first, size, position, position + size});
       first += size;

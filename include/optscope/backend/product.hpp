@@ -17,19 +17,27 @@ template <class T>
   return (columns + lanes<T>() - 1) / lanes<T>() * lanes<T>() * depth;
 }
 
-/// Panels of a matrix (depth, columns).
+/// Panels of a matrix (depth, columns), or the matrix where it lies.
 template <class T>
 struct packed_matrix {
-  T* data;
+  const T* data;
   std::size_t depth, columns;
+  std::size_t stride = 0;  // from row to row of a matrix that lies where it is; 0: packed
 
-  /// Columns in memory of the panel that begins at column `first`.
+  /// From row to row of the panel that begins at column `first`.
   [[nodiscard]] std::size_t width(std::size_t first) const {
+    if (stride != 0) return stride;
     const std::size_t n = lanes<T>();
     return std::min(panel_width<T>(), (columns - first + n - 1) / n * n);
   }
-  [[nodiscard]] T* panel(std::size_t first) const { return data + first * depth; }
+  [[nodiscard]] const T* panel(std::size_t first) const { return data + (stride != 0 ? first : first * depth); }
 };
+
+/// w (depth, columns) where it lies, for few rows times it. Its columns must fill whole vectors.
+template <class T>
+packed_matrix<T> in_place(tensor_view<const T, 2> w) {
+  return {w.data(), w.rows(), w.cols(), w.stride()};
+}
 
 /// Packs wᵀ: the columns of the result are the rows of w (columns, depth).
 template <class T>
@@ -39,7 +47,7 @@ packed_matrix<T> pack_transposed(tensor_view<const T, 2> w, T* memory) {
   for (std::size_t first = 0; first < result.columns; first += panel_width<T>()) {
     const std::size_t width = result.width(first);
     for (std::size_t column = 0; column < width; column += n) {
-      T* out = result.panel(first) + column;
+      T* out = memory + first * result.depth + column;
       if (first + column + n <= result.columns) {
         transpose(w.row(first + column).data(), w.stride(), result.depth, out, width);
         continue;
@@ -60,7 +68,7 @@ packed_matrix<T> pack(tensor_view<const T, 2> w, T* memory) {
   for (std::size_t first = 0; first < result.columns; first += panel_width<T>()) {
     const std::size_t width = result.width(first), count = std::min(width, result.columns - first);
     for (std::size_t k = 0; k < result.depth; ++k) {
-      T* out = result.panel(first) + k * width;
+      T* out = memory + first * result.depth + k * width;
       std::copy_n(w.row(k).data() + first, count, out);
       std::fill(out + count, out + width, T{0});
     }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <optscope/backend/elementwise.hpp>
 #include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
@@ -114,14 +115,11 @@ struct run_record {
 /// Makes of a row of logits their softmax.
 template <class T>
 void to_probabilities(std::span<T> row) {
-  const T largest = *std::max_element(row.begin(), row.end());
-  double total = 0;
-  for (T& each : row) total += static_cast<double>(each = std::exp(each - largest));
-  for (T& each : row) each *= static_cast<T>(1 / total);
+  cpu::run([&]() __attribute__((always_inline)) { kernel::softmax(row.data(), row.size()); });
 }
 
-/// Runs texts and goes back from their logits, layer by layer from the last to the first. For models with ReLU. Memory:
-/// the activations of all texts given at once.
+/// Runs texts and goes back from their logits, layer by layer from the last to the first. For models with ReLU, on a
+/// backend with `linear_backward`. Memory: the activations of all texts given at once.
 template <class Model>
 class gradient_pass {
  public:
@@ -158,8 +156,10 @@ class gradient_pass {
       see(unit_kind::neuron, layer, view{at.neurons.view()}, view{neurons.view()});
       opt_.backend().pool().parallel_for(neurons.rows(), [&](std::size_t i, std::size_t) {
         T* const row = neurons.row(i).data();
-        const T* const active = at.neurons.row(i).data();
-        for (std::size_t n = 0; n < shape.ffn; ++n) row[n] = active[n] > 0 ? row[n] * gate.neurons[n] : T{0};
+        const T *const active = at.neurons.row(i).data(), *const factors = gate.neurons.data();
+        cpu::run([&, count = neurons.extent(1) ]() __attribute__((always_inline)) {
+          for (std::size_t n = 0; n < count; ++n) row[n] = active[n] > 0 ? row[n] * factors[n] : T{0};
+        });
       });
       tensor<T, 2> inner = times(neurons, w.fc1.weight);  // (row, hidden)
       stream = sum(stream, shape.pre_layer_norm ? norm_backward(inner, at.middle, w.ln2) : inner);
@@ -185,14 +185,8 @@ class gradient_pass {
 
   /// x (m, out) w (out, in) to (m, in).
   tensor<T, 2> times(const tensor<T, 2>& x, view w) {
-    tensor<T, 2> turned{{w.cols(), w.rows()}}, y{{x.rows(), w.cols()}};
-    opt_.backend().pool().parallel_for((w.cols() + 63) / 64, [&](std::size_t block, std::size_t) {
-      for (std::size_t o = 0; o < w.rows(); ++o) {
-        const auto from = w.row(o);
-        for (std::size_t i = 64 * block; i < std::min(w.cols(), 64 * block + 64); ++i) turned(i, o) = from[i];
-      }
-    });
-    opt_.backend().linear(view{x.view()}, view{turned.view()}, static_cast<const T*>(nullptr), y.view());
+    tensor<T, 2> y{{x.rows(), w.cols()}};
+    opt_.backend().linear_backward(view{x.view()}, w, y.view());
     return y;
   }
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <mutex>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/judge.hpp>
 #include <optscope/opt/removal.hpp>
+#include <optscope/opt/side_by_side.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -76,7 +78,10 @@ class isolation {
  public:
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
 
+  isolation(Model& of, side_by_side<Model>& its_copies, const judge& by) : opt{of}, copies{its_copies}, decide{by} {}
+
   Model& opt;
+  side_by_side<Model>& copies;
   const judge& decide;
   std::size_t categories = 0;
   labelled_texts held_back{}, prompts{};
@@ -88,14 +93,20 @@ class isolation {
   /// The behaviour with `what` taken out, the whole model's for an empty one. Prompts of the category `without` are not
   /// continued.
   [[nodiscard]] behaviour measure(const removal& what, std::size_t without = none) {
-    opt.weights().remove(what, opt.backend().pool());
-    behaviour result;
-    result.loss = losses();
-    labelled_texts others;
-    for (std::size_t i = 0; without != none && i < prompts.tokens.size(); ++i) {
-      if (prompts.category[i] != without) others.add(prompts.tokens[i], prompts.category[i]);
-    }
-    write(result, without == none ? prompts : others);
+    return measure_on(opt, what, without);
+  }
+  /// The behaviour with each of several removals, measured side by side. `done()` is called after each, by one thread
+  /// at a time.
+  template <class Done>
+  [[nodiscard]] std::vector<behaviour> measure_all(const std::vector<removal>& removals, std::size_t without,
+                                                   Done done) {
+    std::vector<behaviour> result(removals.size());
+    std::mutex one_at_a_time;
+    copies(removals.size(), [&](std::size_t i, std::size_t copy) {
+      result[i] = measure_on(copies[copy], removals[i], without);
+      const std::lock_guard lock{one_at_a_time};
+      done();
+    });
     return result;
   }
 
@@ -103,7 +114,7 @@ class isolation {
   [[nodiscard]] behaviour measure_prompts(const removal& what, const labelled_texts& from) {
     opt.weights().remove(what, opt.backend().pool());
     behaviour result;
-    write(result, from);
+    write(opt, result, from);
     return result;
   }
   /// The behaviour of the whole model with editors.
@@ -111,16 +122,28 @@ class isolation {
   [[nodiscard]] behaviour measure_edited(Editors&... editors) {
     opt.weights().remove({}, opt.backend().pool());
     behaviour result;
-    result.loss = losses(editors...);
-    write(result, prompts, editors...);
+    result.loss = losses(opt, editors...);
+    write(opt, result, prompts, editors...);
     return result;
   }
 
  private:
+  behaviour measure_on(Model& model, const removal& what, std::size_t without) const {
+    model.weights().remove(what, model.backend().pool());
+    behaviour result;
+    result.loss = losses(model);
+    labelled_texts others;
+    for (std::size_t i = 0; without != none && i < prompts.tokens.size(); ++i) {
+      if (prompts.category[i] != without) others.add(prompts.tokens[i], prompts.category[i]);
+    }
+    write(model, result, without == none ? prompts : others);
+    return result;
+  }
+
   template <class... Editors>
-  std::vector<double> losses(Editors&... editors) {
+  std::vector<double> losses(Model& model, Editors&... editors) const {
     next_token_loss loss{held_back.tokens};
-    opt.run(held_back.tokens, editors..., loss);
+    model.run(held_back.tokens, editors..., loss);
     std::vector<double> result;
     for (std::size_t c = 0; c < categories; ++c) {
       result.push_back(loss.mean([&](std::size_t t) { return held_back.category[t] == c; }));
@@ -129,7 +152,7 @@ class isolation {
   }
 
   template <class... Editors>
-  void write(behaviour& result, const labelled_texts& from, Editors&... editors) {
+  void write(Model& model, behaviour& result, const labelled_texts& from, Editors&... editors) const {
     result.judged.assign(categories, std::vector<std::size_t>(categories));
     result.code_like.assign(categories, 0);
     continuing until = wanted;
@@ -140,7 +163,7 @@ class isolation {
         return *std::max_element(p.begin(), p.end()) >= sure;
       };
     }
-    const token_batch ids = continuations(opt, from.tokens, until, editors...);
+    const token_batch ids = continuations(model, from.tokens, until, editors...);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       result.written.push_back(decode(ids[i]));
       const std::size_t c = from.category[i];

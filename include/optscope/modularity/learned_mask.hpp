@@ -3,18 +3,19 @@
 // A removal learned by gradient descent: which units can go so that one category is written whatever the prompt.
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
-#include <numeric>
 #include <optional>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/gradient_pass.hpp>
 #include <optscope/modularity/units.hpp>
 #include <optscope/opt/removal.hpp>
+#include <optscope/opt/side_by_side.hpp>
 #include <random>
 #include <string>
 #include <utility>
@@ -144,98 +145,111 @@ template <class Model, class Report>
     return (what.kind == unit_kind::head ? layer.heads : layer.neurons)[what.index];
   };
 
-  gradient_pass<Model> gradients{opt};
-  std::vector<double> slope(units.size()), column(std::max(shape.ffn, shape.hidden));
-  const auto see = [&](unit_kind kind, std::size_t layer, tensor_view<const T, 2> a, tensor_view<const T, 2> g) {
-    const std::size_t columns = kind == unit_kind::head ? width : 1, first = units.first(kind, layer);
-    const auto& gate = gates.layers[layer];
-    const T* const values = kind == unit_kind::head ? gate.head_values.data() : gate.neuron_values.data();
-    constexpr std::size_t block = 64;  // columns that a task reads side by side
-    opt.backend().pool().parallel_for((a.cols() + block - 1) / block, [&](std::size_t part, std::size_t) {
-      const std::size_t begin = part * block, end = std::min(a.cols(), begin + block);
-      std::array<double, block> sums{};
-      for (std::size_t i = 0; i < a.rows(); ++i) {
-        for (std::size_t d = begin; d < end; ++d) {
-          sums[d - begin] += static_cast<double>((a(i, d) - values[d]) * g(i, d));
-        }
-      }
-      std::copy(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(end - begin),
-                column.begin() + static_cast<std::ptrdiff_t>(begin));
-    });
-    for (std::size_t u = 0; u < a.cols() / columns; ++u) {
-      slope[first + u] = std::accumulate(column.begin() + static_cast<std::ptrdiff_t>(u * columns),
-                                         column.begin() + static_cast<std::ptrdiff_t>((u + 1) * columns), 0.0);
+  // Texts of a step that are computed together; side by side with others.
+  struct piece {
+    token_batch texts{};
+    std::vector<std::size_t> begins{};  // [text]: where the kept part begins behind another's; empty: kept texts
+    std::vector<double> slope{};        // [unit]
+  };
+  side_by_side<Model> copies{opt, opt.backend().pool().size()};
+  std::vector<piece> pieces;
+  double predicted = 0, behind = 0, before = 0;  // positions of a step that the three means are over
+
+  // Gradients of a piece's logits from their probabilities: of kept texts with those of the whole model.
+  const auto turn_kept = [&](tensor_view<T, 2> logits, tensor_view<T, 2> whole) {
+    for (std::size_t i = 0; i < logits.rows(); ++i) {
+      const auto row = logits.row(i);
+      const auto target = whole.row(i);
+      to_probabilities(row);
+      to_probabilities(target);
+      const T scale = i == 0 ? T{0} : static_cast<T>(1 / predicted);  // BOS is no context of a text
+      for (std::size_t id = 0; id < row.size(); ++id) row[id] = scale * (row[id] - target[id]);
     }
+  };
+  const auto turn_behind = [&](const token_list& text, std::size_t begin, tensor_view<T, 2> logits) {
+    for (std::size_t i = 0; i < logits.rows(); ++i) {
+      const auto row = logits.row(i);
+      const bool counts = i + 1 >= begin && i + 1 < logits.rows();
+      const bool turns = i >= begin / 8 && i < begin;
+      if (!counts && !turns) {
+        std::fill(row.begin(), row.end(), T{0});
+        continue;
+      }
+      to_probabilities(row);
+      double mean = 0;  // of the posterior
+      for (std::size_t id = 0; turns && id < row.size(); ++id) mean += static_cast<double>(row[id]) * posterior[id];
+      const double cross = counts ? how.behind / behind : 0, turn = turns ? how.turn / before : 0;
+      for (std::size_t id = 0; id < row.size(); ++id) {
+        const double ratio = turns ? posterior[id] / std::max(mean, 1e-9) : 0;
+        row[id] *= static_cast<T>(cross + turn * (1 - ratio));
+      }
+      if (counts) row[static_cast<std::size_t>(text[i + 1])] -= static_cast<T>(cross);
+    }
+  };
+  std::vector<gradient_pass<Model>> gradients;  // [copy]
+  for (std::size_t i = 0; i < copies.size(); ++i) gradients.emplace_back(copies[i]);
+  const auto follow = [&](piece& part, std::size_t copy) {
+    part.slope.assign(units.size(), 0);
+    detail::kept_logits<T> whole;
+    if (part.begins.empty()) {
+      for (const token_list& text : part.texts) whole.lengths.push_back(text.size());
+      whole.of.resize(part.texts.size());
+      copies[copy].run(part.texts, whole);
+    }
+    std::vector<double> column(std::max(shape.ffn, shape.hidden));
+    gradients[copy](
+        part.texts, gates,
+        [&](std::size_t t, tensor_view<T, 2> logits) {
+          part.begins.empty() ? turn_kept(logits, whole.of[t].view())
+                              : turn_behind(part.texts[t], part.begins[t], logits);
+        },
+        [&](unit_kind kind, std::size_t layer, tensor_view<const T, 2> a, tensor_view<const T, 2> g) {
+          const std::size_t columns = kind == unit_kind::head ? width : 1, first = units.first(kind, layer);
+          const auto& gate = gates.layers[layer];
+          const T* const values = kind == unit_kind::head ? gate.head_values.data() : gate.neuron_values.data();
+          std::fill(column.begin(), column.end(), 0.0);
+          cpu::run([&]() __attribute__((always_inline)) {
+            for (std::size_t i = 0; i < a.rows(); ++i) {
+              const T *const active = a.row(i).data(), *const slope = g.row(i).data();
+              for (std::size_t d = 0; d < a.cols(); ++d) {
+                column[d] += static_cast<double>((active[d] - values[d]) * slope[d]);
+              }
+            }
+          });
+          for (std::size_t d = 0; d < a.cols(); ++d) part.slope[first + d / columns] += column[d];
+        });
   };
 
   for (std::size_t step = 0; step < how.steps; ++step) {
     for (const parameter& p : parameters) factor(p.unit) = p.logit > 0 ? T{1} : T{0};
-
-    // Kept texts: the probabilities of the whole model.
-    token_batch batch;
-    double predicted = 0;
-    detail::kept_logits<T> whole;
+    pieces.clear();
+    predicted = behind = before = 0;
     for (std::size_t i = 0; i < how.windows; ++i) {
+      if (i % 2 == 0) pieces.emplace_back();
       token_list text = sources.piece(kept, window - (bos ? 1 : 0));
       if (bos) text.insert(text.begin(), *bos);
       predicted += static_cast<double>(text.size() - 1);
-      whole.lengths.push_back(text.size());
-      batch.push_back(std::move(text));
+      pieces.back().texts.push_back(std::move(text));
     }
-    whole.of.resize(batch.size());
-    opt.run(batch, whole);
-    const auto turn_kept = [&](std::size_t t, tensor_view<T, 2> logits) {
-      for (std::size_t i = 0; i < logits.rows(); ++i) {
-        const auto row = logits.row(i);
-        const auto target = whole.of[t].row(i);
-        to_probabilities(row);
-        to_probabilities(target);
-        const T scale = i == 0 ? T{0} : static_cast<T>(1 / predicted);  // BOS is no context of a text
-        for (std::size_t id = 0; id < row.size(); ++id) row[id] = scale * (row[id] - target[id]);
-      }
-    };
-
-    // Kept texts behind beginnings of others.
-    std::vector<std::size_t> begins(batch.size());  // [text]: where the kept piece begins
-    double behind = 0, before = 0;
     const std::size_t length = shortest + sources.bits() % (longest - shortest + 1);
     for (std::size_t i = 0; i < how.prompts; ++i) {
+      if (i % 6 == 0) pieces.emplace_back();
       const std::size_t other = i % (categories - 1);
       token_list text = sources.piece(other < kept ? other : other + 1, length);
       if (bos) text.insert(text.begin(), *bos);
-      begins.push_back(text.size());
+      const std::size_t begin = text.size();
       const token_list more = sources.piece(kept, after);
       text.insert(text.end(), more.begin(), more.end());
       behind += static_cast<double>(more.size());
-      before += static_cast<double>(begins.back() - begins.back() / 8);
-      batch.push_back(std::move(text));
+      before += static_cast<double>(begin - begin / 8);
+      pieces.back().begins.push_back(begin);
+      pieces.back().texts.push_back(std::move(text));
     }
-    const auto turn_behind = [&](std::size_t t, tensor_view<T, 2> logits) {
-      for (std::size_t i = 0; i < logits.rows(); ++i) {
-        const auto row = logits.row(i);
-        const bool counts = i + 1 >= begins[t] && i + 1 < logits.rows();
-        const bool turns = i >= begins[t] / 8 && i < begins[t];
-        if (!counts && !turns) {
-          std::fill(row.begin(), row.end(), T{0});
-          continue;
-        }
-        to_probabilities(row);
-        double mean = 0;  // of the posterior
-        for (std::size_t id = 0; turns && id < row.size(); ++id) mean += static_cast<double>(row[id]) * posterior[id];
-        const double cross = counts ? how.behind / behind : 0, turn = turns ? how.turn / before : 0;
-        for (std::size_t id = 0; id < row.size(); ++id) {
-          const double ratio = turns ? posterior[id] / std::max(mean, 1e-9) : 0;
-          row[id] *= static_cast<T>(cross + turn * (1 - ratio));
-        }
-        if (counts) row[static_cast<std::size_t>(batch[t][i + 1])] -= static_cast<T>(cross);
-      }
-    };
-    gradients(
-        batch, gates,
-        [&](std::size_t t, tensor_view<T, 2> logits) {
-          t < how.windows ? turn_kept(t, logits) : turn_behind(t, logits);
-        },
-        see);
+    copies(pieces.size(), [&](std::size_t i, std::size_t copy) { follow(pieces[i], copy); });
+    std::vector<double> slope(units.size());
+    for (const piece& part : pieces) {
+      std::transform(slope.begin(), slope.end(), part.slope.begin(), slope.begin(), std::plus<>{});
+    }
 
     const double count = static_cast<double>(step + 1);
     const double rate = how.rate * (1 - static_cast<double>(step) / static_cast<double>(how.steps));

@@ -15,6 +15,7 @@
 #include <span>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace optscope {
@@ -315,6 +316,7 @@ class forward_pass {
     std::size_t begin = 0, row = 0;  // of a text: its rows of qkv, and of what is computed from them
     if (last) trim(chunk);
     const tensor_view<T, 2> z = memory_.z.view().slice(0, chunk.rows), out = memory_.out.view().slice(0, chunk.rows);
+    together_.clear();
     for (std::size_t text = chunk.first; text < chunk.last; row += plan_.lengths[text++]) {
       const std::size_t length = plan_.lengths[text], total = plan_.total(text), run = run_lengths_[text];
       if (run == 0) continue;
@@ -331,9 +333,10 @@ class forward_pass {
         if constexpr (listed<site::pattern>) show<site::pattern>(place_of(text, layer), square);
         backend_.attention_mix(tensor_view<const T, 3>{square}, v, z.slice(row, length));
       } else {
-        backend_.attention(q, k, v, shape_.heads, z.slice(row, length));
+        together_.push_back({q, k, v, z.slice(row, length)});
       }
     }
+    if (!together_.empty()) backend_.attention(std::span{std::as_const(together_)}, shape_.heads);
     if (chunk.rows == 0) return;
     offer<site::z>(chunk, layer, by_head(z));
     backend_.linear(constant(z), weights.out.weight, weights.out.bias, out);
@@ -396,6 +399,7 @@ class forward_pass {
   std::tuple<Probes&...> probes_;
   std::vector<text_chunk> chunks_;
   activations<T> memory_;
+  std::vector<attention_text<T>> together_;  // of a chunk
 };
 
 }  // namespace optscope

@@ -51,6 +51,7 @@ requires backend_for<Backend, Scalar> && weight_policy<Weights, Scalar>
 class model {
  public:
   using scalar = Scalar;
+  using backend_type = Backend;
 
   /// Checks every tensor's shape. Throws `checkpoint_error` if one is missing or different, or if the architecture is
   /// not the variant's.
@@ -71,6 +72,17 @@ class model {
       final_beta_ = read("decoder.final_layer_norm.bias", {shape_.hidden});
     }
   }
+
+  /// The same model on another backend; needs weights that can be copied.
+  model(const model& other, Backend backend)
+      : files_{other.files_},
+        shape_{other.shape_},
+        backend_{std::move(backend)},
+        weights_{other.weights_},
+        project_in_{other.project_in_},
+        project_out_{other.project_out_},
+        final_gamma_{other.final_gamma_},
+        final_beta_{other.final_beta_} {}
 
   [[nodiscard]] const architecture& shape() const noexcept { return shape_; }
   [[nodiscard]] std::size_t layers() const noexcept { return shape_.layers; }

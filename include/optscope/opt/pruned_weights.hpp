@@ -27,6 +27,11 @@ class pruned_weights {
   pruned_weights(const checkpoint& files, const architecture& shape, thread_pool& pool)
       : whole_{files, shape, pool}, shape_{shape}, layers_(shape.layers) {}
 
+  /// The whole model, of which nothing is removed; the two share its weights.
+  pruned_weights(const pruned_weights& other)
+      : whole_{other.whole_}, shape_{other.shape_}, layers_(other.layers_.size()) {}
+  pruned_weights(pruned_weights&&) = default;
+
   /// Takes `what` out of the whole model: what was removed before is back. An empty removal restores it.
   void remove(const removal& what, thread_pool& pool) {
     for (std::size_t i = 0; i < layers_.size(); ++i) {

@@ -96,23 +96,29 @@ class sampler {
   template <class T>
   void keep(std::span<const T> logits, double largest, std::size_t tokens, const std::vector<bool>& banned) {
     kept_.clear();
+    weights_.resize(tokens);
+    double mass = 0, sum = 0, count = 0;
     for (std::size_t id = 0; id < tokens; ++id) {
-      if (id < banned.size() && banned[id]) continue;
-      const double weight = std::exp((static_cast<double>(logits[id]) - largest) / how_.temperature);
-      kept_.push_back({weight, static_cast<token_id>(id)});
+      const bool allowed = id >= banned.size() || !banned[id];
+      weights_[id] = allowed ? std::exp((static_cast<double>(logits[id]) - largest) / how_.temperature) : -1;
+      mass += allowed ? weights_[id] : 0;
+      count += allowed;
+    }
+    // All those below the limit together are less than what top-p leaves out.
+    const bool all = how_.top_p == 1 || (how_.top_k != 0 && static_cast<double>(how_.top_k) < count);
+    const double limit = all ? 0 : (1 - how_.top_p) * mass / (2 * count);
+    for (std::size_t id = 0; id < tokens; ++id) {
+      if (weights_[id] >= limit) kept_.push_back({weights_[id], static_cast<token_id>(id)});
     }
     const auto behind = [](const candidate& a, const candidate& b) { return a.behind(b); };
     if (how_.top_k != 0 && how_.top_k < kept_.size()) {
       const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(how_.top_k);
       std::nth_element(kept_.begin(), end, kept_.end(), [&](const auto& a, const auto& b) { return behind(b, a); });
       kept_.erase(end, kept_.end());
+      mass = 0;
+      for (const candidate& c : kept_) mass += c.weight;
     }
     if (how_.top_p < 1) {  // a heap: only the tokens that are kept are put in order
-      double mass = 0, sum = 0;
-      for (const candidate& c : kept_) mass += c.weight;
-      // All those below the limit together are less than what is left out.
-      const double limit = (1 - how_.top_p) * mass / static_cast<double>(2 * kept_.size());
-      std::erase_if(kept_, [&](const candidate& c) { return c.weight < limit; });
       std::make_heap(kept_.begin(), kept_.end(), behind);
       auto end = kept_.end();
       while (end != kept_.begin() && sum < how_.top_p * mass) {
@@ -128,6 +134,7 @@ class sampler {
   sampling how_;
   std::mt19937_64 bits_;
   std::vector<candidate> kept_;
+  std::vector<double> weights_;  // [id]: -1 for a banned one
 };
 
 }  // namespace optscope

@@ -256,22 +256,22 @@ class streamed_weights {
   std::unique_ptr<state> state_;
 };
 
-/// Converts all layers once: memory for the whole model, no work later. For many short runs.
+/// Converts all layers once: memory for the whole model, no work later. For many short runs. Copies share the memory.
 template <class T>
 class resident_weights {
  public:
   resident_weights(const checkpoint& files, const architecture& shape, thread_pool& pool) {
     const layer_reader<T> reader{files, shape};
-    buffer_.resize(reader.size() * shape.layers);
+    buffer_ = std::make_shared<std::vector<T>>(reader.size() * shape.layers);
     for (std::size_t i = 0; i < shape.layers; ++i) {
-      layers_.push_back(reader.read(i, buffer_.data() + i * reader.size(), pool));
+      layers_.push_back(reader.read(i, buffer_->data() + i * reader.size(), pool));
     }
   }
 
   layer_weights<T> layer(std::size_t index, std::size_t, thread_pool&) { return layers_[index]; }
 
  private:
-  std::vector<T> buffer_;
+  std::shared_ptr<std::vector<T>> buffer_;
   std::vector<layer_weights<T>> layers_;
 };
 

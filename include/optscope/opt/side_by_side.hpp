@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Copies of a model that run side by side, for many small runs.
+
+#include <algorithm>
+#include <cstddef>
+#include <optscope/core/memory.hpp>
+#include <optscope/core/threads.hpp>
+#include <vector>
+
+namespace optscope {
+
+/// Copies of a model that share out independent runs: products too small to be worth sharing out among threads are
+/// computed whole, one run beside the other.
+///
+///     side_by_side<model<any_opt, float, blas, pruned_weights<float>>> copies{opt, threads};
+///     copies(removals.size(), [&](std::size_t i, std::size_t copy) { copies[copy].weights().remove(removals[i], …);
+///     });
+///
+/// One copy for each thread of the model's pool, fewer where all of them would take more than half of the memory that
+/// is free; they then have several threads each. What a copy computes has the bits of the model's own.
+template <class Model>
+class side_by_side {
+ public:
+  /// At most `threads` copies. The weights are shared as far as copies of their policy share them.
+  explicit side_by_side(const Model& opt, std::size_t threads)
+      : pool_{std::min(threads, std::max<std::size_t>(1, available_memory() / 2 / bytes_of(opt.shape())))} {
+    copies_.reserve(pool_.size());
+    for (std::size_t i = 0; i < pool_.size(); ++i) {
+      copies_.emplace_back(opt, typename Model::backend_type{threads / pool_.size()});
+    }
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return copies_.size(); }
+
+  [[nodiscard]] Model& operator[](std::size_t copy) { return copies_[copy]; }
+
+  /// Calls `body(index, copy)` for every index, with any copy, for each copy one at a time.
+  template <class Body>
+  void operator()(std::size_t count, Body&& body) {
+    pool_.parallel_for(count, body);
+  }
+
+ private:
+  template <class Shape>
+  static std::size_t bytes_of(const Shape& shape) {
+    const std::size_t layer = shape.hidden * (4 * shape.hidden + 2 * shape.ffn);
+    return sizeof(typename Model::scalar) * (shape.layers * layer + shape.vocabulary * shape.embed_dim);
+  }
+
+  thread_pool pool_;
+  std::vector<Model> copies_;
+};
+
+}  // namespace optscope
