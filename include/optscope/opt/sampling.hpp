@@ -97,7 +97,7 @@ class sampler {
   void keep(std::span<const T> logits, double largest, std::size_t tokens, const std::vector<bool>& banned) {
     kept_.clear();
     weights_.resize(tokens);
-    double mass = 0, sum = 0, count = 0;
+    double mass = 0, count = 0;
     for (std::size_t id = 0; id < tokens; ++id) {
       const bool allowed = id >= banned.size() || !banned[id];
       weights_[id] = allowed ? std::exp((static_cast<double>(logits[id]) - largest) / how_.temperature) : -1;
@@ -110,31 +110,38 @@ class sampler {
     for (std::size_t id = 0; id < tokens; ++id) {
       if (weights_[id] >= limit) kept_.push_back({weights_[id], static_cast<token_id>(id)});
     }
-    const auto behind = [](const candidate& a, const candidate& b) { return a.behind(b); };
-    if (how_.top_k != 0 && how_.top_k < kept_.size()) {
-      const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(how_.top_k);
-      std::nth_element(kept_.begin(), end, kept_.end(), [&](const auto& a, const auto& b) { return behind(b, a); });
-      kept_.erase(end, kept_.end());
+    ranked_ = kept_;
+    const auto before = [](const candidate& a, const candidate& b) { return b.behind(a); };
+    if (how_.top_k != 0 && how_.top_k < ranked_.size()) {
+      const auto end = ranked_.begin() + static_cast<std::ptrdiff_t>(how_.top_k);
+      std::nth_element(ranked_.begin(), end - 1, ranked_.end(), before);
+      ranked_.erase(end, ranked_.end());
       mass = 0;
-      for (const candidate& c : kept_) mass += c.weight;
+      for (const candidate& c : ranked_) mass += c.weight;
     }
-    if (how_.top_p < 1) {  // a heap: only the tokens that are kept are put in order
-      std::make_heap(kept_.begin(), kept_.end(), behind);
-      auto end = kept_.end();
-      while (end != kept_.begin() && sum < how_.top_p * mass) {
-        std::pop_heap(kept_.begin(), end, behind);
-        sum += (--end)->weight;
+    auto first = ranked_.begin(), last = ranked_.end();  // where the last one lies that top-p keeps
+    for (double wanted = how_.top_p * mass; how_.top_p < 1 && last - first > 1;) {
+      const auto middle = first + (last - first) / 2;
+      std::nth_element(first, middle, last, before);
+      double sum = 0;
+      for (auto each = first; each != middle; ++each) sum += each->weight;
+      if (sum < wanted) {
+        wanted -= sum;
+        first = middle;
+      } else {
+        last = middle;
       }
-      kept_.erase(kept_.begin(), end);
     }
-    // nth_element and heaps leave orders that differ between libraries.
-    std::sort(kept_.begin(), kept_.end(), [](const candidate& a, const candidate& b) { return a.id < b.id; });
+    const candidate least =
+        *std::min_element(ranked_.begin(), last, [](const auto& a, const auto& b) { return a.behind(b); });
+    std::erase_if(kept_, [&](const candidate& c) { return c.behind(least); });
   }
 
   sampling how_;
   std::mt19937_64 bits_;
-  std::vector<candidate> kept_;
-  std::vector<double> weights_;  // [id]: -1 for a banned one
+  std::vector<candidate> kept_;    // by id
+  std::vector<candidate> ranked_;  // likelier ones before, as far as it matters
+  std::vector<double> weights_;    // [id]: -1 for a banned one
 };
 
 }  // namespace optscope
