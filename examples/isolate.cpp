@@ -22,6 +22,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"neurons", "heads", "both"}))
       ->capture_default_str();
   app.cli.add_option("--keep-layers", how.keep_layers, "Layers that stay whole")->type_name("SPEC");
+  app.cli.add_flag("--even", how.even,
+                   "As many neurons from every layer that may be touched: transformers reads the smaller checkpoint, "
+                   "model/, if that is every layer");
   app.cli.add_option("--scoring-tokens", how.scoring, "Tokens of each category to compute scores from, at most")
       ->check(program::not_positive)
       ->capture_default_str();

@@ -17,13 +17,15 @@ namespace isolate {
 
 /// A study that can be written.
 struct reported_study : study {
+  bool even_layers = false;  // model/ has as many neurons in every layer
+
   void write(const program::app& app, std::size_t kept) {
     const isolated& found = kept_of[kept];
     const std::string model = fingerprint(opt.files());
     const std::string about =
         std::to_string(found.chosen) + " units out, to keep " + texts.categories[kept] + ", by " + how.by;
     write_removal(app.out / "edits.json", found.what, model, about);
-    write_pruned(opt.files(), opt.shape(), found.what, app.out / "model");
+    even_layers = write_pruned(opt.files(), opt.shape(), found.what, app.out / "model");
     write_summary(app.out / "summary.json", kept);
     write_scores(app.out / "scores.tsv", kept);
     write_continuations(app.out / "continuations.json", kept);
@@ -61,7 +63,8 @@ struct reported_study : study {
       json.field("scoring_tokens", tokens_of(c)).end_object();
     }
     json.end_array().field("units_in_all", units()).field("overlap_of_halves", over_halves.value_or(missing));
-    json.field("overlap_of_seeds", over_seeds.value_or(missing)).key("nothing_removed");
+    json.field("overlap_of_seeds", over_seeds.value_or(missing)).field("transformers_reads_model", even_layers);
+    json.key("nothing_removed");
     describe(json, whole);
     json.key("kept").begin_array();
     for (std::size_t c = 0; c < kept_of.size(); ++c) {
@@ -227,7 +230,10 @@ struct reported_study : study {
             {"overlap of the sets of two halves of the scoring texts", rounded(over_halves.value_or(missing), 2)},
             {"overlap of the sets of two seeds", rounded(over_seeds.value_or(missing), 2)},
             {"score", how.by},
-            {"in their place", how.with}});
+            {"in their place", how.with},
+            {"the smaller checkpoint, model/",
+             even_layers ? "read by this library and by transformers"
+                         : "read by this library alone: layers keep different numbers of neurons (see --even)"}});
     if (!rows.empty())
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
     if (!texts.limits.empty()) page.notes("What these texts do not allow to say", texts.limits);

@@ -111,13 +111,44 @@ struct study {
   std::optional<double> over_halves{};       // overlap of the sets that two halves of the texts give
   std::optional<double> over_seeds{};        // and that two seeds of a mask give
 
+  /// Orders neurons by their rank within their layers; those of one rank get their mean score.
+  void interleave(std::vector<std::size_t>& neurons, std::vector<double>& score) const {
+    std::vector<std::vector<std::size_t>> ranks;  // [rank][layer]
+    std::vector<std::size_t> seen(opt.layers());
+    for (const std::size_t u : neurons) {
+      const std::size_t rank = seen[scored.sums.units()[u].layer]++;
+      if (rank == ranks.size()) ranks.emplace_back();
+      ranks[rank].push_back(u);
+    }
+    neurons.clear();
+    for (const std::vector<std::size_t>& one : ranks) {
+      double sum = 0;
+      for (const std::size_t u : one) sum += score[u];
+      for (const std::size_t u : one) score[u] = sum / static_cast<double>(one.size());
+      neurons.insert(neurons.end(), one.begin(), one.end());
+    }
+  }
+  /// The first `count` of an order, if `how.even` without the neurons that not all layers have there.
+  void cut(std::vector<std::size_t>& numbers, std::size_t count) const {
+    numbers.resize(std::min(count, numbers.size()));
+    if (!how.even) return;
+    const auto layer_of = [&](std::size_t u) { return scored.sums.units()[u].layer; };
+    const auto neuron = [&](std::size_t u) { return scored.sums.units()[u].kind == unit_kind::neuron; };
+    std::vector<std::size_t> there(opt.layers()), seen(opt.layers());
+    for (const std::size_t u : numbers) there[layer_of(u)] += neuron(u);
+    std::size_t all = numbers.size();
+    for (const std::size_t layer : layers) all = std::min(all, there[layer]);
+    std::erase_if(numbers, [&](std::size_t u) { return neuron(u) && seen[layer_of(u)]++ >= all; });
+  }
+
   /// The units that may go, in the order of going.
   std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,
                                  const std::vector<std::size_t>& of_layers, std::uint64_t seed = 0) const {
-    const std::vector<double> score = scores.at(how.by)(from, kept);
+    std::vector<double> score = scores.at(how.by)(from, kept);
     std::vector<std::size_t> numbers;
     for (const unit_kind kind : kinds) {
-      const auto more = order_of_removal(score, scored.sums.units(), kind, of_layers, by, seed);
+      auto more = order_of_removal(score, scored.sums.units(), kind, of_layers, by, seed);
+      if (how.even && kind == unit_kind::neuron) interleave(more, score);
       numbers.insert(numbers.end(), more.begin(), more.end());
     }
     if (kinds.size() > 1 && comparable(how.by) && by != removal_order::random) {
@@ -180,8 +211,9 @@ struct study {
       result.share.push_back(how.most * static_cast<double>(i) / static_cast<double>(how.shares));
       const auto n = static_cast<std::size_t>(std::llround(result.share.back() * static_cast<double>(count)));
       for (std::size_t draw = 0; draw < draws; ++draw) {
-        const std::vector<std::size_t> numbers = order(kept, by, i + draw * how.shares);
-        what.push_back(remove(std::span{numbers}.first(std::min(n, numbers.size())), kept));
+        std::vector<std::size_t> numbers = order(kept, by, i + draw * how.shares);
+        cut(numbers, n);
+        what.push_back(remove(numbers, kept));
       }
     }
     const std::vector<behaviour> found =
@@ -213,7 +245,9 @@ struct study {
     std::size_t high = size(found.by_score.share[best]);
     for (int step = 0; found.reached && step < 4 && high - low > 1; ++step) {
       const std::size_t middle = (low + high) / 2;
-      const behaviour there = bench.measure_prompts(remove(std::span{numbers}.first(middle), kept), bench.prompts);
+      std::vector<std::size_t> some = numbers;
+      cut(some, middle);
+      const behaviour there = bench.measure_prompts(remove(some, kept), bench.prompts);
       (there.turned_share(kept) >= 0.95 ? high : low) = middle;
     }
     take(found, kept, static_cast<double>(high) / static_cast<double>(numbers.size()));
@@ -224,7 +258,8 @@ struct study {
     found.chosen = share ? static_cast<std::size_t>(std::llround(*share * static_cast<double>(found.numbers.size())))
                          : static_cast<std::size_t>(std::count_if(found.numbers.begin(), found.numbers.end(),
                                                                   [&](std::size_t u) { return score[u] > 0; }));
-    found.numbers.resize(found.chosen);
+    cut(found.numbers, found.chosen);
+    found.chosen = found.numbers.size();
     found.what = remove(found.numbers, kept);
   }
 
@@ -289,13 +324,13 @@ struct study {
     const std::size_t by_chance = wanted.size();
     for (std::size_t draw = 0; draw < how.draws; ++draw) {
       wanted.emplace_back("as many, by chance", order(kept, removal_order::random, 77 + draw));
-      wanted.back().second.resize(found.chosen);
+      cut(wanted.back().second, found.chosen);
     }
     wanted.emplace_back("as many, by the reversed score", order(kept, removal_order::reversed));
-    wanted.back().second.resize(found.chosen);
+    cut(wanted.back().second, found.chosen);
     wanted.emplace_back("the other way: the fifth of highest activity in the kept category",
                         order(kept, removal_order::reversed));
-    wanted.back().second.resize(wanted.back().second.size() / 5);
+    cut(wanted.back().second, wanted.back().second.size() / 5);
 
     std::vector<removal> what;
     for (const auto& [name, numbers] : wanted) what.push_back(remove(numbers, kept));
@@ -337,7 +372,7 @@ struct study {
     opt.weights().remove({}, opt.backend().pool());
     const auto set_by = [&](const scored_texts& from) {
       std::vector<std::size_t> numbers = order(kept, removal_order::by_score, from, layers);
-      numbers.resize(kept_of[kept].chosen);
+      cut(numbers, kept_of[kept].chosen);
       return numbers;
     };
     const auto set_by_mask = [&](const std::vector<std::vector<std::vector<token_list>>>& sources,

@@ -30,6 +30,7 @@ struct settings {
   std::optional<std::size_t> written;  // tokens of each category
   bool alone = false;                  // the kept category, not all in turn
   bool no_curves = false;              // nor a search for the smallest removal
+  bool even = false;                   // as many neurons from every layer
   std::size_t draws = 3;               // by chance, for each point
   double most = 0.6;                   // of the units
   std::optional<double> share;         // to remove without a search

@@ -60,6 +60,47 @@ TEST_CASE("isolate takes out what code does not need; generate --edits and the s
                 "generate", "edits of this model");
 }
 
+TEST_CASE("isolate --even takes as many neurons from every layer: the smaller model is one that transformers reads") {
+  const sandbox box;
+  simdjson::dom::parser parser;
+  const auto load = [&](const char* file) { return simdjson::dom::element{parser.load((box / file).string())}; };
+  const std::vector<std::string> few{"--share", "0.3", "--alone", "--no-curves", "--even"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), few.begin(), few.end());
+    check_done(box.run("isolate", arguments("code", "out", more)));
+  };
+  for (const std::vector<std::string>& score :
+       {std::vector<std::string>{"--by", "ratio-rms"}, {"--by", "mask", "--mask-steps", "4", "--written", "256"}}) {
+    CAPTURE(score[1]);
+    with(score);
+    std::uint64_t in_each = 0, neurons = 0, heads = 0;
+    const simdjson::dom::element edits = load("out/edits.json");
+    for (const simdjson::dom::element layer : edits["layers"].get_array()) {
+      simdjson::dom::array list;
+      in_each = layer["neurons"].get_array().size();
+      neurons += in_each;
+      if (layer["heads"].get(list) == simdjson::SUCCESS) heads += list.size();
+    }
+    CHECK_EQ(neurons, 8 * in_each);
+    CHECK(neurons + heads <= 2477);  // of 8,192 neurons and 64 heads
+    CHECK(neurons + heads > 2477 - 8);
+    const simdjson::dom::element config = load("out/model/config.json");
+    CHECK_EQ(config["ffn_dim"].get_uint64().value(), 1024 - in_each);
+    CHECK(config["ffn_dims"].error() == simdjson::NO_SUCH_FIELD);
+    CHECK(load("out/summary.json")["transformers_reads_model"].get_bool().value());
+  }
+
+  with({"--keep-layers", "0"});
+  const simdjson::dom::element config = load("out/model/config.json");
+  const auto sizes = config["ffn_dims"].get_array().value();
+  CHECK_EQ(sizes.at(0).get_uint64().value(), 1024);
+  CHECK(sizes.at(1).get_uint64().value() < 1024);
+  for (std::size_t layer = 2; layer < 8; ++layer) {
+    CHECK_EQ(sizes.at(layer).get_uint64().value(), sizes.at(1).get_uint64().value());
+  }
+  CHECK_FALSE(load("out/summary.json")["transformers_reads_model"].get_bool().value());
+}
+
 TEST_CASE("isolate refuses a category that there is not, and layers that leave nothing to take") {
   const sandbox box;
   check_refused(box.run("isolate", arguments("poems", "out")), 3, "isolate",
