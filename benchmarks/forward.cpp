@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
     std::printf("round %d: %.2f s, sgemm %.0f GFLOP/s\n", round, runs.back(), best);
   }
   const double time = bench::median(runs), rate = bench::median(rates);
-  std::printf("%zu texts x %zu tokens, %zu threads: median %.2f s\n", count, length, opt.backend().pool().size(), time);
+  std::printf("%zu texts x %zu tokens, %zu threads: median %.3f s\n", count, length, opt.backend().pool().size(), time);
   std::printf("%.0f GFLOP counted as transformers does: %.0f GFLOP/s, %.2f of the best sgemm (%.0f)\n", gflop,
               gflop / time, gflop / time / rate, rate);
   std::printf("%.0f GFLOP without the masked half of the attention: %.0f GFLOP/s, %.2f of the best sgemm\n", causal,

@@ -13,8 +13,8 @@ and reversed do without the kept category's prompts, as ours do. All in the peer
 nothing, draws nothing, and neither bisection nor the final measurements on three times as many prompts are counted.
 
 Ours ends a continuation when the judge is sure, and drops it from the batch; generate() has no such batch: a finished
-prompt stays in it until the last is finished. --written-share S, the share of all tokens that ours then writes (0.66 of
-the demo model's with --shares 5), also gives the ratio for the same number of tokens: as if the peer's time for continuations were S of what it is.
+prompt stays in it until the last is finished. --written-share S, the share of all tokens that ours then writes (0.66 on the
+demo model), also gives the ratio for as many tokens as ours: as if the peer took S of its time for continuations.
 Needs torch, transformers.
 """
 import argparse
