@@ -15,6 +15,7 @@ nothing, draws nothing, and neither bisection nor the final measurements on thre
 Ours ends a continuation when the judge is sure, and drops it from the batch; generate() has no such batch: a finished
 prompt stays in it until the last is finished. --written-share S, the share of all tokens that ours then writes (0.66 on the
 demo model), also gives the ratio for as many tokens as ours: as if the peer took S of its time for continuations.
+Run it with nothing else running: next to other programs torch's threads wait for each other, up to ten times as long.
 Needs torch, transformers.
 """
 import argparse
