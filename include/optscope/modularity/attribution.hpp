@@ -9,6 +9,7 @@
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/gradient_pass.hpp>
 #include <optscope/modularity/units.hpp>
+#include <optscope/opt/probabilities.hpp>
 #include <vector>
 
 namespace optscope {

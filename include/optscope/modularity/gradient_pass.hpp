@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <functional>
 #include <map>
-#include <optscope/backend/elementwise.hpp>
 #include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
@@ -111,12 +110,6 @@ struct run_record {
 };
 
 }  // namespace detail
-
-/// Makes of a row of logits their softmax.
-template <class T>
-void to_probabilities(std::span<T> row) {
-  cpu::run([&]() __attribute__((always_inline)) { kernel::softmax(row.data(), row.size()); });
-}
 
 /// Runs texts and goes back from their logits, layer by layer from the last to the first. For models with ReLU, on a
 /// backend with `linear_backward`. Memory: the activations of all texts given at once.

@@ -14,6 +14,7 @@
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/gradient_pass.hpp>
 #include <optscope/modularity/units.hpp>
+#include <optscope/opt/probabilities.hpp>
 #include <optscope/opt/removal.hpp>
 #include <optscope/opt/side_by_side.hpp>
 #include <random>
