@@ -106,10 +106,11 @@ int main(int argc, char** argv) {
     bench.categories = texts.categories.size();
     bench.wanted.count = how.new_tokens;
     bench.wanted.tokens = words.size();
-    bench.wanted.banned.resize(words.size());
     for (const token_id special : opt.files().configuration().eos_token_ids) {
-      if (static_cast<std::size_t>(special) < words.size())
-        bench.wanted.banned[static_cast<std::size_t>(special)] = true;
+      const auto id = static_cast<std::size_t>(special);
+      if (id >= words.size()) continue;
+      bench.wanted.banned.resize(std::max(bench.wanted.banned.size(), id + 1));
+      bench.wanted.banned[id] = true;
     }
     bench.decode = [&](const token_list& ids) { return words.decode(ids); };
     const auto drawn = [&](std::size_t held_back, std::size_t prompts, std::uint64_t seed) {

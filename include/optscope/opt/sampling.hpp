@@ -6,6 +6,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <optscope/backend/elementwise.hpp>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/tokens.hpp>
 #include <random>
@@ -97,16 +100,27 @@ class sampler {
   void keep(std::span<const T> logits, double largest, std::size_t tokens, const std::vector<bool>& banned) {
     kept_.clear();
     weights_.resize(tokens);
-    double mass = 0, count = 0;
-    for (std::size_t id = 0; id < tokens; ++id) {
-      const bool allowed = id >= banned.size() || !banned[id];
-      weights_[id] = allowed ? std::exp((static_cast<double>(logits[id]) - largest) / how_.temperature) : -1;
-      mass += allowed ? weights_[id] : 0;
-      count += allowed;
+    const T highest = static_cast<T>(largest),
+            temperature = std::max(static_cast<T>(how_.temperature), std::numeric_limits<T>::min());
+    cpu::run([&]() __attribute__((always_inline)) {
+      for (std::size_t id = 0; id < tokens; ++id) {
+        weights_[id] = static_cast<double>(kernel::exp_nonpositive((logits[id] - highest) / temperature));
+      }
+    });
+    std::size_t count = tokens;
+    for (std::size_t id = 0; id < std::min(tokens, banned.size()); ++id) {
+      if (!banned[id]) continue;
+      weights_[id] = 0;
+      --count;
     }
+    double mass = 0;
+    cpu::run([&]() __attribute__((always_inline)) {
+      mass = kernel::lane_sum(weights_.data(), tokens, [](double weight) { return weight; });
+    });
     // All those below the limit together are less than what top-p leaves out.
-    const bool all = how_.top_p == 1 || (how_.top_k != 0 && static_cast<double>(how_.top_k) < count);
-    const double limit = all ? 0 : (1 - how_.top_p) * mass / (2 * count);
+    const bool all = how_.top_p == 1 || (how_.top_k != 0 && how_.top_k < count);
+    const double limit =
+        all ? std::numeric_limits<double>::min() : (1 - how_.top_p) * mass / static_cast<double>(2 * count);
     for (std::size_t id = 0; id < tokens; ++id) {
       if (weights_[id] >= limit) kept_.push_back({weights_[id], static_cast<token_id>(id)});
     }
@@ -141,7 +155,7 @@ class sampler {
   std::mt19937_64 bits_;
   std::vector<candidate> kept_;    // by id
   std::vector<candidate> ranked_;  // likelier ones before, as far as it matters
-  std::vector<double> weights_;    // [id]: -1 for a banned one
+  std::vector<double> weights_;    // [id]: 0 for a banned one
 };
 
 }  // namespace optscope
