@@ -30,7 +30,7 @@ namespace optscope {
 struct mask_settings {
   std::size_t steps = 250;
   double rate = 0.15;  ///< Adam's at first; falls to zero
-  double behind = 0.1, turn = 0.5;
+  double behind = 0.1, turn = 0.48;
   std::size_t windows = 8, window = 128;               ///< kept texts in a step, and their tokens
   std::size_t prompts = 24;                            ///< beginnings of others in a step
   std::size_t shortest = 8, longest = 32, after = 24;  ///< their tokens, and those of the kept category behind them
