@@ -2,11 +2,13 @@
 // Choosing the next token: greedy, and drawn in the proportions of the softmax from the right set.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <optscope/opt/sampling.hpp>
 #include <set>
+#include <utility>
 #include <vector>
 
 using namespace optscope;
@@ -130,6 +132,42 @@ TEST_CASE("top-k and top-p keep the right set, in the proportions of the softmax
     CHECK_EQ(kept, r.kept);
     CHECK(std::abs(sum - 1) < 1e-12);
   }
+}
+
+TEST_CASE(
+    "top-p of a flat distribution, beside a banned token that is likelier than all, keeps what a full sort keeps") {
+  const std::size_t count = 5000;
+  logits values(count);
+  for (std::size_t id = 0; id < count; ++id)
+    values[id] = static_cast<float>(std::sin(static_cast<double>(7 * id * id % 4999)));
+  values[17] = 200;
+  std::vector<bool> banned(20);
+  banned[17] = true;
+  std::vector<std::pair<double, token_id>> sorted;
+  double mass = 0, sum = 0;
+  for (std::size_t id = 0; id < count; ++id) {
+    if (id == 17) continue;
+    sorted.emplace_back(-std::exp(static_cast<double>(values[id])), static_cast<token_id>(id));
+    mass -= sorted.back().first;
+  }
+  std::sort(sorted.begin(), sorted.end());
+  std::set<token_id> expected;
+  for (auto each = sorted.begin(); sum < 0.9 * mass; ++each) {
+    expected.insert(each->second);
+    sum -= each->first;
+  }
+  sampler choose{{.temperature = 1, .top_p = 0.9}};
+  (void)choose(span_of(values), count, banned);
+  std::set<token_id> kept;
+  double worst = 0;
+  for (const auto& [id, p] : choose.last_choice()) {
+    kept.insert(id);
+    worst =
+        std::max(worst, std::abs(p * sum / std::exp(static_cast<double>(values[static_cast<std::size_t>(id)])) - 1));
+  }
+  CHECK(expected.size() > 3000);
+  CHECK((kept == expected));
+  CHECK(worst < 1e-5);
 }
 
 TEST_CASE("tokens that are ruled out are never drawn") {
