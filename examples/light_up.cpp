@@ -50,7 +50,6 @@ int main(int argc, char** argv) {
                    unit_sums{opt.shape(), groups, head_norms_of(opt)},
                    {},
                    {},
-                   {},
                    {}};
 
     std::signal(SIGINT, [](int) {

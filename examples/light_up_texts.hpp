@@ -34,7 +34,6 @@ struct findings {
   corpus texts;
   text_groups groups;
   unit_sums sums;
-  std::vector<std::uint64_t> tokens;  // [category]
   std::map<unit_statistic, unit_effects> effects;
   std::vector<std::string> limits;
 
