@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
     how.prompt_tokens = std::min(how.prompt_tokens, opt.shape().max_positions / 2);
     how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.prompt_tokens - 1);
     const std::size_t written = how.written.value_or(how.by == "mask" ? 16384 : 0);
-    side_by_side<pruned_model> copies{opt, opt.backend().pool().size()};
+    side_by_side<pruned_model> copies{opt};
     if (written != 0) write_more(copies, texts, words, how, written);
     const judge decide{texts.training, 3 * how.new_tokens};
     const activity active = sum_up(opt, texts.scored(), words.bos());

@@ -133,7 +133,7 @@ TEST_CASE("copies side by side compute what the model does, each with its own re
   const removal what = some(opt->shape(), true, false);
   opt->weights().remove(what, opt->backend().pool());
   const std::vector<float> cut = logits_of(*opt);
-  side_by_side<pruned> copies{*opt, 3};
+  side_by_side<pruned> copies{*opt};
   CHECK_EQ(copies.size(), 3);
   opt.reset();
   std::vector<std::vector<float>> found(20);

@@ -152,7 +152,7 @@ template <class Model, class Report>
     std::vector<std::size_t> begins{};  // [text]: where the kept part begins behind another's; empty: kept texts
     std::vector<double> slope{};        // [unit]
   };
-  side_by_side<Model> copies{opt, opt.backend().pool().size()};
+  side_by_side<Model> copies{opt};
   std::vector<piece> pieces;
   double predicted = 0, behind = 0, before = 0;  // positions of a step that the three means are over
 

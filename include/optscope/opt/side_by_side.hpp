@@ -13,18 +13,19 @@ namespace optscope {
 /// Copies of a model that share out independent runs: products too small to be worth sharing out among threads are
 /// computed whole, one run beside the other.
 ///
-///     side_by_side<model<any_opt, float, blas, pruned_weights<float>>> copies{opt, threads};
-///     copies(removals.size(), [&](std::size_t i, std::size_t copy) { copies[copy].weights().remove(removals[i], …);
-///     });
+///     side_by_side<model<any_opt, float, blas, pruned_weights<float>>> copies{opt};
+///     copies(count, [&](std::size_t i, std::size_t copy) { copies[copy].run(texts[i], probes[i]); });
 ///
 /// One copy for each thread of the model's pool, fewer where all of them would take more than half of the memory that
 /// is free; they then have several threads each. What a copy computes has the bits of the model's own.
 template <class Model>
 class side_by_side {
  public:
-  /// At most `threads` copies. The weights are shared as far as copies of their policy share them.
-  explicit side_by_side(const Model& opt, std::size_t threads)
-      : pool_{std::min(threads, std::max<std::size_t>(1, available_memory() / 2 / bytes_of(opt.shape())))} {
+  /// The weights are shared as far as copies of their policy share them.
+  explicit side_by_side(Model& opt)
+      : pool_{std::min(opt.backend().pool().size(),
+                       std::max<std::size_t>(1, available_memory() / 2 / bytes_of(opt.shape())))} {
+    const std::size_t threads = opt.backend().pool().size();
     copies_.reserve(pool_.size());
     for (std::size_t i = 0; i < pool_.size(); ++i) {
       copies_.emplace_back(opt, typename Model::backend_type{threads / pool_.size()});
