@@ -3,10 +3,12 @@
 // The next token from logits: the largest, or drawn with a temperature, from the k best or the smallest set of mass p.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
@@ -63,99 +65,123 @@ class sampler {
                                     const std::vector<bool>& banned = {}) {
     const token_id best = greedy(logits, tokens, banned);
     if (how_.temperature == 0) return best;
-    keep(logits, static_cast<double>(logits[static_cast<std::size_t>(best)]), std::min(tokens, logits.size()), banned);
+    keep(logits, logits[static_cast<std::size_t>(best)], std::min(tokens, logits.size()), banned);
     double mass = 0;
-    for (const candidate& c : kept_) mass += c.weight;
+    for (const double weight : weights_) mass += weight;
     const double drawn = uniform() * mass;
     double sum = 0;
-    for (const candidate& c : kept_) {
-      sum += c.weight;
-      if (drawn < sum) return c.id;
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      sum += weights_[i];
+      if (drawn < sum) return ids_[i];
     }
-    return kept_.back().id;  // rounding; the weights are never all zero
+    return ids_.back();  // rounding; the weights are never all zero
   }
 
   /// What the last call but a greedy one could choose from: ids with probabilities that sum to 1.
   [[nodiscard]] std::vector<std::pair<token_id, double>> last_choice() const {
     double mass = 0;
-    for (const candidate& c : kept_) mass += c.weight;
+    for (const double weight : weights_) mass += weight;
     std::vector<std::pair<token_id, double>> choice;
-    for (const candidate& c : kept_) choice.emplace_back(c.id, c.weight / mass);
+    for (std::size_t i = 0; i < ids_.size(); ++i) choice.emplace_back(ids_[i], weights_[i] / mass);
     return choice;
   }
 
  private:
-  struct candidate {
-    double weight;  // exp((logit - largest) / temperature)
-    token_id id;
-    [[nodiscard]] bool behind(const candidate& other) const {
-      return weight != other.weight ? weight < other.weight : id > other.id;
-    }
-  };
-
   /// Uniform in [0, 1), from the upper 53 bits: std::uniform_real_distribution differs between libraries.
   double uniform() { return static_cast<double>(bits_() >> 11) * 0x1p-53; }
 
   template <class T>
-  void keep(std::span<const T> logits, double largest, std::size_t tokens, const std::vector<bool>& banned) {
-    kept_.clear();
+  void keep(std::span<const T> logits, T largest, std::size_t tokens, const std::vector<bool>& banned) {
     weights_.resize(tokens);
-    const T highest = static_cast<T>(largest),
-            temperature = std::max(static_cast<T>(how_.temperature), std::numeric_limits<T>::min());
+    ids_.resize(tokens);
+    std::iota(ids_.begin(), ids_.end(), token_id{0});
+    const T temperature = std::max(static_cast<T>(how_.temperature), std::numeric_limits<T>::min());
     cpu::run([&]() __attribute__((always_inline)) {
       for (std::size_t id = 0; id < tokens; ++id) {
-        weights_[id] = static_cast<double>(kernel::exp_nonpositive((logits[id] - highest) / temperature));
+        weights_[id] = static_cast<double>(kernel::exp_nonpositive((logits[id] - largest) / temperature));
       }
     });
-    std::size_t count = tokens;
     for (std::size_t id = 0; id < std::min(tokens, banned.size()); ++id) {
-      if (!banned[id]) continue;
-      weights_[id] = 0;
-      --count;
+      if (banned[id]) weights_[id] = 0;
     }
-    double mass = 0;
+    if (how_.top_k != 0) {
+      keep_those([](double weight) { return weight > 0; });
+      if (how_.top_k < ids_.size()) cut(value::one, static_cast<double>(how_.top_k));
+    }
+    if (how_.top_p < 1) {
+      const double mass = total(value::weight, 0);
+      // Without those that together are less than what top-p leaves out.
+      const double limit = (1 - how_.top_p) * mass / static_cast<double>(2 * ids_.size());
+      keep_those([&](double each) { return each >= limit; });
+      cut(value::weight, how_.top_p * mass);
+    }
+  }
+
+  enum class value { one, weight };
+
+  /// The sum of the values of the weights that are at least `least`.
+  [[nodiscard]] double total(value of, double least) const {
+    typedef double wide __attribute__((vector_size(64), aligned(8), may_alias));
+    typedef std::int64_t bits __attribute__((vector_size(64)));
+    const std::size_t whole = weights_.size() / 16 * 16;
+    double sum = 0;
     cpu::run([&]() __attribute__((always_inline)) {
-      mass = kernel::lane_sum(weights_.data(), tokens, [](double weight) { return weight; });
-    });
-    // All those below the limit together are less than what top-p leaves out.
-    const bool all = how_.top_p == 1 || (how_.top_k != 0 && how_.top_k < count);
-    const double limit =
-        all ? std::numeric_limits<double>::min() : (1 - how_.top_p) * mass / static_cast<double>(2 * count);
-    for (std::size_t id = 0; id < tokens; ++id) {
-      if (weights_[id] >= limit) kept_.push_back({weights_[id], static_cast<token_id>(id)});
-    }
-    ranked_ = kept_;
-    const auto before = [](const candidate& a, const candidate& b) { return b.behind(a); };
-    if (how_.top_k != 0 && how_.top_k < ranked_.size()) {
-      const auto end = ranked_.begin() + static_cast<std::ptrdiff_t>(how_.top_k);
-      std::nth_element(ranked_.begin(), end - 1, ranked_.end(), before);
-      ranked_.erase(end, ranked_.end());
-      mass = 0;
-      for (const candidate& c : ranked_) mass += c.weight;
-    }
-    auto first = ranked_.begin(), last = ranked_.end();  // where the last one lies that top-p keeps
-    for (double wanted = how_.top_p * mass; how_.top_p < 1 && last - first > 1;) {
-      const auto middle = first + (last - first) / 2;
-      std::nth_element(first, middle, last, before);
-      double sum = 0;
-      for (auto each = first; each != middle; ++each) sum += each->weight;
-      if (sum < wanted) {
-        wanted -= sum;
-        first = middle;
-      } else {
-        last = middle;
+      wide sums[2] = {};
+      for (std::size_t i = 0; i < whole; i += 16) {
+        for (std::size_t j = 0; j < 2; ++j) {
+          const wide w = *reinterpret_cast<const wide*>(weights_.data() + i + 8 * j);
+          const wide own = of == value::one ? wide{} + 1 : w;
+          sums[j] += reinterpret_cast<wide>(reinterpret_cast<bits>(own) & (w >= least));
+        }
       }
+      for (std::size_t lane = 0; lane < 8; ++lane) sum += sums[0][lane] + sums[1][lane];
+    });
+    for (std::size_t i = whole; i < weights_.size(); ++i) {
+      if (weights_[i] >= least) sum += of == value::one ? 1 : weights_[i];
     }
-    const candidate least =
-        *std::min_element(ranked_.begin(), last, [](const auto& a, const auto& b) { return a.behind(b); });
-    std::erase_if(kept_, [&](const candidate& c) { return c.behind(least); });
+    return sum;
+  }
+
+  /// Keeps the fewest of the largest weights whose values sum to `wanted`, the lowest ids of equal ones.
+  void cut(value of, double wanted) {
+    // The bits of a float are ordered as it is. From `low` on they suffice, from `high` on they do not; no weight is
+    // above 1. What lies between is sorted once it is little.
+    std::uint32_t low = 0, high = std::bit_cast<std::uint32_t>(1.0f) + 1;
+    const auto weight_of = [](std::uint32_t bits) { return static_cast<double>(std::bit_cast<float>(bits)); };
+    while (high - low > 1 << 15) {
+      const std::uint32_t middle = low + (high - low) / 2;
+      (total(of, weight_of(middle)) >= wanted ? low : high) = middle;
+    }
+    double missing = wanted - total(of, weight_of(high));
+    std::vector<std::size_t> last;  // of which some are kept
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      if (weights_[i] >= weight_of(low) && weights_[i] < weight_of(high)) last.push_back(i);
+    }
+    std::stable_sort(last.begin(), last.end(), [&](std::size_t a, std::size_t b) { return weights_[a] > weights_[b]; });
+    for (const std::size_t i : last) {
+      const double own = of == value::one ? 1 : weights_[i];
+      if (missing <= 0) weights_[i] = 0;
+      missing -= own;
+    }
+    keep_those([&](double weight) { return weight >= weight_of(low) && weight > 0; });
+  }
+
+  template <class Wanted>
+  void keep_those(Wanted wanted) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      ids_[kept] = ids_[i];
+      weights_[kept] = weights_[i];
+      kept += wanted(weights_[i]);
+    }
+    ids_.resize(kept);
+    weights_.resize(kept);
   }
 
   sampling how_;
   std::mt19937_64 bits_;
-  std::vector<candidate> kept_;    // by id
-  std::vector<candidate> ranked_;  // likelier ones before, as far as it matters
-  std::vector<double> weights_;    // [id]: 0 for a banned one
+  std::vector<token_id> ids_;    // what can be chosen, in order
+  std::vector<double> weights_;  // [of ids_]: exp((logit - largest) / temperature)
 };
 
 }  // namespace optscope
