@@ -88,9 +88,8 @@ template <class T>
   normalize(x, moments(x, n), gamma, beta, n, y);
 }
 
-/// Softmax of x[0, n) in place. n >= 1.
 template <class T>
-[[gnu::always_inline]] inline void softmax(T* x, std::size_t n) noexcept {
+[[nodiscard, gnu::always_inline]] inline T largest(const T* x, std::size_t n) noexcept {
   T lanes[16];
   std::fill_n(lanes, 16, -std::numeric_limits<T>::infinity());
   std::size_t i = 0;
@@ -98,10 +97,16 @@ template <class T>
     for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] = lanes[lane] < x[i + lane] ? x[i + lane] : lanes[lane];
   }
   for (; i < n; ++i) lanes[0] = lanes[0] < x[i] ? x[i] : lanes[0];
-  const T largest = *std::max_element(lanes, lanes + 16);
-  for (i = 0; i < n; ++i) x[i] = exp_nonpositive(x[i] - largest);
+  return *std::max_element(lanes, lanes + 16);
+}
+
+/// Softmax of x[0, n) in place. n >= 1.
+template <class T>
+[[gnu::always_inline]] inline void softmax(T* x, std::size_t n) noexcept {
+  const T highest = largest(x, n);
+  for (std::size_t i = 0; i < n; ++i) x[i] = exp_nonpositive(x[i] - highest);
   const T factor = T{1} / lane_sum(x, n, [](T value) { return value; });
-  for (i = 0; i < n; ++i) x[i] *= factor;
+  for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
 template <class T>

@@ -13,6 +13,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/opt/kv_cache.hpp>
+#include <optscope/opt/probabilities.hpp>
 #include <optscope/opt/sampling.hpp>
 #include <span>
 #include <utility>
@@ -33,11 +34,7 @@ class next_token_loss {
       const std::size_t next = at.first_position + i + 1;
       if (next >= text.size()) continue;
       const auto row = rows.row(i);
-      float largest = row[0];
-      double total = 0;
-      for (const float logit : row) largest = std::max(largest, logit);
-      for (const float logit : row) total += static_cast<double>(std::exp(logit - largest));
-      sum_[at.text] += std::log(total) + static_cast<double>(largest - row[static_cast<std::size_t>(text[next])]);
+      sum_[at.text] += log_sum_exp(row) - static_cast<double>(row[static_cast<std::size_t>(text[next])]);
     }
   }
 

@@ -2,6 +2,9 @@
 #pragma once
 // Logits to probabilities.
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/core/cpu.hpp>
 #include <span>
@@ -12,6 +15,22 @@ namespace optscope {
 template <class T>
 void to_probabilities(std::span<T> row) {
   cpu::run([&]() __attribute__((always_inline)) { kernel::softmax(row.data(), row.size()); });
+}
+
+/// log Σ exp(logit) of a row.
+template <class T>
+[[nodiscard]] double log_sum_exp(std::span<const T> row) {
+  constexpr std::size_t block = 1024;  // summed in T
+  double sum = 0;
+  T largest{};
+  cpu::run([&]() __attribute__((always_inline)) {
+    largest = kernel::largest(row.data(), row.size());
+    for (std::size_t first = 0; first < row.size(); first += block) {
+      sum += static_cast<double>(kernel::lane_sum(row.data() + first, std::min(block, row.size() - first),
+                                                  [&](T logit) { return kernel::exp_nonpositive(logit - largest); }));
+    }
+  });
+  return std::log(sum) + static_cast<double>(largest);
 }
 
 }  // namespace optscope
