@@ -257,7 +257,7 @@ TEST_CASE("the judge knows pieces of texts that it has not seen") {
     train[0].push_back("\tif (size < " + std::to_string(i * 7) + ")\n\t\treturn -EINVAL;\n\tfree(buf);\n");
     train[1].push_back("And so on day " + std::to_string(i * 7) + " they came to the sea, and there was no boat.\n");
   }
-  const judge decide{train, 60};
+  const judge decide{train};
   CHECK_EQ(decide("\twhile (left > 3)\n\t\tleft = next(left);\n"), 0);
   CHECK_EQ(decide("There were 12 days of rain, and then the sun came back.\n"), 1);
   const auto p = decide.probabilities("");

