@@ -174,7 +174,7 @@ TEST_CASE("a learned mask makes what follows other texts more like the kept cate
   may_go.layers.resize(opt.layers());
   for (std::size_t n = 0; n < opt.shape().ffn; ++n) may_go.layers[1].neurons.push_back(n);
   may_go.layers[1].heads = {0};
-  mask_settings how{.steps = 60, .rate = 0.3, .behind = 0, .turn = 30, .windows = 2, .window = 12, .prompts = 4};
+  mask_settings how{.steps = 60, .rate = 0.3, .cost = 9, .behind = 0, .windows = 2, .window = 12, .prompts = 4};
   std::size_t reported = 0;
   const auto report = [&](std::size_t done, std::size_t all) {
     CHECK(all == 60);

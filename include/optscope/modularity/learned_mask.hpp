@@ -24,13 +24,15 @@
 
 namespace optscope {
 
-/// How a mask is learned. The loss is the sum of three means: KL(whole model || masked) over kept texts, `behind` times
-/// the cross-entropy of kept texts behind beginnings of others, and `turn` times -log P(the next token is of the kept
-/// category) over those beginnings, a token being of a category as often as in the texts.
+/// How a mask is learned. The loss is KL(whole model || masked) over kept texts, plus a weight times the sum of two
+/// other means: -log P(the next token is of the kept category) over beginnings of other texts, a token being of a
+/// category as often as in the texts, and `behind` times the cross-entropy of kept texts behind those beginnings. The
+/// weight is turned up while kept texts lose less than `cost`, and down while they lose more.
 struct mask_settings {
   std::size_t steps = 250;
   double rate = 0.15;  ///< Adam's at first; falls to zero
-  double behind = 0.1, turn = 0.48;
+  double cost = 0.2;   ///< nats a token of kept texts, those of the first source that has any
+  double behind = 0.3;
   std::size_t windows = 8, window = 128;               ///< kept texts in a step, and their tokens
   std::size_t prompts = 24;                            ///< beginnings of others in a step
   std::size_t shortest = 8, longest = 32, after = 24;  ///< their tokens, and those of the kept category behind them
@@ -44,10 +46,11 @@ struct text_sources {
   const std::vector<std::vector<std::vector<token_list>>>& texts;  // [source][category][text]
   std::optional<token_id> bos;
   std::mt19937_64 bits;
+  std::size_t source = 0;  // of the last piece
 
   /// A piece of a text of the category, at most `size` tokens, without BOS.
   token_list piece(std::size_t category, std::size_t size) {
-    std::size_t source = bits() % texts.size();
+    source = bits() % texts.size();
     while (texts[source][category].empty()) source = (source + 1) % texts.size();
     const std::vector<token_list>& own = texts[source][category];
     const token_list& text = own[bits() % own.size()];
@@ -64,8 +67,8 @@ struct text_sources {
     for (std::size_t c = 0; c < categories; ++c) {
       std::vector<double> share(vocabulary, 0.3);
       double all = 0.3 * static_cast<double>(vocabulary);
-      for (const auto& source : texts) {
-        for (const token_list& text : source[c]) {
+      for (const auto& from : texts) {
+        for (const token_list& text : from[c]) {
           for (const token_id id : text) share[static_cast<std::size_t>(id)] += 1;
           all += static_cast<double>(text.size());
         }
@@ -151,21 +154,33 @@ template <class Model, class Report>
     token_batch texts{};
     std::vector<std::size_t> begins{};  // [text]: where the kept part begins behind another's; empty: kept texts
     std::vector<double> slope{};        // [unit]
+    std::vector<bool> counts{};         // [text]: kept texts whose loss counts as cost
+    double lost = 0;                    // nats of those
   };
   side_by_side<Model> copies{opt};
   std::vector<piece> pieces;
   double predicted = 0, behind = 0, before = 0;  // positions of a step that the three means are over
+  double weight = 0.5, lost = 0;                 // of turning; nats a token of kept texts, over the last steps
+  std::size_t paying = 0;                        // the source whose kept texts count
+  while (texts[paying][kept].empty()) ++paying;
 
   // Gradients of a piece's logits from their probabilities: of kept texts with those of the whole model.
-  const auto turn_kept = [&](tensor_view<T, 2> logits, tensor_view<T, 2> whole) {
+  const auto turn_kept = [&](const token_list& text, tensor_view<T, 2> logits, tensor_view<T, 2> whole) {
+    double sum = 0;  // nats lost
     for (std::size_t i = 0; i < logits.rows(); ++i) {
       const auto row = logits.row(i);
       const auto target = whole.row(i);
       to_probabilities(row);
       to_probabilities(target);
+      if (i != 0 && i + 1 < text.size()) {
+        const auto next = static_cast<std::size_t>(text[i + 1]);
+        constexpr T least = std::numeric_limits<T>::min();
+        sum += static_cast<double>(std::log(std::max(target[next], least)) - std::log(std::max(row[next], least)));
+      }
       const T scale = i == 0 ? T{0} : static_cast<T>(1 / predicted);  // BOS is no context of a text
       for (std::size_t id = 0; id < row.size(); ++id) row[id] = scale * (row[id] - target[id]);
     }
+    return sum;
   };
   const auto turn_behind = [&](const token_list& text, std::size_t begin, tensor_view<T, 2> logits) {
     for (std::size_t i = 0; i < logits.rows(); ++i) {
@@ -179,7 +194,7 @@ template <class Model, class Report>
       to_probabilities(row);
       double mean = 0;  // of the posterior
       for (std::size_t id = 0; turns && id < row.size(); ++id) mean += static_cast<double>(row[id]) * posterior[id];
-      const double cross = counts ? how.behind / behind : 0, turn = turns ? how.turn / before : 0;
+      const double cross = counts ? weight * how.behind / behind : 0, turn = turns ? weight / before : 0;
       for (std::size_t id = 0; id < row.size(); ++id) {
         const double ratio = turns ? posterior[id] / std::max(mean, 1e-9) : 0;
         row[id] *= static_cast<T>(cross + turn * (1 - ratio));
@@ -191,6 +206,7 @@ template <class Model, class Report>
   for (std::size_t i = 0; i < copies.size(); ++i) gradients.emplace_back(copies[i]);
   const auto follow = [&](piece& part, std::size_t copy) {
     part.slope.assign(units.size(), 0);
+    part.lost = 0;
     detail::kept_logits<T> whole;
     if (part.begins.empty()) {
       for (const token_list& text : part.texts) whole.lengths.push_back(text.size());
@@ -201,8 +217,9 @@ template <class Model, class Report>
     gradients[copy](
         part.texts, gates,
         [&](std::size_t t, tensor_view<T, 2> logits) {
-          part.begins.empty() ? turn_kept(logits, whole.of[t].view())
-                              : turn_behind(part.texts[t], part.begins[t], logits);
+          if (!part.begins.empty()) return turn_behind(part.texts[t], part.begins[t], logits);
+          const double nats = turn_kept(part.texts[t], logits, whole.of[t].view());
+          if (part.counts[t]) part.lost += nats;
         },
         [&](unit_kind kind, std::size_t layer, tensor_view<const T, 2> a, tensor_view<const T, 2> g) {
           const std::size_t columns = kind == unit_kind::head ? width : 1, first = units.first(kind, layer);
@@ -225,12 +242,15 @@ template <class Model, class Report>
     for (const parameter& p : parameters) factor(p.unit) = p.logit > 0 ? T{1} : T{0};
     pieces.clear();
     predicted = behind = before = 0;
+    double paid = 0;  // positions whose loss counts as cost
     for (std::size_t i = 0; i < how.windows; ++i) {
       if (i % 2 == 0) pieces.emplace_back();
       token_list text = sources.piece(kept, window - (bos ? 1 : 0));
       if (bos) text.insert(text.begin(), *bos);
       predicted += static_cast<double>(text.size() - 1);
+      if (sources.source == paying) paid += static_cast<double>(text.size() - 1);
       pieces.back().texts.push_back(std::move(text));
+      pieces.back().counts.push_back(sources.source == paying);
     }
     const std::size_t length = shortest + sources.bits() % (longest - shortest + 1);
     for (std::size_t i = 0; i < how.prompts; ++i) {
@@ -248,9 +268,13 @@ template <class Model, class Report>
     }
     copies(pieces.size(), [&](std::size_t i, std::size_t copy) { follow(pieces[i], copy); });
     std::vector<double> slope(units.size());
+    double lost_now = 0;
     for (const piece& part : pieces) {
       std::transform(slope.begin(), slope.end(), part.slope.begin(), slope.begin(), std::plus<>{});
+      lost_now += part.lost;
     }
+    if (paid > 0) lost += 0.2 * (lost_now / paid - lost);
+    weight *= std::exp(0.05 * std::clamp(1 - lost / how.cost, -1.0, 1.0));
 
     const double count = static_cast<double>(step + 1);
     const double rate = how.rate * (1 - static_cast<double>(step) / static_cast<double>(how.steps));
