@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
       "Takes out of a model the neurons and heads that one category of texts does not need, and continues prompts of "
       "all categories with what is left. Writes report.html, edits.json, model/, pictures/, "
       "scores.tsv, continuations.json and summary.json.",
-      "--model examples/demo-model --texts examples/texts --texts examples/verse --keep code --out only-code"};
+      "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --out only-code"};
   app.offer({"--model", "--texts", "--threads", "--out"});
   settings how;
   app.cli.add_option("--keep", how.keep, "The category to keep")->required()->type_name("CATEGORY");
@@ -43,9 +43,9 @@ int main(int argc, char** argv) {
       ->check(program::not_positive)
       ->capture_default_str();
   app.cli
-      .add_option("--mask-turn", how.mask.turn,
-                  "mask: weight of turning other texts' next tokens, beside keeping the kept category's")
-      ->check(CLI::NonNegativeNumber)
+      .add_option("--mask-cost", how.mask.cost,
+                  "mask: nats a token that the kept category may lose, in the texts that the mask is learned from")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.cli
       .add_option("--mask-behind", how.mask.behind, "mask: weight of the kept category's loss behind other beginnings")
@@ -58,7 +58,14 @@ int main(int argc, char** argv) {
   app.cli.add_option("--hours", how.hours, "How long --by ablation may take; more is refused")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.cli.add_option("--shares", how.shares, "Points of a curve")->check(program::not_positive)->capture_default_str();
+  app.cli.add_option("--shares", how.shares, "Points of a curve; if not given 20, or as many as --minutes allow")
+      ->check(program::not_positive)
+      ->type_name("N");
+  app.cli
+      .add_option("--minutes", how.minutes,
+                  "About how long all removals may take: on a large model curves have fewer points")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.cli
       .add_option("--prompts", how.prompts, "Prompts of each category on curves; three times as many others in the end")
       ->check(program::not_positive)
@@ -100,7 +107,7 @@ int main(int argc, char** argv) {
     const std::size_t written = how.written.value_or(how.by == "mask" ? 16384 : 0);
     side_by_side<pruned_model> copies{opt};
     if (written != 0) write_more(copies, texts, words, how, written);
-    const judge decide{texts.training, 3 * how.new_tokens};
+    const judge decide{texts.training};
     const activity active = sum_up(opt, texts.scored(), words.bos());
     isolation<pruned_model> bench{opt, copies, decide};
     bench.categories = texts.categories.size();

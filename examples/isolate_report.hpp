@@ -95,7 +95,7 @@ struct reported_study : study {
         "verdict", rows.empty() ? std::string{}
                                 : verdict(rows, kept, opt.layers(), texts.categories[kept], kept_of[kept].reached));
     json.key("limits").begin_array();
-    for (const std::string& limit : texts.limits) json.value(limit);
+    for (const std::string& limit : limits()) json.value(limit);
     json.end_array().end_object();
     write_file(path, json.text() + "\n");
   }
@@ -236,7 +236,7 @@ struct reported_study : study {
                          : "read by this library alone: layers keep different numbers of neurons (see --even)"}});
     if (!rows.empty())
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
-    if (!texts.limits.empty()) page.notes("What these texts do not allow to say", texts.limits);
+    if (!limits().empty()) page.notes("Limits of this run", limits());
     if (!found.by_score.share.empty())
       page.chart("Curves",
                  "Bands are 95 % intervals of the share (Wilson). By chance: " + std::to_string(how.draws) +
@@ -326,8 +326,8 @@ struct reported_study : study {
             "Every second text of a category gives the scores and trains the judge, the others are measured. The "
             "size of the removal is chosen on one set of prompts, the figures above are of another.",
             "Only activations inside blocks are overwritten: not the embedding, not the unembedding, nothing at "
-            "the logits. The judge is a logistic regression on byte 1- to 4-grams of the texts; it knows nothing "
-            "of the model.",
+            "the logits. The judge is naive Bayes on byte 1- to 5-grams of the texts; it knows nothing of the "
+            "model.",
             "Continuations are drawn at temperature 0.8 from the best tokens of probability 0.9 together. On curves "
             "and in the table of where it sits one of 16 tokens or more ends when the judge is sure (0.85)."});
     page.write(folder / "report.html");

@@ -92,6 +92,7 @@ inline std::string percent_of(std::size_t hits, std::size_t count) {
          rounded(100 * low, 0) + "–" + rounded(100 * high, 0) + ")";
 }
 
+inline constexpr std::size_t most_shares = 20;  // fewer on a model that is slow
 /// One run of the program.
 struct study {
   const settings& how;
@@ -110,6 +111,7 @@ struct study {
   std::vector<std::vector<double>> masks{};  // [category][unit]
   std::optional<double> over_halves{};       // overlap of the sets that two halves of the texts give
   std::optional<double> over_seeds{};        // and that two seeds of a mask give
+  std::size_t shares = most_shares;          // points of a curve
 
   /// Orders neurons by their rank within their layers; those of one rank get their mean score.
   void interleave(std::vector<std::size_t>& neurons, std::vector<double>& score) const {
@@ -207,11 +209,11 @@ struct study {
     const bool random = by == removal_order::random;
     const std::size_t count = units(), draws = random ? how.draws : 1;  // by chance: anew for each share
     std::vector<removal> what;
-    for (std::size_t i = 1; i <= how.shares; ++i) {
-      result.share.push_back(how.most * static_cast<double>(i) / static_cast<double>(how.shares));
+    for (std::size_t i = 1; i <= shares; ++i) {
+      result.share.push_back(how.most * static_cast<double>(i) / static_cast<double>(shares));
       const auto n = static_cast<std::size_t>(std::llround(result.share.back() * static_cast<double>(count)));
       for (std::size_t draw = 0; draw < draws; ++draw) {
-        std::vector<std::size_t> numbers = order(kept, by, i + draw * how.shares);
+        std::vector<std::size_t> numbers = order(kept, by, i + draw * shares);
         cut(numbers, n);
         what.push_back(remove(numbers, kept));
       }
@@ -225,8 +227,13 @@ struct study {
   }
 
   /// The smallest removal that turns 95 % of the foreign prompts, between two points of the curve by bisection; where
-  /// none does, the one that turns most.
+  /// none does, the one that turns most. A mask has a size of its own.
   void choose(isolated& found, std::size_t kept) {
+    if (how.by == "mask") {
+      take(found, kept, std::nullopt);
+      found.reached = bench.measure_prompts(found.what, bench.prompts).turned_share(kept) >= 0.95;
+      return;
+    }
     const std::vector<std::size_t> numbers = order(kept);
     const auto size = [&](double share) {
       return std::min(numbers.size(),
@@ -428,10 +435,28 @@ struct study {
     return found;
   }
 
+  /// The points of a curve that `how.minutes` allow: each is `per_share` removals, and `others` are beside the curves.
+  std::size_t affordable_shares(double a_removal, std::size_t per_share, std::size_t others) const {
+    const double removals = 60 * how.minutes / a_removal - static_cast<double>(others);
+    return static_cast<std::size_t>(std::clamp(removals / static_cast<double>(per_share), 4.0, double{most_shares}));
+  }
+  /// What the texts and the time did not allow.
+  std::vector<std::string> limits() const {
+    std::vector<std::string> all = texts.limits;
+    if (how.curves() && !how.shares && shares < most_shares) {
+      all.push_back("curves have " + std::to_string(shares) + " points instead of " + std::to_string(most_shares) +
+                    ": all removals were to take " + rounded(how.minutes, how.minutes < 1 ? 3 : 0) +
+                    " minutes (--minutes, --shares)");
+    }
+    return all;
+  }
+
   void run(std::size_t kept) {
     const std::size_t categories = texts.categories.size();
     whole = measure_finally({});
+    const auto begin = std::chrono::steady_clock::now();
     whole_on_curves = bench.measure({});
+    const double a_removal = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     kept_of.resize(categories);
     scored.masks = &masks;
     masks.resize(categories);
@@ -442,13 +467,16 @@ struct study {
     std::size_t done = 0;
     const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
     const std::size_t turns = how.alone ? 1 : categories;
-    const std::size_t all = (2 * turns + (one_for_all ? 1 : turns) * how.draws) * how.shares;
+    const std::size_t per_share = 2 * turns + (one_for_all ? 1 : turns) * how.draws;
+    shares = how.shares.value_or(affordable_shares(a_removal, per_share, 10 * turns + 2 * opt.layers() + 12));
+    const std::size_t all = per_share * shares;
     for (std::size_t c = 0; c < categories; ++c) {
       isolated& found = kept_of[c];
       if (how.alone && c != kept) continue;
       if (!how.curves()) {
         take(found, c, how.share);
         found.final = measure_finally(found.what);
+        found.reached = found.final.turned_share(c) >= 0.95;
         continue;
       }
       bench.sure = sure_on_curves;

@@ -25,7 +25,9 @@ using pruned_model = model<any_opt, float, blas, pruned_weights<float>>;
 
 struct settings {
   std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
-  std::size_t shares = 20, prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
+  std::size_t prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
+  std::optional<std::size_t> shares;   // points of a curve; else as many as `minutes` allow, at most 20
+  double minutes = 12;                 // that removals may take
   std::size_t held_back = 512;         // tokens of each category, for curves
   std::optional<std::size_t> written;  // tokens of each category
   bool alone = false;                  // the kept category, not all in turn

@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
       "Finds the layers, heads, MLPs and neurons that are more or less active for a category of texts than "
       "for the others. Writes report.html, units.tsv, pictures/ and summary.json. Ctrl-C stops it; the same "
       "command goes on.",
-      "--model examples/demo-model --texts examples/texts --texts examples/verse --out light-up"};
+      "--model examples/demo-model --texts examples/texts --texts examples/more-texts --out light-up"};
   app.offer({"--model", "--texts", "--threads", "--out"});
   settings how;
   std::map<std::string, unit_statistic> statistics;

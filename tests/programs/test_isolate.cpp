@@ -11,12 +11,12 @@ using namespace program_tests;
 
 namespace {
 
-const fs::path verse = source / "examples/verse";
+const fs::path more_texts = source / "examples/more-texts";
 
 std::vector<std::string> arguments(const std::string& keep, const std::string& out,
                                    std::vector<std::string> more = {}) {
-  std::vector<std::string> all{"--model", demo_model, "--texts", texts,       "--texts", verse,   "--keep",
-                               keep,      "--out",    out,       "--prompts", "4",       "--new", "16"};
+  std::vector<std::string> all{"--model", demo_model, "--texts", texts,       "--texts", more_texts, "--keep",
+                               keep,      "--out",    out,       "--prompts", "4",       "--new",    "16"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -99,6 +99,20 @@ TEST_CASE("isolate --even takes as many neurons from every layer: the smaller mo
     CHECK_EQ(sizes.at(layer).get_uint64().value(), sizes.at(1).get_uint64().value());
   }
   CHECK_FALSE(load("out/summary.json")["transformers_reads_model"].get_bool().value());
+}
+
+TEST_CASE("isolate draws curves, of fewer points where there is little time, and says where the effect sits") {
+  const sandbox box;
+  check_done(box.run("isolate", arguments("code", "out", {"--alone", "--minutes", "0.001", "--keep-layers", "1:7"})));
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string()), code = summary["kept"].at(0);
+  for (const char* curve : {"by_score", "random", "reversed"}) CHECK_EQ(code[curve].get_array().size(), 4);
+  // nothing, the removal, layers 0 and 7 alone and all but each, halves, chance, reversed, the other way, logits, BOS
+  CHECK_EQ(summary["where_it_sits"].get_array().size(), 2 + 2 * 2 + 2 + 3 + 4);
+  CHECK(summary["verdict"].get_string().value() != "");
+  CHECK_EQ(summary["limits"].at(0).get_string().value(),
+           "curves have 4 points instead of 20: all removals were to take 0.001 minutes (--minutes, --shares)");
+  CHECK(fs::exists(box / "out/pictures/where-it-sits.png"));
 }
 
 TEST_CASE("isolate refuses a category that there is not, and layers that leave nothing to take") {
