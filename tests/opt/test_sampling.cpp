@@ -176,6 +176,7 @@ TEST_CASE("tokens that are ruled out are never drawn") {
     const token_id id = choose(span_of(some), 5, {true, false, true});
     CHECK((id == 1 || id == 3 || id == 4));
   }
+  for (const auto& [id, p] : choose.last_choice()) CHECK((id == 1 || id == 3 || id == 4));
 }
 
 TEST_CASE("a seed gives the same tokens every time, another seed others") {

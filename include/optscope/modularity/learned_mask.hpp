@@ -27,7 +27,8 @@ namespace optscope {
 /// How a mask is learned. The loss is KL(whole model || masked) over kept texts, plus a weight times the sum of two
 /// other means: -log P(the next token is of the kept category) over beginnings of other texts, a token being of a
 /// category as often as in the texts, and `behind` times the cross-entropy of kept texts behind those beginnings. The
-/// weight is turned up while kept texts lose less than `cost`, and down while they lose more.
+/// weight is turned up while kept texts lose less than `cost`, and down while they lose more. What is lost of the texts
+/// that a mask is learned from tells little of others where these are few.
 struct mask_settings {
   std::size_t steps = 250;
   double rate = 0.15;  ///< Adam's at first; falls to zero
@@ -160,8 +161,9 @@ template <class Model, class Report>
   side_by_side<Model> copies{opt};
   std::vector<piece> pieces;
   double predicted = 0, behind = 0, before = 0;  // positions of a step that the three means are over
-  double weight = 0.5, lost = 0;                 // of turning; nats a token of kept texts, over the last steps
-  std::size_t paying = 0;                        // the source whose kept texts count
+  constexpr double most_weight = 10;
+  double weight = 0.5, lost = 0;  // of turning; nats a token of kept texts, over the last steps
+  std::size_t paying = 0;         // the source whose kept texts count
   while (texts[paying][kept].empty()) ++paying;
 
   // Gradients of a piece's logits from their probabilities: of kept texts with those of the whole model.
@@ -274,7 +276,7 @@ template <class Model, class Report>
       lost_now += part.lost;
     }
     if (paid > 0) lost += 0.2 * (lost_now / paid - lost);
-    weight *= std::exp(0.05 * std::clamp(1 - lost / how.cost, -1.0, 1.0));
+    weight = std::min(most_weight, weight * std::exp(0.05 * std::clamp(1 - lost / how.cost, -1.0, 1.0)));
 
     const double count = static_cast<double>(step + 1);
     const double rate = how.rate * (1 - static_cast<double>(step) / static_cast<double>(how.steps));

@@ -104,10 +104,8 @@ class sampler {
     for (std::size_t id = 0; id < std::min(tokens, banned.size()); ++id) {
       if (banned[id]) weights_[id] = 0;
     }
-    if (how_.top_k != 0) {
-      keep_those([](double weight) { return weight > 0; });
-      if (how_.top_k < ids_.size()) cut(value::one, static_cast<double>(how_.top_k));
-    }
+    if (how_.top_k != 0 || how_.top_p == 1) keep_those([](double weight) { return weight > 0; });
+    if (how_.top_k != 0 && how_.top_k < ids_.size()) cut(value::one, static_cast<double>(how_.top_k));
     if (how_.top_p < 1) {
       const double mass = total(value::weight, 0);
       // Without those that together are less than what top-p leaves out.
