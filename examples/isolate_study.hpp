@@ -436,8 +436,10 @@ struct study {
   }
 
   /// The points of a curve that `how.minutes` allow: each is `per_share` removals, and `others` are beside the curves.
-  std::size_t affordable_shares(double a_removal, std::size_t per_share, std::size_t others) const {
-    const double removals = 60 * how.minutes / a_removal - static_cast<double>(others);
+  /// `whole`: seconds that the whole model takes, of which a removal takes some three quarters: what is gone costs
+  /// nothing, and continuations end early.
+  std::size_t affordable_shares(double whole, std::size_t per_share, std::size_t others) const {
+    const double removals = 60 * how.minutes / (0.75 * whole) - static_cast<double>(others);
     return static_cast<std::size_t>(std::clamp(removals / static_cast<double>(per_share), 4.0, double{most_shares}));
   }
   /// What the texts and the time did not allow.
@@ -456,7 +458,7 @@ struct study {
     whole = measure_finally({});
     const auto begin = std::chrono::steady_clock::now();
     whole_on_curves = bench.measure({});
-    const double a_removal = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     kept_of.resize(categories);
     scored.masks = &masks;
     masks.resize(categories);
@@ -468,7 +470,7 @@ struct study {
     const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
     const std::size_t turns = how.alone ? 1 : categories;
     const std::size_t per_share = 2 * turns + (one_for_all ? 1 : turns) * how.draws;
-    shares = how.shares.value_or(affordable_shares(a_removal, per_share, 10 * turns + 2 * opt.layers() + 12));
+    shares = how.shares.value_or(affordable_shares(seconds, per_share, 10 * turns + 2 * opt.layers() + 12));
     const std::size_t all = per_share * shares;
     for (std::size_t c = 0; c < categories; ++c) {
       isolated& found = kept_of[c];
