@@ -436,10 +436,10 @@ struct study {
   }
 
   /// The points of a curve that `how.minutes` allow: each is `per_share` removals, and `others` are beside the curves.
-  /// `whole`: seconds that the whole model takes, of which a removal takes some three quarters: what is gone costs
-  /// nothing, and continuations end early.
-  std::size_t affordable_shares(double whole, std::size_t per_share, std::size_t others) const {
-    const double removals = 60 * how.minutes / (0.75 * whole) - static_cast<double>(others);
+  /// `seconds`: what the whole model takes, of which a removal takes some three quarters: what is gone costs nothing,
+  /// and continuations end early.
+  std::size_t affordable_shares(double seconds, std::size_t per_share, std::size_t others) const {
+    const double removals = 60 * how.minutes / (0.75 * seconds) - static_cast<double>(others);
     return static_cast<std::size_t>(std::clamp(removals / static_cast<double>(per_share), 4.0, double{most_shares}));
   }
   /// What the texts and the time did not allow.
