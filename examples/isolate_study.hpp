@@ -276,12 +276,12 @@ struct study {
       using sites = site_list<site::logits>;
       std::vector<double> sum;
       double count = 0;
-      void operator()(site::logits, const place&, tensor_view<const float, 2> rows) {
-        sum.resize(rows.cols());
-        for (std::size_t i = 0; i < rows.rows(); ++i) {
-          for (std::size_t id = 0; id < sum.size(); ++id) sum[id] += static_cast<double>(rows(i, id));
+      void operator()(site::logits, const place&, tensor_view<const float, 2> logits) {
+        sum.resize(logits.cols());
+        for (std::size_t i = 0; i < logits.rows(); ++i) {
+          for (std::size_t id = 0; id < sum.size(); ++id) sum[id] += static_cast<double>(logits(i, id));
         }
-        count += static_cast<double>(rows.rows());
+        count += static_cast<double>(logits.rows());
       }
     };
     token_batch batch;
