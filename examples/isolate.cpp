@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.cli
-      .add_option("--mask-behind", how.mask.behind, "mask: weight of the kept category's loss behind other beginnings")
+      .add_option("--mask-behind", how.mask.behind,
+                  "mask: weight of the kept category's loss behind other beginnings, beside that of turning them")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.cli

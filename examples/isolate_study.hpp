@@ -93,6 +93,7 @@ inline std::string percent_of(std::size_t hits, std::size_t count) {
 }
 
 inline constexpr std::size_t most_shares = 20;  // fewer on a model that is slow
+
 /// One run of the program.
 struct study {
   const settings& how;

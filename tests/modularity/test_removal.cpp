@@ -262,6 +262,9 @@ TEST_CASE("the judge knows pieces of texts that it has not seen") {
   CHECK_EQ(decide("There were 12 days of rain, and then the sun came back.\n"), 1);
   const auto p = decide.probabilities("");
   CHECK(p[0] + p[1] == doctest::Approx(1));
+  // A category of few texts is found as well.
+  train[1].resize(3);
+  CHECK_EQ(judge{train}("There were 12 days of rain, and then the sun came back to the sea.\n"), 1);
 }
 
 TEST_CASE("Wilson's interval of known cases") {
