@@ -65,9 +65,13 @@ int main(int argc, char** argv) {
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());
     for (const std::string& site : sites) {
-      if (opt.files().configuration().ffn_dims.empty() || !site.starts_with("mlp_p")) continue;
-      throw bad_input{app.model.string(), "--sites", "sites of one width: this model's layers differ in their neurons",
-                      site};
+      const config& sizes = opt.files().configuration();
+      const bool of_heads = site == "q" || site == "k" || site == "v" || site == "scores" || site == "pattern" ||
+                            site == "z" || site == "result";
+      if (!(of_heads ? sizes.attention_heads : sizes.ffn_dims).empty() && (of_heads || site.starts_with("mlp_p"))) {
+        throw bad_input{app.model.string(), "--sites",
+                        "sites of one width: this model's layers differ in their neurons or heads", site};
+      }
     }
     for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);
 

@@ -15,6 +15,12 @@ int main(int argc, char** argv) {
   settings how;
   app.cli.add_option("--keep", how.keep, "The category to keep")->required()->type_name("CATEGORY");
   app.cli.add_option("--by", how.by, "Score by which units go")->check(CLI::IsMember(scores))->capture_default_str();
+  app.cli
+      .add_option("--rounds", how.rounds,
+                  "Times that scores are computed, each time with the units taken out that go first; not of mask, "
+                  "ablation and attributions")
+      ->check(program::not_positive)
+      ->capture_default_str();
   app.cli.add_option("--replace", how.with, "What stands in the place of a removed neuron or head")
       ->check(CLI::IsMember(replacements))
       ->capture_default_str();
@@ -59,12 +65,15 @@ int main(int argc, char** argv) {
   app.cli.add_option("--hours", how.hours, "How long --by ablation may take; more is refused")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.cli.add_option("--shares", how.shares, "Points of a curve; if not given 20, or as many as --minutes allow")
+  app.cli
+      .add_option("--shares", how.shares,
+                  "Points of a curve, of all prompts; if not given 20, or as many as --minutes allow")
       ->check(program::not_positive)
       ->type_name("N");
   app.cli
       .add_option("--minutes", how.minutes,
-                  "About how long all removals may take: on a large model curves have fewer points")
+                  "About how long all removals may take: on a large model curves are of fewer prompts and tokens, at "
+                  "least a quarter, then of fewer points, at least 4")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.cli
@@ -78,6 +87,8 @@ int main(int argc, char** argv) {
   return app.run(argc, argv, [&] {
     if (how.no_curves && !how.share && how.by != "mask")
       throw CLI::RequiredError{"--share, without curves and with a score other than mask,"};
+    if (how.rounds > 1 && (needs_gradients(how.by) || how.by == "mask" || how.by == "ablation"))
+      throw CLI::ValidationError{"--rounds", "scores by " + how.by + " are computed once"};
     const tokenizer words{app.model};
     halves texts = read_halves(app, words, how);
     const auto place = std::find(texts.categories.begin(), texts.categories.end(), how.keep);

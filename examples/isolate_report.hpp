@@ -229,11 +229,11 @@ struct reported_study : study {
             {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
             {"overlap of the sets of two halves of the scoring texts", rounded(over_halves.value_or(missing), 2)},
             {"overlap of the sets of two seeds", rounded(over_seeds.value_or(missing), 2)},
-            {"score", how.by},
+            {"score", how.by + (how.rounds > 1 ? ", computed " + std::to_string(how.rounds) + " times" : "")},
             {"in their place", how.with},
             {"the smaller checkpoint, model/",
              even_layers ? "read by this library and by transformers"
-                         : "read by this library alone: layers keep different numbers of neurons (see --even)"}});
+                         : "read by this library alone: layers have different sizes (see --even)"}});
     if (!rows.empty())
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
     if (!limits().empty()) page.notes("Limits of this run", limits());

@@ -8,6 +8,7 @@
 #include <optscope/modularity/activity.hpp>
 #include <optscope/modularity/attribute.hpp>
 #include <optscope/modularity/learned_mask.hpp>
+#include <optscope/modularity/removal_edits.hpp>
 #include <optscope/modularity/removal_scores.hpp>
 #include <optscope/modularity/verdict.hpp>
 #include <string>
@@ -92,7 +93,8 @@ inline std::string percent_of(std::size_t hits, std::size_t count) {
          rounded(100 * low, 0) + "–" + rounded(100 * high, 0) + ")";
 }
 
-inline constexpr std::size_t most_shares = 20;  // fewer on a model that is slow
+inline constexpr std::size_t most_shares = 20;   // on a model that is slow fewer,
+inline constexpr std::size_t least_prompts = 4;  // and fewer prompts of a category
 
 /// One run of the program.
 struct study {
@@ -109,10 +111,13 @@ struct study {
   behaviour whole{}, whole_on_curves{};
   std::vector<isolated> kept_of{};  // [category]
   std::vector<row> rows{};
-  std::vector<std::vector<double>> masks{};  // [category][unit]
-  std::optional<double> over_halves{};       // overlap of the sets that two halves of the texts give
-  std::optional<double> over_seeds{};        // and that two seeds of a mask give
-  std::size_t shares = most_shares;          // points of a curve
+  std::vector<std::vector<double>> masks{};        // [category][unit]
+  std::optional<double> over_halves{};             // overlap of the sets that two halves of the texts give
+  std::optional<double> over_seeds{};              // and that two seeds of a mask give
+  std::size_t shares = most_shares;                // points of a curve
+  std::size_t curve_prompts = how.prompts;         // of a category, on curves
+  labelled_texts choosing = bench.prompts;         // by which the smallest removal is chosen
+  std::vector<std::vector<std::size_t>> orders{};  // [category]: of going, by score
 
   /// Orders neurons by their rank within their layers; those of one rank get their mean score.
   void interleave(std::vector<std::size_t>& neurons, std::vector<double>& score) const {
@@ -144,10 +149,12 @@ struct study {
     std::erase_if(numbers, [&](std::size_t u) { return neuron(u) && seen[layer_of(u)]++ >= all; });
   }
 
-  /// The units that may go, in the order of going.
+  /// The units that may go, in the order of going; those that have `gone` are the first.
   std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,
-                                 const std::vector<std::size_t>& of_layers, std::uint64_t seed = 0) const {
+                                 const std::vector<std::size_t>& of_layers, std::uint64_t seed = 0,
+                                 const std::vector<std::size_t>& gone = {}) const {
     std::vector<double> score = scores.at(how.by)(from, kept);
+    for (const std::size_t u : gone) score[u] = std::numeric_limits<double>::infinity();
     std::vector<std::size_t> numbers;
     for (const unit_kind kind : kinds) {
       auto more = order_of_removal(score, scored.sums.units(), kind, of_layers, by, seed);
@@ -172,7 +179,32 @@ struct study {
   }
   std::vector<std::size_t> order(std::size_t kept, removal_order by = removal_order::by_score,
                                  std::uint64_t seed = 0) const {
-    return order(kept, by, scored, layers, seed);
+    return by == removal_order::by_score && !orders[kept].empty() ? orders[kept]
+                                                                  : order(kept, by, scored, layers, seed);
+  }
+  /// The order by scores that are computed `how.rounds` times, each time of what the first to go leave: of the half of
+  /// the texts from which `from` is, if not of all.
+  std::vector<std::size_t> in_rounds(std::size_t kept, const scored_texts& from,
+                                     std::optional<std::size_t> half = std::nullopt) const {
+    std::vector<std::size_t> numbers = order(kept, removal_order::by_score, from, layers);
+    opt.weights().remove({}, opt.backend().pool());
+    for (std::size_t round = 1; round < how.rounds; ++round) {
+      std::vector<std::size_t> gone = numbers;
+      const double share = how.share.value_or(how.most) * static_cast<double>(round) / static_cast<double>(how.rounds);
+      cut(gone, static_cast<std::size_t>(std::llround(share * static_cast<double>(numbers.size()))));
+      removal_edits edits = edits_of(remove(gone, kept), opt.shape());
+      const activity of_all = sum_up(opt, texts.scored(), words.bos(), edits);
+      const activity& left = half ? of_all.halves[*half] : of_all;
+      const scored_texts again{.sums = left.sums, .texts = left.groups, .heads = &left.heads};
+      std::vector<std::size_t> next = order(kept, removal_order::by_score, again, layers, 0, gone);
+      std::sort(gone.begin(), gone.end());
+      const auto later = std::stable_partition(numbers.begin(), numbers.end(), [&](std::size_t u) {
+        return std::binary_search(gone.begin(), gone.end(), u);
+      });
+      std::erase_if(next, [&](std::size_t u) { return std::binary_search(gone.begin(), gone.end(), u); });
+      std::copy(next.begin(), next.end(), later);
+    }
+    return numbers;
   }
   /// What masks are learned from, as far as it is there: [source][category][text].
   std::vector<std::vector<std::vector<token_list>>> sources() const {
@@ -232,7 +264,7 @@ struct study {
   void choose(isolated& found, std::size_t kept) {
     if (how.by == "mask") {
       take(found, kept, std::nullopt);
-      found.reached = bench.measure_prompts(found.what, bench.prompts).turned_share(kept) >= 0.95;
+      found.reached = bench.measure_prompts(found.what, choosing).turned_share(kept) >= 0.95;
       return;
     }
     const std::vector<std::size_t> numbers = order(kept);
@@ -255,20 +287,48 @@ struct study {
       const std::size_t middle = (low + high) / 2;
       std::vector<std::size_t> some = numbers;
       cut(some, middle);
-      const behaviour there = bench.measure_prompts(remove(some, kept), bench.prompts);
+      const behaviour there = bench.measure_prompts(remove(some, kept), choosing);
       (there.turned_share(kept) >= 0.95 ? high : low) = middle;
     }
     take(found, kept, static_cast<double>(high) / static_cast<double>(numbers.size()));
   }
   void take(isolated& found, std::size_t kept, std::optional<double> share) const {
     found.numbers = order(kept);
-    const std::vector<double> score = scores.at(how.by)(scored, kept);
-    found.chosen = share ? static_cast<std::size_t>(std::llround(*share * static_cast<double>(found.numbers.size())))
-                         : static_cast<std::size_t>(std::count_if(found.numbers.begin(), found.numbers.end(),
-                                                                  [&](std::size_t u) { return score[u] > 0; }));
-    cut(found.numbers, found.chosen);
+    cut(found.numbers, share
+                           ? static_cast<std::size_t>(std::llround(*share * static_cast<double>(found.numbers.size())))
+                           : size_of_mask(kept, found.numbers));
     found.chosen = found.numbers.size();
     found.what = remove(found.numbers, kept);
+  }
+  /// How many units of a mask's order may go: as many as cost the kept category's scoring texts `how.mask.cost`, nats a
+  /// token. By bisection, which begins at the mask's own size, the units with a score above 0.
+  std::size_t size_of_mask(std::size_t kept, const std::vector<std::size_t>& numbers) const {
+    constexpr std::size_t length = 256, most = 4096;
+    token_batch batch;
+    std::size_t tokens = 0;
+    for (const token_list& text : texts.scoring[kept]) {
+      for (window& w : windows_of(text, std::min(length, opt.shape().max_positions), words.bos())) {
+        if (tokens >= most || w.tokens.size() < 2) continue;
+        tokens += w.tokens.size();
+        batch.push_back(std::move(w.tokens));
+      }
+    }
+    const auto loss = [&](std::size_t count) {
+      std::vector<std::size_t> some = numbers;
+      cut(some, count);
+      opt.weights().remove(remove(some, kept), opt.backend().pool());
+      next_token_loss found{batch};
+      opt.run(batch, found);
+      return found.mean([](std::size_t) { return true; });
+    };
+    const double allowed = loss(0) + how.mask.cost;
+    const std::vector<double>& score = masks[kept];
+    std::size_t low = 0, high = numbers.size();
+    auto middle = static_cast<std::size_t>(std::ranges::count_if(numbers, [&](std::size_t u) { return score[u] > 0; }));
+    for (; high - low > 1; middle = (low + high) / 2) {
+      if (middle > low && middle < high) (loss(middle) > allowed ? high : low) = middle;
+    }
+    return low;
   }
 
   /// Mean logits over scoring texts of the other categories with the removal minus without: (vocabulary).
@@ -364,7 +424,7 @@ struct study {
     }
     labelled_texts alone;
     const token_id bos = words.bos().value_or(texts.scoring[0][0][0]);
-    for (std::size_t i = 0; i < 2 * how.prompts; ++i) alone.add({bos}, kept == 0 ? 1 : 0);
+    for (std::size_t i = 0; i < 2 * curve_prompts; ++i) alone.add({bos}, kept == 0 ? 1 : 0);
     for (const bool removed : {false, true}) {
       behaviour b = bench.measure_prompts(removed ? found.what : removal{}, alone);
       b.written.clear();
@@ -378,8 +438,8 @@ struct study {
   /// How alike the removals are that two halves of the scoring texts give, and for a mask two seeds.
   void compare_sets(std::size_t kept) {
     opt.weights().remove({}, opt.backend().pool());
-    const auto set_by = [&](const scored_texts& from) {
-      std::vector<std::size_t> numbers = order(kept, removal_order::by_score, from, layers);
+    const auto set_by = [&](const scored_texts& from, std::optional<std::size_t> half = std::nullopt) {
+      std::vector<std::size_t> numbers = in_rounds(kept, from, half);
       cut(numbers, kept_of[kept].chosen);
       return numbers;
     };
@@ -414,12 +474,12 @@ struct study {
         sets.push_back(set_by(from));
         continue;
       }
-      const activity part = sum_up(opt, texts.scored(), words.bos(), half, 2);
+      const activity& part = active.halves[half];
       std::optional<loss_attribution> loss;
       if (needs_gradients(how.by))
         loss = attribute(
             opt, texts.scored(), words.bos(), [](std::size_t, std::size_t) {}, half, 2);
-      sets.push_back(set_by({part.sums, part.groups, loss ? &*loss : nullptr}));
+      sets.push_back(set_by({part.sums, part.groups, loss ? &*loss : nullptr}, half));
     }
     over_halves = overlap(sets[0], sets[1]);
     if (how.by == "mask") {
@@ -436,20 +496,45 @@ struct study {
     return found;
   }
 
-  /// The points of a curve that `how.minutes` allow: each is `per_share` removals, and `others` are beside the curves.
-  /// `seconds`: what the whole model takes, of which a removal takes some three quarters: what is gone costs nothing,
-  /// and continuations end early.
-  std::size_t affordable_shares(double seconds, std::size_t per_share, std::size_t others) const {
-    const double removals = 60 * how.minutes / (0.75 * seconds) - static_cast<double>(others);
-    return static_cast<std::size_t>(std::clamp(removals / static_cast<double>(per_share), 4.0, double{most_shares}));
+  /// The seconds that the whole model takes, on the texts and prompts of curves.
+  double measure_whole() {
+    const auto begin = std::chrono::steady_clock::now();
+    whole_on_curves = bench.measure({});
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  /// Measures the whole model on what curves are measured on: as much of it, and as many points of a curve, as
+  /// `how.minutes` allow. A point is `per_share` removals.
+  void plan(std::size_t per_share, std::size_t turns) {
+    // A removal takes a good third of the whole model's time: what is gone costs nothing, continuations end early, and
+    // they are measured side by side.
+    double seconds = 0.4 * measure_whole();
+    // The choice of sizes and the final measurements are of as much whatever the curves are of.
+    const double left = 60 * how.minutes - seconds * static_cast<double>(10 * turns);
+    double points = static_cast<double>(most_shares);
+    for (;; seconds = 0.4 * measure_whole()) {
+      points = (left / seconds - static_cast<double>(2 * layers.size() + 12)) / static_cast<double>(per_share);
+      if (how.shares || points >= most_shares || curve_prompts <= least_prompts) break;
+      const auto fewer = static_cast<double>(curve_prompts) * std::max(points, 0.0) / static_cast<double>(most_shares);
+      curve_prompts = std::clamp(static_cast<std::size_t>(fewer), least_prompts, curve_prompts - 1);
+      measured_texts less = draw_measured(texts, words, how, opt.shape().max_positions,
+                                          how.held_back * curve_prompts / how.prompts, curve_prompts, 1);
+      bench.held_back = std::move(less.held_back);
+      bench.prompts = std::move(less.prompts);
+    }
+    shares = how.shares.value_or(static_cast<std::size_t>(std::clamp(points, 4.0, double{most_shares})));
   }
   /// What the texts and the time did not allow.
   std::vector<std::string> limits() const {
     std::vector<std::string> all = texts.limits;
+    const std::string why = ": all removals were to take " + rounded(how.minutes, how.minutes < 1 ? 3 : 0) +
+                            " minutes (--minutes, --shares)";
+    if (curve_prompts < how.prompts) {
+      all.push_back("curves are of " + std::to_string(curve_prompts) + " prompts of a category instead of " +
+                    std::to_string(how.prompts) + why);
+    }
     if (how.curves() && !how.shares && shares < most_shares) {
       all.push_back("curves have " + std::to_string(shares) + " points instead of " + std::to_string(most_shares) +
-                    ": all removals were to take " + rounded(how.minutes, how.minutes < 1 ? 3 : 0) +
-                    " minutes (--minutes, --shares)");
+                    why);
     }
     return all;
   }
@@ -457,21 +542,24 @@ struct study {
   void run(std::size_t kept) {
     const std::size_t categories = texts.categories.size();
     whole = measure_finally({});
-    const auto begin = std::chrono::steady_clock::now();
-    whole_on_curves = bench.measure({});
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     kept_of.resize(categories);
     scored.masks = &masks;
     masks.resize(categories);
     for (std::size_t c = 0; how.by == "mask" && c < categories; ++c) {
       if (c == kept || !how.alone) masks[c] = mask(c, sources(), "mask, " + texts.categories[c]);
     }
+    orders.resize(categories);
+    program::progress scoring{"scores, rounds"};
+    for (std::size_t c = 0; how.rounds > 1 && c < categories; ++c) {
+      if (c == kept || !how.alone) orders[c] = in_rounds(c, scored);
+      scoring(c + 1, categories);
+    }
     program::progress line{"removals"};
     std::size_t done = 0;
     const bool one_for_all = how.with != "kept-mean";  // by chance is then the same whatever is kept
     const std::size_t turns = how.alone ? 1 : categories;
     const std::size_t per_share = 2 * turns + (one_for_all ? 1 : turns) * how.draws;
-    shares = how.shares.value_or(affordable_shares(seconds, per_share, 10 * turns + 2 * opt.layers() + 12));
+    if (how.curves()) plan(per_share, turns);
     const std::size_t all = per_share * shares;
     for (std::size_t c = 0; c < categories; ++c) {
       isolated& found = kept_of[c];

@@ -9,6 +9,7 @@
 #include <optscope/modularity/isolation.hpp>
 #include <optscope/modularity/learned_mask.hpp>
 #include <optscope/modularity/prompts.hpp>
+#include <optscope/modularity/windows.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
 #include <optscope/opt/side_by_side.hpp>
@@ -28,6 +29,7 @@ struct settings {
   std::size_t prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
   std::optional<std::size_t> shares;   // points of a curve; else as many as `minutes` allow, at most 20
   double minutes = 12;                 // that removals may take
+  std::size_t rounds = 1;              // of scoring
   std::size_t held_back = 512;         // tokens of each category, for curves
   std::optional<std::size_t> written;  // tokens of each category
   bool alone = false;                  // the kept category, not all in turn

@@ -2,13 +2,20 @@
 // Gates close units as a removal does, their gradients are slopes, and a learned mask turns what follows.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/learned_mask.hpp>
 #include <optscope/modularity/removal_scores.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/tokenizer/tokenizer.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compare.hpp"
@@ -204,4 +211,49 @@ TEST_CASE("a learned mask makes what follows other texts more like the kept cate
   const double gain = after.sum / after.count - before.sum / before.count;
   MESSAGE(gain);
   CHECK(gain > 0.02);
+}
+
+TEST_CASE("a mask may cost what it is told: little, and it takes little out; more, and it turns more") {
+  const std::string folder = OPTSCOPE_SOURCE_DIR "/examples/demo-model", from = OPTSCOPE_SOURCE_DIR "/examples/texts/";
+  model<any_opt, float, blas, pruned_weights<float>> opt{checkpoint{folder}};
+  const tokenizer words{folder};
+  std::vector<std::vector<std::vector<token_list>>> texts(1, std::vector<std::vector<token_list>>(2));
+  for (const std::size_t category : {0, 1}) {
+    for (const auto& each : std::filesystem::directory_iterator{from + (category == 0 ? "1-articles" : "3-code")}) {
+      std::ifstream stream{each.path()};
+      const std::string content{std::istreambuf_iterator<char>{stream}, {}};
+      texts[0][category].push_back(words.encode(content));
+    }
+    std::ranges::sort(texts[0][category]);
+  }
+  const unit_table units{opt.shape()};
+  removal all;
+  all.layers.resize(opt.layers());
+  for (layer_removal& layer : all.layers) {
+    for (std::size_t n = 0; n < opt.shape().ffn; ++n) layer.neurons.push_back(n);
+  }
+  const auto loss = [&](const removal& what) {
+    token_batch batch = texts[0][1];
+    for (token_list& text : batch) text.resize(std::min<std::size_t>(text.size(), 256));
+    opt.weights().remove(what, opt.backend().pool());
+    next_token_loss found{batch};
+    opt.run(batch, found);
+    return found.mean([](std::size_t) { return true; });
+  };
+  const double whole = loss({});
+  const auto learned = [&](double cost) {
+    const mask_settings how{.steps = 30, .rate = 0.3, .cost = cost, .windows = 2, .window = 32, .prompts = 4};
+    opt.weights().remove({}, opt.backend().pool());
+    const auto score = learn_mask(opt, texts, 1, words.bos(), all, how, [](std::size_t, std::size_t) {});
+    removal what;
+    what.layers.resize(opt.layers());
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      if (score[u] > 0) what.layers[units[u].layer].neurons.push_back(units[u].index);
+    }
+    return std::pair{loss(what) - whole, what.neurons()};
+  };
+  const auto [little, few] = learned(0.02);
+  const auto [much, many] = learned(3);
+  CHECK(much > little);
+  CHECK(many > few);
 }

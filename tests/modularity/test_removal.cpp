@@ -121,7 +121,10 @@ TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits"
       const std::vector<float> from_file = logits_of(smaller);
       check_close(std::span<const float>{from_file}, std::span<const float>{edited}, 1e-5, "smaller checkpoint");
       CHECK(smaller.shape().ffn < opt.shape().ffn);
-      CHECK_EQ(smaller.files().configuration().ffn_dims.empty(), same || opt.layers() == 1);
+      const bool even = same || opt.layers() == 1;
+      CHECK_EQ(smaller.files().configuration().ffn_dims.empty(), even);
+      CHECK_EQ(smaller.files().configuration().attention_heads,
+               even ? std::vector<std::size_t>{} : std::vector<std::size_t>(opt.layers(), opt.shape().heads - 1));
       CHECK_NE(fingerprint(smaller.files()), fingerprint(opt.files()));
     }
   }
@@ -192,6 +195,7 @@ TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
   removal what;
   what.layers.resize(opt.layers());
   for (std::size_t n = 0; n < opt.shape().ffn; ++n) what.layers[0].neurons.push_back(n);
+  for (std::size_t h = 0; h < opt.shape().heads; ++h) what.layers[0].heads.push_back(h);
   removal_edits edits = edits_of(what, opt.shape());
   const std::vector<float> edited = logits_of(opt, edits);
   opt.weights().remove(what, opt.backend().pool());
@@ -201,6 +205,53 @@ TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
   model<> smaller{checkpoint{out.path}};
   const std::vector<float> from_file = logits_of(smaller);
   check_close(std::span<const float>{from_file}, std::span<const float>{edited}, 1e-5, "smaller checkpoint");
+}
+
+TEST_CASE("a model without some heads goes on from its cache as the whole one with edits does") {
+  const folder out;
+  pruned opt{checkpoint{goldens + "head-dim-7"}};
+  const removal what = some(opt.shape(), true, false);
+  const token_batch prompts{{2, 5, 9}, {2, 7}};
+  continuing wanted{.count = 12};
+  wanted.how.temperature = 0;
+  removal_edits edits = edits_of(what, opt.shape());
+  const token_batch edited = continuations(opt, prompts, wanted, edits);
+  opt.weights().remove(what, opt.backend().pool());
+  CHECK_EQ(continuations(opt, prompts, wanted), edited);
+  write_pruned(opt.files(), opt.shape(), what, out.path);
+  model<> smaller{checkpoint{out.path}};
+  CHECK_EQ(continuations(smaller, prompts, wanted), edited);
+}
+
+TEST_CASE("of layers without some neurons and heads a capture has those that are left, in front") {
+  const folder out;
+  pruned opt{checkpoint{goldens + "head-dim-7"}};
+  removal what;
+  what.layers.resize(opt.layers());
+  what.layers.back() = {{0, 2}, {}, {0}, {}};
+  capture<site::mlp_post, site::z, site::pattern> whole{positions::all()}, cut{positions::all()};
+  removal_edits edits = edits_of(what, opt.shape());
+  opt.run(texts, edits, whole);
+  write_pruned(opt.files(), opt.shape(), what, out.path);
+  model<> smaller{checkpoint{out.path}};
+  smaller.run(texts, cut);
+  const std::size_t last = opt.layers() - 1, left = opt.shape().ffn - 2, heads = opt.shape().heads - 1;
+  const auto a = whole(site::mlp_post{}, last), b = cut(site::mlp_post{}, last);
+  const auto z = whole(site::z{}, last), y = cut(site::z{}, last);
+  for (std::size_t row = 0; row < a.rows(); ++row) {
+    std::vector<float> expected{a(row, 1)};
+    expected.insert(expected.end(), a.row(row).begin() + 3, a.row(row).end());
+    check_close(std::span<const float>{b.row(row)}.first(left), std::span<const float>{expected}, 1e-5, "mlp_post");
+    const std::size_t width = heads * opt.shape().head_dim();
+    check_close(std::span<const float>{y.row(row)}.first(width), std::span<const float>{z.row(row)}.last(width), 1e-5,
+                "z");
+  }
+  const auto p = whole(site::pattern{}, last, 0), q = cut(site::pattern{}, last, 0);  // (head, position, key)
+  for (std::size_t head = 0; head < heads; ++head) {
+    check_close(std::span<const float>{q.row(head)}, std::span<const float>{p.row(head + 1)}, 1e-5, "pattern");
+  }
+  CHECK_THROWS_AS(gradient_pass{smaller}, checkpoint_error);
+  CHECK_THROWS_AS(ablation_pass{smaller}, checkpoint_error);
 }
 
 TEST_CASE("a continuation of which there is enough leaves the batch; the others go on as if it had stayed") {

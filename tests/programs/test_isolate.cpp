@@ -2,6 +2,7 @@
 // `isolate` and `generate --edits`: a removal is found, applied and written as a smaller model; what cannot be kept.
 #include <simdjson.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -101,17 +102,20 @@ TEST_CASE("isolate --even takes as many neurons from every layer: the smaller mo
   CHECK_FALSE(load("out/summary.json")["transformers_reads_model"].get_bool().value());
 }
 
-TEST_CASE("isolate draws curves, of fewer points where there is little time, and says where the effect sits") {
+TEST_CASE("isolate draws curves, of less where there is little time, and says where the effect sits") {
   const sandbox box;
-  check_done(box.run("isolate", arguments("code", "out", {"--alone", "--minutes", "0.001", "--keep-layers", "1:7"})));
+  auto command = arguments("code", "out", {"--alone", "--minutes", "0.001", "--keep-layers", "1:7", "--rounds", "2"});
+  *(std::ranges::find(command, "--prompts") + 1) = "5";
+  check_done(box.run("isolate", command));
   simdjson::dom::parser parser;
   const simdjson::dom::element summary = parser.load((box / "out/summary.json").string()), code = summary["kept"].at(0);
   for (const char* curve : {"by_score", "random", "reversed"}) CHECK_EQ(code[curve].get_array().size(), 4);
   // nothing, the removal, layers 0 and 7 alone and all but each, halves, chance, reversed, the other way, logits, BOS
   CHECK_EQ(summary["where_it_sits"].get_array().size(), 2 + 2 * 2 + 2 + 3 + 4);
   CHECK(summary["verdict"].get_string().value() != "");
-  CHECK_EQ(summary["limits"].at(0).get_string().value(),
-           "curves have 4 points instead of 20: all removals were to take 0.001 minutes (--minutes, --shares)");
+  const std::string why = ": all removals were to take 0.001 minutes (--minutes, --shares)";
+  CHECK_EQ(summary["limits"].at(0).get_string().value(), "curves are of 4 prompts of a category instead of 5" + why);
+  CHECK_EQ(summary["limits"].at(1).get_string().value(), "curves have 4 points instead of 20" + why);
   CHECK(fs::exists(box / "out/pictures/where-it-sits.png"));
 }
 
@@ -122,6 +126,8 @@ TEST_CASE("isolate refuses a category that there is not, and layers that leave n
   check_refused(box.run("isolate", arguments("code", "out", {"--keep-layers", "0,1,2,3,4,5,6,7"})), 3, "isolate",
                 "a layer that may be touched");
   check_refused(box.run("isolate", arguments("code", "out", {"--share", "2"})), 2, "isolate", "--share");
+  check_refused(box.run("isolate", arguments("code", "out", {"--by", "mask", "--rounds", "2"})), 2, "isolate",
+                "scores by mask are computed once");
   check_refused(box.run("isolate", arguments("code", "out", {"--by", "ablation", "--hours", "0.001"})), 3, "isolate",
                 "at most 0.001 hours of work");
   box.write("one/a/1.txt", "The sea was calm that morning, and the boats went out early, one after the other.\n");

@@ -26,8 +26,8 @@ struct config {
   std::size_t num_hidden_layers = 12;
   std::size_t num_attention_heads = 12;  ///< divides hidden_size
   std::size_t ffn_dim = 3072;
-  std::vector<std::size_t>
-      ffn_dims;  ///< of each layer, where they differ (`write_pruned`): not transformers'; else empty
+  /// Neurons and heads of each layer where they differ (`write_pruned`): not transformers'; else empty.
+  std::vector<std::size_t> ffn_dims{}, attention_heads{};
   std::size_t word_embed_proj_dim = 768;  ///< width of the embedding; hidden_size where the file has null or nothing
   std::size_t vocab_size = 50272;         ///< rows of the embedding; not all of them need have a token
   std::size_t max_position_embeddings = 2048;  ///< longest text; the table has two rows more
@@ -43,6 +43,8 @@ struct config {
   std::string torch_dtype;  ///< key `dtype` or, older, `torch_dtype`, as it stands; empty if absent
 
   [[nodiscard]] std::size_t head_dim() const noexcept { return hidden_size / num_attention_heads; }
+  /// Layers differ in their neurons or heads.
+  [[nodiscard]] bool uneven() const noexcept { return !ffn_dims.empty() || !attention_heads.empty(); }
   [[nodiscard]] bool has_projection() const noexcept { return word_embed_proj_dim != hidden_size; }
   [[nodiscard]] bool has_final_layer_norm() const noexcept { return do_layer_norm_before && !remove_final_layer_norm; }
 };
@@ -161,6 +163,7 @@ class config_reader {
   read.size("num_attention_heads", result.num_attention_heads);
   read.size("ffn_dim", result.ffn_dim);
   read.sizes("ffn_dims", result.num_hidden_layers, result.ffn_dim, result.ffn_dims);
+  read.sizes("attention_heads", result.num_hidden_layers, result.num_attention_heads, result.attention_heads);
   read.size("vocab_size", result.vocab_size);
   read.size("max_position_embeddings", result.max_position_embeddings);
   result.word_embed_proj_dim = result.hidden_size;

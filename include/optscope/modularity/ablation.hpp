@@ -114,6 +114,7 @@ class ablation_pass {
   using T = typename Model::scalar;
 
   explicit ablation_pass(Model& opt) : opt_{opt}, units_{opt.shape()}, unembedding_(opt.files().unembedding().size()) {
+    require_even_layers(opt.files(), "to take out unit by unit");
     opt.files().unembedding().copy_to(unembedding_.data());
   }
 

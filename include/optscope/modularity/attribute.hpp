@@ -25,12 +25,6 @@ template <class Model, class Report>
   loss_attribution result{2 * texts.size(), unit_table{opt.shape()}.size()};
   attribution_pass pass{opt};
   std::mt19937_64 bits{5 + begin};
-  const auto piece = [&](std::size_t category, std::size_t size) {
-    const token_list& text = texts[category][bits() % texts[category].size()];
-    const std::size_t skip = bos ? 1 : 0, own = std::min(size, text.size() - skip);
-    const auto first = text.begin() + static_cast<std::ptrdiff_t>(skip + bits() % (text.size() - skip - own + 1));
-    return token_list(first, first + static_cast<std::ptrdiff_t>(own));
-  };
   for (std::size_t c = 0; c < texts.size(); ++c) {
     std::size_t number = 0;
     for (const token_list& text : texts[c]) {
@@ -42,10 +36,10 @@ template <class Model, class Report>
     for (std::size_t i = 0; i < each / step; ++i) {
       for (std::size_t other = 0; other < texts.size(); ++other) {
         if (other == c) continue;
-        token_list text = piece(other, std::min(before, opt.shape().max_positions / 3));
+        token_list text = random_piece(texts[other], std::min(before, opt.shape().max_positions / 3), bos, bits);
         if (bos) text.insert(text.begin(), *bos);
         const std::size_t first = text.size();
-        const token_list more = piece(c, std::min(behind, opt.shape().max_positions / 2));
+        const token_list more = random_piece(texts[c], std::min(behind, opt.shape().max_positions / 2), bos, bits);
         text.insert(text.end(), more.begin(), more.end());
         pass.add(text, texts.size() + c, result, first);
       }

@@ -119,12 +119,13 @@ class gradient_pass {
   using T = typename Model::scalar;
   using view = tensor_view<const T, 2>;
 
-  /// Throws `bad_input` if the model has another nonlinearity.
+  /// Throws `bad_input` if the model has another nonlinearity, `checkpoint_error` if its layers are of several sizes.
   explicit gradient_pass(Model& opt) : opt_{opt}, run_{opt.layers()} {
     if (opt.shape().nonlinearity != activation::relu) {
       throw bad_input{opt.files().folder().string(), "activation_function", "relu, for gradients in closed form",
                       "another"};
     }
+    require_even_layers(opt.files(), "for gradients");
   }
 
   /// `turn(text, logits)` makes of a text's logits (position, vocabulary) their gradient, in place; called by several

@@ -88,7 +88,7 @@ template <class Model>
     const auto& out = opt.files().at("decoder.layers." + std::to_string(layer) + ".self_attn.out_proj.weight");
     tensor<double, 2> weight{{out.rows(), out.row_size()}};
     out.copy_to(weight.data());
-    norms.emplace_back(tensor_view<const double, 2>{weight.view()}, opt.shape().heads);
+    norms.emplace_back(tensor_view<const double, 2>{weight.view()}, out.row_size() / opt.shape().head_dim());
   }
   return norms;
 }

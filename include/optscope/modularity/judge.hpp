@@ -20,8 +20,8 @@ namespace optscope {
 /// (of the demo's texts, pieces of 45 to 145 bytes that were not counted).
 class judge {
  public:
-  /// `texts` [category][text]. Of a category at most twice as many bytes count as of the smallest: what knows more
-  /// n-grams is found more often.
+  /// `texts` [category][text]. Of every category as many bytes count as of the smallest: what knows more n-grams is
+  /// found more often.
   explicit judge(const std::vector<std::vector<std::string>>& texts)
       : categories_{texts.size()}, log_share_(features * categories_) {
     std::vector<double> count(features);
@@ -34,7 +34,7 @@ class judge {
     for (std::size_t c = 0; c < categories_; ++c) {
       std::ranges::fill(count, 0.1);  // what is not in the texts is not impossible
       double all = 0.1 * features;
-      std::size_t left = 2 * smallest;  // wraps only where no category has a byte
+      std::size_t left = smallest;
       for (const std::string& text : texts[c]) {
         const std::string_view part = std::string_view{text}.substr(0, left);
         left -= part.size();

@@ -14,6 +14,7 @@
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/gradient_pass.hpp>
 #include <optscope/modularity/units.hpp>
+#include <optscope/modularity/windows.hpp>
 #include <optscope/opt/probabilities.hpp>
 #include <optscope/opt/removal.hpp>
 #include <optscope/opt/side_by_side.hpp>
@@ -32,7 +33,7 @@ namespace optscope {
 struct mask_settings {
   std::size_t steps = 250;
   double rate = 0.15;  ///< Adam's at first; falls to zero
-  double cost = 0.2;   ///< nats a token of kept texts, those of the first source that has any
+  double cost = 0.16;  ///< nats a token of kept texts, those of the first source that has any
   double behind = 0.3;
   std::size_t windows = 8, window = 128;               ///< kept texts in a step, and their tokens
   std::size_t prompts = 24;                            ///< beginnings of others in a step
@@ -53,12 +54,7 @@ struct text_sources {
   token_list piece(std::size_t category, std::size_t size) {
     source = bits() % texts.size();
     while (texts[source][category].empty()) source = (source + 1) % texts.size();
-    const std::vector<token_list>& own = texts[source][category];
-    const token_list& text = own[bits() % own.size()];
-    const std::size_t skip = bos && !text.empty() && text[0] == *bos ? 1 : 0,
-                      count = std::min(size, text.size() - skip);
-    const auto first = text.begin() + static_cast<std::ptrdiff_t>(skip + bits() % (text.size() - skip - count + 1));
-    return token_list(first, first + static_cast<std::ptrdiff_t>(count));
+    return random_piece(texts[source][category], size, bos, bits);
   }
 
   /// P(kept category | token), each other category counting once: (vocabulary).

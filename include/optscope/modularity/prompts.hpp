@@ -2,12 +2,12 @@
 #pragma once
 // Prompts drawn from texts.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/isolation.hpp>
+#include <optscope/modularity/windows.hpp>
 #include <random>
 #include <utility>
 #include <vector>
@@ -24,10 +24,7 @@ template <class EndsInSpace>
   std::mt19937_64 bits{seed};
   for (std::size_t c = 0; c < texts.size(); ++c) {
     for (std::size_t i = 0; i < each; ++i) {
-      const token_list& text = texts[c][bits() % texts[c].size()];
-      const std::size_t skip = bos ? 1 : 0, own = text.size() - skip, size = std::min(length, own);
-      const auto begin = text.begin() + static_cast<std::ptrdiff_t>(skip + bits() % (own - size + 1));
-      token_list prompt(begin, begin + static_cast<std::ptrdiff_t>(size));
+      token_list prompt = random_piece(texts[c], length, bos, bits);
       while (prompt.size() > 1 && ends_in_space(prompt.back())) prompt.pop_back();
       if (bos) prompt.insert(prompt.begin(), *bos);
       result.add(std::move(prompt), c);

@@ -34,4 +34,15 @@ struct window {
   return result;
 }
 
+/// A piece of one of the texts, which and where drawn from `bits`: at most `size` tokens, without BOS.
+template <class Bits>
+[[nodiscard]] token_list random_piece(const std::vector<token_list>& texts, std::size_t size,
+                                      std::optional<token_id> bos, Bits& bits) {
+  const token_list& text = texts[bits() % texts.size()];
+  const std::size_t skip = bos && !text.empty() && text[0] == *bos ? 1 : 0;
+  const std::size_t own = text.size() - skip, count = std::min(size, own);
+  const auto first = text.begin() + static_cast<std::ptrdiff_t>(skip + bits() % (own - count + 1));
+  return token_list(first, first + static_cast<std::ptrdiff_t>(count));
+}
+
 }  // namespace optscope

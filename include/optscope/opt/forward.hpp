@@ -304,10 +304,11 @@ class forward_pass {
   /// x (position, hidden) to memory_.out (position, hidden): W_O softmax(q·k / sqrt(head_dim)) v, head by head.
   void attention(text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<const T, 2> x,
                  bool last) {
-    const tensor_view<T, 2> qkv = memory_.qkv.view().slice(0, chunk.rows);
+    const std::size_t width = weights.out.weight.cols(), heads = width / shape_.head_dim();  // of this layer
+    const tensor_view<T, 2> qkv{memory_.qkv.data(), {chunk.rows, 3 * width}};
     backend_.linear(x, weights.qkv.weight, weights.qkv.bias, qkv);
     const auto part = [&](std::size_t which) {  // 0: q, 1: k, 2: v
-      return tensor_view<T, 2>{qkv.data() + which * shape_.hidden, {qkv.rows(), shape_.hidden}, qkv.stride()};
+      return tensor_view<T, 2>{qkv.data() + which * width, {qkv.rows(), width}, qkv.stride()};
     };
     offer<site::q>(chunk, layer, by_head(part(0)));
     offer<site::k>(chunk, layer, by_head(part(1)));
@@ -315,7 +316,7 @@ class forward_pass {
 
     std::size_t begin = 0, row = 0;  // of a text: its rows of qkv, and of what is computed from them
     if (last) trim(chunk);
-    const tensor_view<T, 2> z = memory_.z.view().slice(0, chunk.rows), out = memory_.out.view().slice(0, chunk.rows);
+    const tensor_view<T, 2> z{memory_.z.data(), {chunk.rows, width}}, out = memory_.out.view().slice(0, chunk.rows);
     together_.clear();
     for (std::size_t text = chunk.first; text < chunk.last; row += plan_.lengths[text++]) {
       const std::size_t length = plan_.lengths[text], total = plan_.total(text), run = run_lengths_[text];
@@ -323,10 +324,10 @@ class forward_pass {
       const tensor_view<const T, 2> q = constant(part(0).slice(begin + run - length, length));
       tensor_view<const T, 2> k = constant(part(1).slice(begin, run)), v = constant(part(2).slice(begin, run));
       begin += run;
-      if (cache_ != nullptr) std::tie(k, v) = cache_->append(layer, text, k, v);  // (key, hidden): all from here on
+      if (cache_ != nullptr) std::tie(k, v) = cache_->append(layer, text, k, v);  // all keys from here on
       if (length == 0) continue;
       if (wanted<site::scores>(layer) || wanted<site::pattern>(layer)) {
-        const tensor_view<T, 3> square{memory_.square.data(), {shape_.heads, length, total}};
+        const tensor_view<T, 3> square{memory_.square.data(), {heads, length, total}};
         backend_.attention_scores(q, k, square);
         if constexpr (listed<site::scores>) show<site::scores>(place_of(text, layer), square);
         backend_.attention_softmax(square);
@@ -336,7 +337,7 @@ class forward_pass {
         together_.push_back({q, k, v, z.slice(row, length)});
       }
     }
-    if (!together_.empty()) backend_.attention(std::span{std::as_const(together_)}, shape_.heads);
+    if (!together_.empty()) backend_.attention(std::span{std::as_const(together_)}, heads);
     if (chunk.rows == 0) return;
     offer<site::z>(chunk, layer, by_head(z));
     backend_.linear(constant(z), weights.out.weight, weights.out.bias, out);
@@ -347,17 +348,18 @@ class forward_pass {
   void results(const text_chunk& chunk, std::size_t layer, const layer_weights<T>& weights, tensor_view<T, 2> z,
                tensor_view<T, 2> out) {
     if constexpr (listed<site::result>) {
-      const std::size_t width = shape_.head_dim(), hidden = shape_.hidden;
+      const std::size_t width = shape_.head_dim(), hidden = shape_.hidden, heads = z.cols() / width;
       std::size_t begin = 0;
       for (std::size_t text = chunk.first; text < chunk.last; begin += plan_.lengths[text++]) {
         const std::size_t length = plan_.lengths[text];
         if (length == 0) continue;
-        const tensor_view<T, 3> result{memory_.result.data(), {length, shape_.heads, hidden}};
-        for (std::size_t head = 0; head < shape_.heads; ++head) {
+        const tensor_view<T, 3> result{memory_.result.data(), {length, heads, hidden}};
+        for (std::size_t head = 0; head < heads; ++head) {
           const T* w = weights.out.weight.data() + head * width;
           backend_.linear(tensor_view<const T, 2>{z.row(begin).data() + head * width, {length, width}, z.stride()},
-                          tensor_view<const T, 2>{w, {hidden, width}, hidden}, static_cast<const T*>(nullptr),
-                          tensor_view<T, 2>{result.data() + head * hidden, {length, hidden}, shape_.heads * hidden});
+                          tensor_view<const T, 2>{w, {hidden, width}, weights.out.weight.stride()},
+                          static_cast<const T*>(nullptr),
+                          tensor_view<T, 2>{result.data() + head * hidden, {length, hidden}, heads * hidden});
         }
         if constexpr (edited<site::result>) std::copy_n(result.data(), result.size(), memory_.before.data());
         show<site::result>(place_of(text, layer), result);
@@ -368,7 +370,7 @@ class forward_pass {
           const std::span<T> sum = out.row(begin + row);
           for (std::size_t i = 0; i < hidden; ++i) {
             sum[i] = weights.out.bias == nullptr ? T{0} : weights.out.bias[i];
-            for (std::size_t head = 0; head < shape_.heads; ++head) sum[i] += shares[head * hidden + i];
+            for (std::size_t head = 0; head < heads; ++head) sum[i] += shares[head * hidden + i];
           }
         }
       }
@@ -387,7 +389,7 @@ class forward_pass {
   }
 
   [[nodiscard]] tensor_view<T, 3> by_head(tensor_view<T, 2> rows) const {
-    return rows.template reshape<3>({rows.rows(), shape_.heads, shape_.head_dim()});
+    return rows.template reshape<3>({rows.rows(), rows.cols() / shape_.head_dim(), shape_.head_dim()});
   }
 
   run_plan plan_;

@@ -84,7 +84,7 @@ class residual_identities {
       const std::span<const Scalar> heads = by_head.row(row);  // (head, hidden)
       for (std::size_t i = 0; i < shape_.hidden; ++i) {
         double total = weights_[at.layer].bias[i];
-        for (std::size_t head = 0; head < shape_.heads; ++head) total += heads[head * shape_.hidden + i];
+        for (std::size_t head = 0; head < by_head.extent(1); ++head) total += heads[head * shape_.hidden + i];
         sum[row * shape_.hidden + i] = total;
       }
     }

@@ -69,8 +69,8 @@ class kv_cache {
     const std::size_t needed = at.length + more;
     if (needed > at.capacity) reserve(text, at.capacity == 0 ? needed : std::max(needed, 2 * at.capacity));
   }
-  /// For `forward_pass`: copies keys and values (token, hidden) behind the cached ones and gives all of them. They
-  /// count only after `advance`, so that a run that fails leaves the cache as it was.
+  /// For `forward_pass`: copies keys and values (token, hidden, or less in a layer with fewer heads) behind the cached
+  /// ones and gives all of them. They count only after `advance`, so that a run that fails leaves the cache as it was.
   std::pair<tensor_view<const T, 2>, tensor_view<const T, 2>> append(std::size_t layer, std::size_t text,
                                                                      tensor_view<const T, 2> k,
                                                                      tensor_view<const T, 2> v) {
@@ -79,7 +79,10 @@ class kv_cache {
       std::ranges::copy(k.row(row), begin(layer, text, 0) + (before + row) * hidden_);
       std::ranges::copy(v.row(row), begin(layer, text, 1) + (before + row) * hidden_);
     }
-    return {rows(layer, text, 0, all), rows(layer, text, 1, all)};
+    const auto whole = [&](std::size_t which) {
+      return tensor_view<const T, 2>{begin(layer, text, which), {all, k.cols()}, hidden_};
+    };
+    return {whole(0), whole(1)};
   }
   /// For `forward_pass`: the appended tokens count from now on.
   void advance(std::size_t text, std::size_t tokens) { texts_.at(text).length += tokens; }

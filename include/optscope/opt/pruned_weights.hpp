@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A weight policy that leaves parts of the model out: rows and columns of neurons, columns of heads.
+// A weight policy that leaves parts of the model out: rows and columns of neurons and heads.
 
 #include <algorithm>
 #include <cstddef>
@@ -17,10 +17,10 @@ namespace optscope {
 
 /// Resident weights of which a removal can be taken out, and put back by another: `model::weights().remove(what)`.
 ///
-/// A removed neuron costs nothing any more: its row of fc1 and its column of fc2 are gone, and what its constant
-/// activation would add to the stream is in fc2's bias. A removed head's columns of W_O are zero, what its constant z
-/// would add is in the bias. The logits are those of the model whose activations are overwritten, to rounding.
-/// `mlp_pre` and `mlp_post` have the neurons that are left, in order.
+/// What is removed costs nothing any more: a neuron's row of fc1 and column of fc2 are gone, a head's rows of W_Q, W_K
+/// and W_V and columns of W_O; what their constant activations would add to the stream is in the biases. The logits are
+/// those of the model whose activations are overwritten, to rounding. `mlp_pre` and `mlp_post` have the neurons that
+/// are left, sites of heads the heads, in order.
 template <class T>
 class pruned_weights {
  public:
@@ -47,7 +47,7 @@ class pruned_weights {
  private:
   struct cut_layer {
     bool used = false;
-    std::vector<T> fc1, fc1_bias, fc2, fc2_bias, out, out_bias;
+    std::vector<T> fc1, fc1_bias, fc2, fc2_bias, qkv, qkv_bias, out, out_bias;
     layer_weights<T> view;
   };
 
@@ -55,12 +55,8 @@ class pruned_weights {
     const std::size_t hidden = shape_.hidden, width = shape_.head_dim();
     const std::size_t neurons = whole.fc1.weight.rows();
     std::vector<std::size_t> kept;
-    for (std::size_t n = 0, next = 0; n < neurons; ++n) {
-      if (next < what.neurons.size() && what.neurons[next] == n) {
-        ++next;
-      } else {
-        kept.push_back(n);
-      }
+    for (std::size_t n = 0; n < neurons; ++n) {
+      if (!std::binary_search(what.neurons.begin(), what.neurons.end(), n)) kept.push_back(n);
     }
     // One neuron without effect stays where none is left, so that no matrix is empty.
     const std::size_t left = std::max<std::size_t>(1, kept.size());
@@ -89,20 +85,39 @@ class pruned_weights {
       to.view.fc2 = {{to.fc2.data(), {hidden, left}}, to.fc2_bias.empty() ? nullptr : to.fc2_bias.data()};
     }
     if (!what.heads.empty()) {
-      to.out.assign(whole.out.weight.data(), whole.out.weight.data() + hidden * hidden);
-      bias(whole.out.bias, !what.head_values.empty(), to.out_bias);
-      for (std::size_t row = 0; row < hidden; ++row) {
-        for (std::size_t i = 0; i < what.heads.size(); ++i) {
-          T* columns = to.out.data() + row * hidden + what.heads[i] * width;
-          for (std::size_t d = 0; d < width; ++d) {
-            if (!what.head_values.empty()) {
-              to.out_bias[row] += columns[d] * static_cast<T>(what.head_values[i * width + d]);
-            }
-            columns[d] = 0;
-          }
-        }
+      const std::size_t heads = whole.out.weight.cols() / width;
+      std::vector<std::size_t> stay;
+      for (std::size_t h = 0; h < heads; ++h) {
+        if (!std::binary_search(what.heads.begin(), what.heads.end(), h)) stay.push_back(h);
       }
-      to.view.out = {{to.out.data(), {hidden, hidden}}, to.out_bias.empty() ? nullptr : to.out_bias.data()};
+      const bool none = stay.empty();
+      if (none) stay.push_back(0);
+      const std::size_t inner = stay.size() * width;
+      to.qkv.resize(3 * inner * hidden);
+      to.qkv_bias.assign(3 * inner, T{0});
+      to.out.assign(hidden * inner, T{0});
+      const bool constants = !what.head_values.empty();
+      bias(whole.out.bias, constants, to.out_bias);
+      pool.parallel_for(3 * stay.size(), [&](std::size_t i, std::size_t) {
+        const std::size_t from = (i / stay.size() * heads + stay[i % stay.size()]) * width;
+        std::copy_n(whole.qkv.weight.row(from).data(), width * hidden, to.qkv.data() + i * width * hidden);
+        if (whole.qkv.bias != nullptr) std::copy_n(whole.qkv.bias + from, width, to.qkv_bias.data() + i * width);
+      });
+      pool.parallel_for(hidden, [&](std::size_t row, std::size_t) {
+        const T* from = whole.out.weight.row(row).data();
+        for (std::size_t i = 0; i < stay.size() && !none; ++i) {
+          std::copy_n(from + stay[i] * width, width, to.out.data() + row * inner + i * width);
+        }
+        if (!constants) return;
+        double sum = static_cast<double>(to.out_bias[row]);
+        for (std::size_t i = 0; i < what.head_values.size(); ++i) {
+          sum += static_cast<double>(what.head_values[i]) *
+                 static_cast<double>(from[what.heads[i / width] * width + i % width]);
+        }
+        to.out_bias[row] = static_cast<T>(sum);
+      });
+      to.view.qkv = {{to.qkv.data(), {3 * inner, hidden}}, whole.qkv.bias == nullptr ? nullptr : to.qkv_bias.data()};
+      to.view.out = {{to.out.data(), {hidden, inner}}, to.out_bias.empty() ? nullptr : to.out_bias.data()};
     }
   }
 

@@ -33,7 +33,8 @@ struct norm_weights {
   const T* beta = nullptr;
 };
 
-/// One layer. The three input maps of attention are one matrix: rows of q, then k, then v.
+/// One layer. The three input maps of attention are one matrix: rows of q, then k, then v. A layer of which heads were
+/// cut out has (3 head_dim heads, hidden) and (hidden, head_dim heads) there.
 template <class T>
 struct layer_weights {
   norm_weights<T> ln1, ln2;
@@ -54,14 +55,22 @@ inline const stored_tensor& require_shape(const stored_tensor& tensor, const std
   throw checkpoint_error{tensor.file().string(), "tensor " + tensor.name(), text(shape), text(tensor.shape())};
 }
 
+/// Throws `checkpoint_error` if layers differ in their neurons or heads; `why` such as "for Jacobians".
+inline void require_even_layers(const checkpoint& files, const std::string& why) {
+  if (!files.configuration().uneven()) return;
+  throw checkpoint_error{(files.folder() / "config.json").string(), "ffn_dims, attention_heads",
+                         "layers of one size, " + why, "a size for each layer"};
+}
+
 /// Reads layers from a checkpoint into buffers of T.
 template <class T>
 class layer_reader {
  public:
   /// Checks the shapes of all layers' tensors; throws `checkpoint_error` for one that is missing or has another.
   layer_reader(const checkpoint& files, const architecture& shape)
-      : shape_{shape}, neurons_{files.configuration().ffn_dims} {
+      : shape_{shape}, neurons_{files.configuration().ffn_dims}, heads_{files.configuration().attention_heads} {
     neurons_.resize(shape.layers, shape.ffn);
+    heads_.resize(shape.layers, shape.heads);
     layers_.resize(shape.layers);
     for (std::size_t layer = 0; layer < shape.layers; ++layer) {
       const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
@@ -76,16 +85,16 @@ class layer_reader {
         }
         size += tensor.size();
       };
-      const std::size_t h = shape.hidden, f = neurons_[layer];
+      const std::size_t h = shape.hidden, f = neurons_[layer], a = heads_[layer] * shape.head_dim();
       // The order is the layout of the buffer; `view` walks it in the same order.
       norm(place, "self_attn_layer_norm");
       norm(place, "final_layer_norm");
       for (const char* name : {"q_proj", "k_proj", "v_proj"})
-        place("self_attn." + std::string{name} + ".weight", {h, h});
+        place("self_attn." + std::string{name} + ".weight", {a, h});
       if (shape.bias) {
-        for (const char* name : {"q_proj", "k_proj", "v_proj"}) place("self_attn." + std::string{name} + ".bias", {h});
+        for (const char* name : {"q_proj", "k_proj", "v_proj"}) place("self_attn." + std::string{name} + ".bias", {a});
       }
-      linear(place, "self_attn.out_proj", h, h);
+      linear(place, "self_attn.out_proj", h, a);
       linear(place, "fc1", f, h);
       linear(place, "fc2", h, f);
       size_ = std::max(size_, size);
@@ -141,8 +150,9 @@ class layer_reader {
     layer_weights<T> result;
     result.ln1 = norm();
     result.ln2 = norm();
-    result.qkv = linear(3 * shape_.hidden, shape_.hidden);
-    result.out = linear(shape_.hidden, shape_.hidden);
+    const std::size_t width = heads_[layer] * shape_.head_dim();
+    result.qkv = linear(3 * width, shape_.hidden);
+    result.out = linear(shape_.hidden, width);
     result.fc1 = linear(neurons_[layer], shape_.hidden);
     result.fc2 = linear(shape_.hidden, neurons_[layer]);
     return result;
@@ -158,8 +168,8 @@ class layer_reader {
     from.tensor->copy_rows(from.first, from.count, buffer + from.offset);
   }
   architecture shape_;
-  std::vector<std::size_t> neurons_;        // [layer]
-  std::vector<std::vector<piece>> layers_;  // [layer]
+  std::vector<std::size_t> neurons_, heads_;  // [layer]
+  std::vector<std::vector<piece>> layers_;    // [layer]
   std::size_t size_ = 0;
 };
 

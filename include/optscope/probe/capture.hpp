@@ -102,7 +102,8 @@ class basic_capture {
     if constexpr (Site::layout == site_layout::position) {
       for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows[i] < at.first_position || rows[i] >= at.first_position + view.rows()) continue;
-        std::ranges::copy(view.row(rows[i] - at.first_position), out + i * view.cols());
+        // A layer of which neurons or heads were cut out fills the front of a row.
+        std::ranges::copy(view.row(rows[i] - at.first_position), out + i * target.inner[0] * target.inner[1]);
       }
     } else {
       const std::size_t keys = view.extent(2);

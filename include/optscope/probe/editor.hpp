@@ -80,6 +80,7 @@ class placed_operation {
         const bool by_head = Site::layout == site_layout::head;
         const std::size_t width = view.extent(2);
         for (const std::size_t head : heads_) {
+          if (head >= view.extent(by_head ? 0 : 1)) continue;  // cut out of this layer
           vector.head = head;
           edit_vector<Site>(view.row(by_head ? head : row).subspan((by_head ? row : head) * width, width), vector);
         }

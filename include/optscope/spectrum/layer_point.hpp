@@ -143,10 +143,7 @@ requires std::same_as<typename Model::scalar, double>
     throw bad_input{"", "layers " + std::to_string(first) + " to " + std::to_string(first + count),
                     "layers of " + std::to_string(opt.layers()), "others"};
   }
-  if (!opt.files().configuration().ffn_dims.empty()) {
-    throw checkpoint_error{(opt.files().folder() / "config.json").string(), "ffn_dims",
-                           "layers of one number of neurons, for Jacobians", "one for each layer"};
-  }
+  require_even_layers(opt.files(), "for Jacobians");
   const layer_reader<T> reader{opt.files(), opt.shape()};
   std::vector<std::shared_ptr<layer_point<T>>> points;
   for (std::size_t layer = first; layer < first + count; ++layer) {
