@@ -100,6 +100,7 @@ int main(int argc, char** argv) {
     const auto kept = static_cast<std::size_t>(place - texts.categories.begin());
     pruned_model opt{checkpoint{app.model}, blas{app.threads}};
     app.report(opt);
+    require_even_layers(opt.files(), "to take units out");
     app.make_folder("pictures");
 
     std::vector<std::size_t> layers;

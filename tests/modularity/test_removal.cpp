@@ -250,6 +250,9 @@ TEST_CASE("of layers without some neurons and heads a capture has those that are
   for (std::size_t head = 0; head < heads; ++head) {
     check_close(std::span<const float>{q.row(head)}, std::span<const float>{p.row(head + 1)}, 1e-5, "pattern");
   }
+  what.layers[0].heads = {opt.shape().heads};
+  CHECK_THROWS_AS(opt.weights().remove(what, opt.backend().pool()), bad_input);
+  CHECK_THROWS_AS(write_pruned(opt.files(), opt.shape(), what, out.path), bad_input);
   CHECK_THROWS_AS(gradient_pass{smaller}, checkpoint_error);
   CHECK_THROWS_AS(ablation_pass{smaller}, checkpoint_error);
 }

@@ -59,6 +59,9 @@ TEST_CASE("isolate takes out what code does not need; generate --edits and the s
 
   check_refused(box.run("generate", {"--model", "out/model", "--edits", "out/edits.json", "--prompt", "x"}), 3,
                 "generate", "edits of this model");
+  auto of_smaller = arguments("code", "again");
+  of_smaller[1] = "out/model";
+  check_refused(box.run("isolate", of_smaller), 3, "isolate", "layers of one size, to take units out");
 }
 
 TEST_CASE("isolate --even takes as many neurons from every layer: the smaller model is one that transformers reads") {

@@ -84,7 +84,7 @@ struct cut_parts {
 /// W_O zero, and transformers reads the folder. Returns whether it can.
 ///
 /// A layer of which all neurons or heads are removed keeps one without effect. Throws `bad_input` for constants that
-/// need a bias in a model without biases.
+/// need a bias in a model without biases, and for a part that a layer does not have.
 inline bool write_pruned(const checkpoint& files, const architecture& shape, const removal& what,
                          const std::filesystem::path& folder) {
   struct layer_parts {
@@ -101,6 +101,7 @@ inline bool write_pruned(const checkpoint& files, const architecture& shape, con
     layers.push_back(
         {{files.at(prefix + "fc1.weight").rows(), gone.neurons, 1, gone.neuron_values},
          {files.at(prefix + "self_attn.q_proj.weight").rows(), gone.heads, shape.head_dim(), gone.head_values}});
+    require_parts(gone, layers.back().neurons.whole, layers.back().heads.whole / shape.head_dim());
     neurons.push_back(layers.back().neurons.kept.size());
     heads.push_back(layers.back().heads.kept.size() / shape.head_dim());
   }

@@ -32,10 +32,17 @@ class pruned_weights {
       : whole_{other.whole_}, shape_{other.shape_}, layers_(other.layers_.size()) {}
   pruned_weights(pruned_weights&&) = default;
 
-  /// Takes `what` out of the whole model: what was removed before is back. An empty removal restores it.
+  /// Takes `what` out of the whole model: what was removed before is back. An empty removal restores it. Throws
+  /// `bad_input` for a neuron or head that a layer does not have.
   void remove(const removal& what, thread_pool& pool) {
+    const auto touched = [&](std::size_t i) { return i < what.layers.size() && !what.layers[i].empty(); };
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      layers_[i].used = i < what.layers.size() && !what.layers[i].empty();
+      if (!touched(i)) continue;
+      const layer_weights<T> whole = whole_.layer(i, i + 1, pool);
+      require_parts(what.layers[i], whole.fc1.weight.rows(), whole.out.weight.cols() / shape_.head_dim());
+    }
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      layers_[i].used = touched(i);
       if (layers_[i].used) cut(whole_.layer(i, i + 1, pool), what.layers[i], layers_[i], pool);
     }
   }
@@ -53,7 +60,7 @@ class pruned_weights {
 
   void cut(const layer_weights<T>& whole, const layer_removal& what, cut_layer& to, thread_pool& pool) const {
     const std::size_t hidden = shape_.hidden, width = shape_.head_dim();
-    const std::size_t neurons = whole.fc1.weight.rows();
+    const std::size_t neurons = whole.fc1.weight.rows(), heads = whole.out.weight.cols() / width;
     std::vector<std::size_t> kept;
     for (std::size_t n = 0; n < neurons; ++n) {
       if (!std::binary_search(what.neurons.begin(), what.neurons.end(), n)) kept.push_back(n);
@@ -85,7 +92,6 @@ class pruned_weights {
       to.view.fc2 = {{to.fc2.data(), {hidden, left}}, to.fc2_bias.empty() ? nullptr : to.fc2_bias.data()};
     }
     if (!what.heads.empty()) {
-      const std::size_t heads = whole.out.weight.cols() / width;
       std::vector<std::size_t> stay;
       for (std::size_t h = 0; h < heads; ++h) {
         if (!std::binary_search(what.heads.begin(), what.heads.end(), h)) stay.push_back(h);

@@ -46,6 +46,16 @@ struct removal {
   }
 };
 
+/// Throws `bad_input` if a layer of so many neurons and heads does not have what is to be taken out of it.
+inline void require_parts(const layer_removal& what, std::size_t neurons, std::size_t heads) {
+  const auto check = [](const char* name, const std::vector<std::size_t>& numbers, std::size_t count) {
+    if (numbers.empty() || numbers.back() < count) return;
+    throw bad_input{"", name, "numbers below " + std::to_string(count), std::to_string(numbers.back())};
+  };
+  check("neurons to remove", what.neurons, neurons);
+  check("heads to remove", what.heads, heads);
+}
+
 /// Writes a removal for the model of that `fingerprint`; `about` says in words what it is.
 inline void write_removal(const std::filesystem::path& file, const removal& what, const std::string& model,
                           const std::string& about) {
