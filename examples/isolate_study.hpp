@@ -301,7 +301,8 @@ struct study {
     found.what = remove(found.numbers, kept);
   }
   /// How many units of a mask's order may go: as many as cost the kept category's scoring texts `how.mask.cost`, nats a
-  /// token. By bisection, which begins at the mask's own size, the units with a score above 0.
+  /// token. By bisection, which begins at the mask's own size, the units with a score above 0; at most a fiftieth more
+  /// than that, since few texts are fitted by much less than others need.
   std::size_t size_of_mask(std::size_t kept, const std::vector<std::size_t>& numbers) const {
     constexpr std::size_t length = 256, most = 4096;
     token_batch batch;
@@ -324,11 +325,12 @@ struct study {
     const double allowed = loss(0) + how.mask.cost;
     const std::vector<double>& score = masks[kept];
     std::size_t low = 0, high = numbers.size();
-    auto middle = static_cast<std::size_t>(std::ranges::count_if(numbers, [&](std::size_t u) { return score[u] > 0; }));
-    for (; high - low > 1; middle = (low + high) / 2) {
+    const auto own =
+        static_cast<std::size_t>(std::ranges::count_if(numbers, [&](std::size_t u) { return score[u] > 0; }));
+    for (std::size_t middle = own; high - low > 1; middle = (low + high) / 2) {
       if (middle > low && middle < high) (loss(middle) > allowed ? high : low) = middle;
     }
-    return low;
+    return std::min(low, own + own / 50);
   }
 
   /// Mean logits over scoring texts of the other categories with the removal minus without: (vocabulary).
