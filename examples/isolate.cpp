@@ -7,30 +7,39 @@ using namespace isolate;
 int main(int argc, char** argv) {
   program::app app{
       "isolate",
-      "Takes out of a model the neurons and heads that one category of texts does not need, and continues prompts of "
-      "all categories with what is left. Writes report.html, edits.json, model/, pictures/, "
+      "Takes out of a model the neurons and heads, or the directions of the stream, that one category of texts does "
+      "not "
+      "need, and continues prompts of all categories with what is left. Writes report.html, edits.json, model/, "
+      "pictures/, "
       "scores.tsv, continuations.json and summary.json.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --out only-code"};
   app.offer({"--model", "--texts", "--threads", "--out"});
   settings how;
   app.cli.add_option("--keep", how.keep, "The category to keep")->required()->type_name("CATEGORY");
-  app.cli.add_option("--by", how.by, "Score by which units go")->check(CLI::IsMember(scores))->capture_default_str();
+  auto* by = app.cli.add_option("--by", how.by, "Score by which neurons and heads go")
+                 ->check(CLI::IsMember(scores))
+                 ->capture_default_str();
+  auto* rounds =
+      app.cli
+          .add_option("--rounds", how.rounds,
+                      "Times that scores are computed, each time with the units taken out that go first; not of mask, "
+                      "ablation and attributions")
+          ->check(program::not_positive)
+          ->capture_default_str();
+  auto* replace = app.cli.add_option("--replace", how.with, "What stands in the place of a removed neuron or head")
+                      ->check(CLI::IsMember(replacements))
+                      ->capture_default_str();
   app.cli
-      .add_option("--rounds", how.rounds,
-                  "Times that scores are computed, each time with the units taken out that go first; not of mask, "
-                  "ablation and attributions")
-      ->check(program::not_positive)
-      ->capture_default_str();
-  app.cli.add_option("--replace", how.with, "What stands in the place of a removed neuron or head")
-      ->check(CLI::IsMember(replacements))
-      ->capture_default_str();
-  app.cli.add_option("--units", how.units, "What may go")
-      ->check(CLI::IsMember({"neurons", "heads", "both"}))
+      .add_option("--units", how.units,
+                  "What may go; directions of the stream into a layer stand at the kept category's mean then, in the "
+                  "order of how far other categories lie from it beside its own spread")
+      ->check(CLI::IsMember({"neurons", "heads", "both", "directions"}))
       ->capture_default_str();
   app.cli.add_option("--keep-layers", how.keep_layers, "Layers that stay whole")->type_name("SPEC");
-  app.cli.add_flag("--even", how.even,
-                   "As many neurons from every layer that may be touched: transformers reads the smaller checkpoint, "
-                   "model/, if that is every layer");
+  auto* even = app.cli.add_flag(
+      "--even", how.even,
+      "As many neurons from every layer that may be touched: transformers reads the smaller checkpoint, "
+      "model/, if that is every layer");
   app.cli.add_option("--scoring-tokens", how.scoring, "Tokens of each category to compute scores from, at most")
       ->check(program::not_positive)
       ->capture_default_str();
@@ -85,6 +94,14 @@ int main(int argc, char** argv) {
       ->capture_default_str();
 
   return app.run(argc, argv, [&] {
+    for (const CLI::Option* other : {by, rounds, replace, even}) {
+      if (how.directions() && other->count() != 0)
+        throw CLI::ValidationError{other->get_name(), "is of neurons and heads, not of directions"};
+    }
+    if (how.directions()) {
+      how.by = "spread of others over own";
+      how.with = "kept-mean";
+    }
     if (how.no_curves && !how.share && how.by != "mask")
       throw CLI::RequiredError{"--share, without curves and with a score other than mask,"};
     if (how.rounds > 1 && (needs_gradients(how.by) || how.by == "mask" || how.by == "ablation"))
@@ -107,13 +124,14 @@ int main(int argc, char** argv) {
     const std::vector<std::size_t> whole = how.keep_layers.empty()
                                                ? std::vector<std::size_t>{}
                                                : parse_selection(how.keep_layers, opt.layers(), "--keep-layers");
-    for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
+    for (std::size_t layer = how.directions() ? 1 : 0; layer < opt.layers(); ++layer) {  // into 0 goes the embedding
       if (std::find(whole.begin(), whole.end(), layer) == whole.end()) layers.push_back(layer);
     }
     if (layers.empty()) throw bad_input{"", "--keep-layers", "a layer that may be touched", "none"};
     std::vector<unit_kind> kinds;
-    if (how.units != "heads") kinds.push_back(unit_kind::neuron);
-    if (how.units != "neurons") kinds.push_back(unit_kind::head);
+    if (how.units == "neurons" || how.units == "both") kinds.push_back(unit_kind::neuron);
+    if (how.units == "heads" || how.units == "both") kinds.push_back(unit_kind::head);
+    if (how.directions()) kinds.push_back(unit_kind::direction);
 
     how.prompt_tokens = std::min(how.prompt_tokens, opt.shape().max_positions / 2);
     how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.prompt_tokens - 1);
@@ -121,7 +139,8 @@ int main(int argc, char** argv) {
     side_by_side<pruned_model> copies{opt};
     if (written != 0) write_more(copies, texts, words, how, written);
     const judge decide{texts.training};
-    const activity active = sum_up(opt, texts.scored(), words.bos());
+    const std::vector<std::vector<token_list>> none(texts.categories.size());
+    const activity active = sum_up(opt, how.directions() ? none : texts.scored(), words.bos());
     isolation<pruned_model> bench{opt, copies, decide};
     bench.categories = texts.categories.size();
     bench.wanted.count = how.new_tokens;
@@ -149,7 +168,7 @@ int main(int argc, char** argv) {
                               .loss = loss ? &*loss : nullptr,
                               .heads = &active.heads,
                               .ablation = ablated ? &*ablated : nullptr};
-    reported_study s{{how, words, opt, texts, active, scored, bench, finally, layers, kinds}};
+    reported_study s{{{how, words, opt, texts, active, scored, layers, kinds}, bench, finally}};
     s.run(kept);
     s.write(app, kept);
     std::cout << (app.out / "report.html").string() << '\n';

@@ -25,7 +25,7 @@ struct reported_study : study {
     const std::string about =
         std::to_string(found.chosen) + " units out, to keep " + texts.categories[kept] + ", by " + how.by;
     write_removal(app.out / "edits.json", found.what, model, about);
-    even_layers = write_pruned(opt.files(), opt.shape(), found.what, app.out / "model");
+    if (!how.directions()) even_layers = write_pruned(opt.files(), opt.shape(), found.what, app.out / "model");
     write_summary(app.out / "summary.json", kept);
     write_scores(app.out / "scores.tsv", kept);
     write_continuations(app.out / "continuations.json", kept);
@@ -62,8 +62,8 @@ struct reported_study : study {
       json.begin_object().field("name", texts.categories[c]).field("texts", texts.texts[c]);
       json.field("scoring_tokens", tokens_of(c)).end_object();
     }
-    json.end_array().field("units_in_all", units()).field("overlap_of_halves", over_halves.value_or(missing));
-    json.field("overlap_of_seeds", over_seeds.value_or(missing)).field("transformers_reads_model", even_layers);
+    json.end_array().field("units_in_all", units()).field("overlap_of_halves", alike.of_halves.value_or(missing));
+    json.field("overlap_of_seeds", alike.of_seeds.value_or(missing)).field("transformers_reads_model", even_layers);
     json.key("nothing_removed");
     describe(json, whole);
     json.key("kept").begin_array();
@@ -101,11 +101,11 @@ struct reported_study : study {
   }
 
   void write_scores(const fs::path& path, std::size_t kept) const {
-    const std::vector<double> score = scores.at(how.by)(scored, kept);
+    const std::vector<double> score = score_of(scored, kept);
     const std::set<std::size_t> gone(kept_of[kept].numbers.begin(), kept_of[kept].numbers.end());
     std::string table = "kind\tlayer\tindex\tscore\tremoved\n";
     for (const std::size_t u : order(kept)) {
-      const unit what = scored.sums.units()[u];
+      const unit what = numbering[u];
       table += std::string{name_of(what.kind)} + "\t" + std::to_string(what.layer) + "\t" + std::to_string(what.index) +
                "\t" + (std::isfinite(score[u]) ? rounded(score[u], 6) : "") + "\t" + (gone.count(u) != 0 ? "1" : "0") +
                "\n";
@@ -227,13 +227,14 @@ struct reported_study : study {
             {"other prompts continued as " + names[kept], percent_of(hits, count)},
             {"before", percent_of(hits_before, count_before)},
             {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
-            {"overlap of the sets of two halves of the scoring texts", rounded(over_halves.value_or(missing), 2)},
-            {"overlap of the sets of two seeds", rounded(over_seeds.value_or(missing), 2)},
+            {"overlap of the sets of two halves of the scoring texts", rounded(alike.of_halves.value_or(missing), 2)},
+            {"overlap of the sets of two seeds", rounded(alike.of_seeds.value_or(missing), 2)},
             {"score", how.by + (how.rounds > 1 ? ", computed " + std::to_string(how.rounds) + " times" : "")},
             {"in their place", how.with},
             {"the smaller checkpoint, model/",
-             even_layers ? "read by this library and by transformers"
-                         : "read by this library alone: layers have different sizes (see --even)"}});
+             how.directions() ? "none: directions of the stream are in no weight"
+             : even_layers    ? "read by this library and by transformers"
+                              : "read by this library alone: layers have different sizes (see --even)"}});
     if (!rows.empty())
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
     if (!limits().empty()) page.notes("Limits of this run", limits());
@@ -286,9 +287,11 @@ struct reported_study : study {
       plot::line_series series{std::string{name_of(kind)} + "s", {}, {}, {}, {}, plot::hue(where.series.size())};
       for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
         const layer_removal& gone = found.what.layers[layer];
-        const std::size_t removed = kind == unit_kind::head ? gone.heads.size() : gone.neurons.size();
+        const std::size_t removed = kind == unit_kind::head     ? gone.heads.size()
+                                    : kind == unit_kind::neuron ? gone.neurons.size()
+                                                                : gone.directions.size();
         series.x.push_back(static_cast<double>(layer));
-        series.y.push_back(static_cast<double>(removed) / static_cast<double>(scored.sums.units().count(kind)));
+        series.y.push_back(static_cast<double>(removed) / static_cast<double>(numbering.count(kind)));
       }
       where.series.push_back(std::move(series));
     }
@@ -325,8 +328,11 @@ struct reported_study : study {
         std::vector<std::string>{
             "Every second text of a category gives the scores and trains the judge, the others are measured. The "
             "size of the removal is chosen on one set of prompts, the figures above are of another.",
-            "Only activations inside blocks are overwritten: not the embedding, not the unembedding, nothing at "
-            "the logits. The judge is naive Bayes on byte 1- to 5-grams of the texts; it knows nothing of the "
+            how.directions() ? "The stream is edited between layers: not behind the embedding, not in front of the "
+                               "unembedding, nothing at the logits, nothing at the first position."
+                             : "Only activations inside blocks are overwritten: not the embedding, not the "
+                               "unembedding, nothing at the logits.",
+            "The judge is naive Bayes on byte 1- to 5-grams of the texts; it knows nothing of the "
             "model.",
             "Continuations are drawn at temperature 0.8 from the best tokens of probability 0.9 together. On curves "
             "and in the table of where it sits one of 16 tokens or more ends when the judge is sure (0.85)."});

@@ -4,62 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <map>
-#include <optscope/modularity/activity.hpp>
-#include <optscope/modularity/attribute.hpp>
-#include <optscope/modularity/learned_mask.hpp>
 #include <optscope/modularity/removal_edits.hpp>
-#include <optscope/modularity/removal_scores.hpp>
 #include <optscope/modularity/verdict.hpp>
 #include <string>
 #include <utility>
 
-#include "isolate_texts.hpp"
+#include "isolate_units.hpp"
 
 namespace isolate {
-
-using score_function = std::vector<double> (*)(const scored_texts&, std::size_t);
-template <class Score>
-std::vector<double> score_with(const scored_texts& texts, std::size_t kept) {
-  return Score{}(texts, kept);
-}
-/// A score of one's own needs one line here.
-inline const std::map<std::string, score_function> scores{
-    {"ratio-frequency", score_with<activation_ratio<unit_statistic::frequency>>},
-    {"ratio-mean-abs", score_with<activation_ratio<unit_statistic::mean_abs>>},
-    {"ratio-rms", score_with<activation_ratio<unit_statistic::rms>>},
-    {"largest-ratio", score_with<largest_ratio<unit_statistic::rms>>},
-    {"difference", score_with<mean_difference>},
-    {"attribution", score_with<attribution_ratio>},
-    {"ratio-attribution", score_with<ratio_and_attribution>},
-    {"ablation", score_with<ablation_effect>},
-    {"mask", score_with<learned_mask>}};
-inline bool needs_gradients(const std::string& score) { return score.ends_with("attribution"); }
-/// Takes every unit out in turn. Refuses what would take longer than `how.hours`.
-inline ablation_effects ablate_all(pruned_model& opt, const halves& texts, const tokenizer& words,
-                                   const settings& how) {
-  program::progress line{"ablation"};
-  const auto begin = std::chrono::steady_clock::now();
-  return ablate(opt, texts.scored(), words.bos(), how.ablation_tokens, [&](double done, double all) {
-    const double hours =
-        std::chrono::duration<double, std::ratio<3600>>(std::chrono::steady_clock::now() - begin).count();
-    const double in_all = hours * all / done;
-    char text[80];
-    std::snprintf(text, sizeof text, "%.1f %%, %.1f of about %.1f minutes", 100 * done / all, 60 * hours, 60 * in_all);
-    line.show([&] { return text; });
-    if (hours * 3600 < 5 || in_all < how.hours) return;
-    std::snprintf(text, sizeof text, "about %.2g for the %zu units", in_all,
-                  opt.layers() * (opt.shape().ffn + opt.shape().heads));
-    char most[40];
-    std::snprintf(most, sizeof most, "at most %.2g hours of work", how.hours);
-    throw bad_input{"", "--by ablation", std::string{most} + " (--hours, --ablation-tokens)", text};
-  });
-}
-/// Scores of neurons and of heads can be compared.
-inline bool comparable(const std::string& score) { return score == "mask"; }
-
-inline const std::map<std::string, replacement> replacements{
-    {"zero", replacement::zero}, {"kept-mean", replacement::kept_mean}, {"mean", replacement::mean}};
 
 struct curve {
   std::vector<double> share;          // of the units
@@ -97,145 +49,16 @@ inline constexpr std::size_t most_shares = 20;   // on a model that is slow fewe
 inline constexpr std::size_t least_prompts = 4;  // and fewer prompts of a category
 
 /// One run of the program.
-struct study {
-  const settings& how;
-  const tokenizer& words;
-  pruned_model& opt;
-  const halves& texts;
-  const activity& active;
-  scored_texts scored;
+struct study : candidates {
   isolation<pruned_model>& bench;
   const measured_texts& finally;  // of which nothing is chosen
-  std::vector<std::size_t> layers;
-  std::vector<unit_kind> kinds;
   behaviour whole{}, whole_on_curves{};
   std::vector<isolated> kept_of{};  // [category]
   std::vector<row> rows{};
-  std::vector<std::vector<double>> masks{};        // [category][unit]
-  std::optional<double> over_halves{};             // overlap of the sets that two halves of the texts give
-  std::optional<double> over_seeds{};              // and that two seeds of a mask give
-  std::size_t shares = most_shares;                // points of a curve
-  std::size_t curve_prompts = how.prompts;         // of a category, on curves
-  labelled_texts choosing = bench.prompts;         // by which the smallest removal is chosen
-  std::vector<std::vector<std::size_t>> orders{};  // [category]: of going, by score
-
-  /// Orders neurons by their rank within their layers; those of one rank get their mean score.
-  void interleave(std::vector<std::size_t>& neurons, std::vector<double>& score) const {
-    std::vector<std::vector<std::size_t>> ranks;  // [rank][layer]
-    std::vector<std::size_t> seen(opt.layers());
-    for (const std::size_t u : neurons) {
-      const std::size_t rank = seen[scored.sums.units()[u].layer]++;
-      if (rank == ranks.size()) ranks.emplace_back();
-      ranks[rank].push_back(u);
-    }
-    neurons.clear();
-    for (const std::vector<std::size_t>& one : ranks) {
-      double sum = 0;
-      for (const std::size_t u : one) sum += score[u];
-      for (const std::size_t u : one) score[u] = sum / static_cast<double>(one.size());
-      neurons.insert(neurons.end(), one.begin(), one.end());
-    }
-  }
-  /// The first `count` of an order, if `how.even` without the neurons that not all layers have there.
-  void cut(std::vector<std::size_t>& numbers, std::size_t count) const {
-    numbers.resize(std::min(count, numbers.size()));
-    if (!how.even) return;
-    const auto layer_of = [&](std::size_t u) { return scored.sums.units()[u].layer; };
-    const auto neuron = [&](std::size_t u) { return scored.sums.units()[u].kind == unit_kind::neuron; };
-    std::vector<std::size_t> there(opt.layers()), seen(opt.layers());
-    for (const std::size_t u : numbers) there[layer_of(u)] += neuron(u);
-    std::size_t all = numbers.size();
-    for (const std::size_t layer : layers) all = std::min(all, there[layer]);
-    std::erase_if(numbers, [&](std::size_t u) { return neuron(u) && seen[layer_of(u)]++ >= all; });
-  }
-
-  /// The units that may go, in the order of going; those that have `gone` are the first.
-  std::vector<std::size_t> order(std::size_t kept, removal_order by, const scored_texts& from,
-                                 const std::vector<std::size_t>& of_layers, std::uint64_t seed = 0,
-                                 const std::vector<std::size_t>& gone = {}) const {
-    std::vector<double> score = scores.at(how.by)(from, kept);
-    for (const std::size_t u : gone) score[u] = std::numeric_limits<double>::infinity();
-    std::vector<std::size_t> numbers;
-    for (const unit_kind kind : kinds) {
-      auto more = order_of_removal(score, scored.sums.units(), kind, of_layers, by, seed);
-      if (how.even && kind == unit_kind::neuron) interleave(more, score);
-      numbers.insert(numbers.end(), more.begin(), more.end());
-    }
-    if (kinds.size() > 1 && comparable(how.by) && by != removal_order::random) {
-      std::stable_sort(numbers.begin(), numbers.end(), [&](std::size_t a, std::size_t b) {
-        return by == removal_order::by_score ? score[a] > score[b] : score[a] < score[b];
-      });
-    } else if (kinds.size() > 1) {  // a third of the neurons' share of the heads: a head is much more than a neuron
-      const std::size_t first = numbers.size() == 0 ? 0 : of_layers.size() * scored.sums.units().count(kinds[0]);
-      std::vector<std::pair<double, std::size_t>> ranked;
-      for (std::size_t i = 0; i < numbers.size(); ++i) {
-        const double of = static_cast<double>(i < first ? first : numbers.size() - first);
-        ranked.emplace_back((i < first ? 1.0 : 3.0) * static_cast<double>(i < first ? i : i - first) / of, numbers[i]);
-      }
-      std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-      for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = ranked[i].second;
-    }
-    return numbers;
-  }
-  std::vector<std::size_t> order(std::size_t kept, removal_order by = removal_order::by_score,
-                                 std::uint64_t seed = 0) const {
-    return by == removal_order::by_score && !orders[kept].empty() ? orders[kept]
-                                                                  : order(kept, by, scored, layers, seed);
-  }
-  /// The order by scores that are computed `how.rounds` times, each time of what the first to go leave: of the half of
-  /// the texts from which `from` is, if not of all.
-  std::vector<std::size_t> in_rounds(std::size_t kept, const scored_texts& from,
-                                     std::optional<std::size_t> half = std::nullopt) const {
-    std::vector<std::size_t> numbers = order(kept, removal_order::by_score, from, layers);
-    opt.weights().remove({}, opt.backend().pool());
-    for (std::size_t round = 1; round < how.rounds; ++round) {
-      std::vector<std::size_t> gone = numbers;
-      const double share = how.share.value_or(how.most) * static_cast<double>(round) / static_cast<double>(how.rounds);
-      cut(gone, static_cast<std::size_t>(std::llround(share * static_cast<double>(numbers.size()))));
-      removal_edits edits = edits_of(remove(gone, kept), opt.shape());
-      const activity of_all = sum_up(opt, texts.scored(), words.bos(), edits);
-      const activity& left = half ? of_all.halves[*half] : of_all;
-      const scored_texts again{.sums = left.sums, .texts = left.groups, .heads = &left.heads};
-      std::vector<std::size_t> next = order(kept, removal_order::by_score, again, layers, 0, gone);
-      std::sort(gone.begin(), gone.end());
-      const auto later = std::stable_partition(numbers.begin(), numbers.end(), [&](std::size_t u) {
-        return std::binary_search(gone.begin(), gone.end(), u);
-      });
-      std::erase_if(next, [&](std::size_t u) { return std::binary_search(gone.begin(), gone.end(), u); });
-      std::copy(next.begin(), next.end(), later);
-    }
-    return numbers;
-  }
-  /// What masks are learned from, as far as it is there: [source][category][text].
-  std::vector<std::vector<std::vector<token_list>>> sources() const {
-    std::vector<std::vector<std::vector<token_list>>> all{texts.scoring};
-    if (!texts.written.empty()) all.push_back(texts.written);
-    return all;
-  }
-  /// The score of every unit by a mask learned from `sources`.
-  std::vector<double> mask(std::size_t kept, const std::vector<std::vector<std::vector<token_list>>>& sources,
-                           const std::string& name, std::uint64_t seed = 0) {
-    std::vector<std::size_t> all;
-    for (const std::size_t layer : layers) {
-      for (const unit_kind kind : kinds) {
-        for (std::size_t i = 0; i < scored.sums.units().count(kind); ++i) {
-          all.push_back(scored.sums.units().first(kind, layer) + i);
-        }
-      }
-    }
-    mask_settings settings = how.mask;
-    settings.seed = seed;
-    opt.weights().remove({}, opt.backend().pool());
-    return learn_mask(opt, sources, kept, words.bos(), remove(all, kept), settings, program::progress{name});
-  }
-  removal remove(std::span<const std::size_t> numbers, std::size_t kept) const {
-    return removal_of(numbers, scored, kept, replacements.at(how.with));
-  }
-  std::size_t units() const {
-    std::size_t count = 0;
-    for (const unit_kind kind : kinds) count += layers.size() * scored.sums.units().count(kind);
-    return count;
-  }
+  overlaps alike{};
+  std::size_t shares = most_shares;         // points of a curve
+  std::size_t curve_prompts = how.prompts;  // of a category, on curves
+  labelled_texts choosing = bench.prompts;  // by which the smallest removal is chosen
 
   curve follow(std::size_t kept, removal_order by, program::progress& line, std::size_t& done, std::size_t all) {
     curve result;
@@ -243,7 +66,7 @@ struct study {
     const std::size_t count = units(), draws = random ? how.draws : 1;  // by chance: anew for each share
     std::vector<removal> what;
     for (std::size_t i = 1; i <= shares; ++i) {
-      result.share.push_back(how.most * static_cast<double>(i) / static_cast<double>(shares));
+      result.share.push_back(how.most() * static_cast<double>(i) / static_cast<double>(shares));
       const auto n = static_cast<std::size_t>(std::llround(result.share.back() * static_cast<double>(count)));
       for (std::size_t draw = 0; draw < draws; ++draw) {
         std::vector<std::size_t> numbers = order(kept, by, i + draw * shares);
@@ -300,39 +123,6 @@ struct study {
     found.chosen = found.numbers.size();
     found.what = remove(found.numbers, kept);
   }
-  /// How many units of a mask's order may go: as many as cost the kept category's scoring texts `how.mask.cost`, nats a
-  /// token. By bisection, which begins at the mask's own size, the units with a score above 0; at most a fiftieth more
-  /// than that, since few texts are fitted by much less than others need.
-  std::size_t size_of_mask(std::size_t kept, const std::vector<std::size_t>& numbers) const {
-    constexpr std::size_t length = 256, most = 4096;
-    token_batch batch;
-    std::size_t tokens = 0;
-    for (const token_list& text : texts.scoring[kept]) {
-      for (window& w : windows_of(text, std::min(length, opt.shape().max_positions), words.bos())) {
-        if (tokens >= most || w.tokens.size() < 2) continue;
-        tokens += w.tokens.size();
-        batch.push_back(std::move(w.tokens));
-      }
-    }
-    const auto loss = [&](std::size_t count) {
-      std::vector<std::size_t> some = numbers;
-      cut(some, count);
-      opt.weights().remove(remove(some, kept), opt.backend().pool());
-      next_token_loss found{batch};
-      opt.run(batch, found);
-      return found.mean([](std::size_t) { return true; });
-    };
-    const double allowed = loss(0) + how.mask.cost;
-    const std::vector<double>& score = masks[kept];
-    std::size_t low = 0, high = numbers.size();
-    const auto own =
-        static_cast<std::size_t>(std::ranges::count_if(numbers, [&](std::size_t u) { return score[u] > 0; }));
-    for (std::size_t middle = own; high - low > 1; middle = (low + high) / 2) {
-      if (middle > low && middle < high) (loss(middle) > allowed ? high : low) = middle;
-    }
-    return std::min(low, own + own / 50);
-  }
-
   /// Mean logits over scoring texts of the other categories with the removal minus without: (vocabulary).
   std::vector<float> shift_of(const removal& what, std::size_t kept) {
     struct mean_logits {
@@ -358,7 +148,8 @@ struct study {
     opt.weights().remove({}, opt.backend().pool());
     opt.run(batch, without);
     opt.weights().remove(what, opt.backend().pool());
-    opt.run(batch, with);
+    direction_edits edits = direction_edits_of(what);
+    opt.run(batch, edits, with);
     std::vector<float> shift;
     for (std::size_t id = 0; id < with.sum.size(); ++id) {
       shift.push_back(static_cast<float>(with.sum[id] / with.count - without.sum[id] / without.count));
@@ -372,7 +163,7 @@ struct study {
     const auto where = [&](auto in_layer) {
       std::vector<std::size_t> some;
       for (const std::size_t u : found.numbers) {
-        if (in_layer(scored.sums.units()[u].layer)) some.push_back(u);
+        if (in_layer(numbering[u].layer)) some.push_back(u);
       }
       return some;
     };
@@ -380,8 +171,9 @@ struct study {
     wanted.emplace_back("the removal", found.numbers);
     for (const std::size_t layer : layers) {
       std::vector<std::size_t> numbers = order(kept, removal_order::by_score, scored, {layer});
-      numbers.resize(numbers.size() / 2);
-      wanted.emplace_back("half of layer " + std::to_string(layer) + " alone", numbers);
+      numbers.resize(numbers.size() / (how.directions() ? 10 : 2));
+      wanted.emplace_back(
+          (how.directions() ? "a tenth of layer " : "half of layer ") + std::to_string(layer) + " alone", numbers);
     }
     for (const std::size_t layer : layers) {
       wanted.emplace_back("the removal without layer " + std::to_string(layer),
@@ -398,7 +190,9 @@ struct study {
     }
     wanted.emplace_back("as many, by the reversed score", order(kept, removal_order::reversed));
     cut(wanted.back().second, found.chosen);
-    wanted.emplace_back("the other way: the fifth of highest activity in the kept category",
+    wanted.emplace_back(std::string{"the other way: the fifth "} +
+                            (how.directions() ? "in which the kept category varies most beside others"
+                                              : "of highest activity in the kept category"),
                         order(kept, removal_order::reversed));
     cut(wanted.back().second, wanted.back().second.size() / 5);
 
@@ -435,58 +229,6 @@ struct study {
       line(++done, wanted.size() + 4);
     }
     return found_rows;
-  }
-
-  /// How alike the removals are that two halves of the scoring texts give, and for a mask two seeds.
-  void compare_sets(std::size_t kept) {
-    opt.weights().remove({}, opt.backend().pool());
-    const auto set_by = [&](const scored_texts& from, std::optional<std::size_t> half = std::nullopt) {
-      std::vector<std::size_t> numbers = in_rounds(kept, from, half);
-      cut(numbers, kept_of[kept].chosen);
-      return numbers;
-    };
-    const auto set_by_mask = [&](const std::vector<std::vector<std::vector<token_list>>>& sources,
-                                 const std::string& name, std::uint64_t seed) {
-      std::vector<std::vector<double>> other(texts.categories.size());
-      other[kept] = mask(kept, sources, name, seed);
-      scored_texts from = scored;
-      from.masks = &other;
-      return set_by(from);
-    };
-    std::vector<std::vector<std::size_t>> sets;
-    for (const std::size_t half : {0, 1}) {
-      if (how.by == "mask") {
-        const auto of = [&](const std::vector<std::vector<token_list>>& all) {
-          std::vector<std::vector<token_list>> some(all.size());
-          for (std::size_t c = 0; c < all.size(); ++c) {
-            for (std::size_t i = half; i < all[c].size(); i += 2) some[c].push_back(all[c][i]);
-            if (some[c].empty()) some[c] = all[c];  // a single text is in both halves
-          }
-          return some;
-        };
-        std::vector<std::vector<std::vector<token_list>>> halved;
-        for (const auto& source : sources()) halved.push_back(of(source));
-        sets.push_back(set_by_mask(halved, "mask of a half, " + std::to_string(half + 1), 0));
-        continue;
-      }
-      if (scored.ablation != nullptr) {
-        const ablation_effects part = scored.ablation->half(half);
-        scored_texts from = scored;
-        from.ablation = &part;
-        sets.push_back(set_by(from));
-        continue;
-      }
-      const activity& part = active.halves[half];
-      std::optional<loss_attribution> loss;
-      if (needs_gradients(how.by))
-        loss = attribute(
-            opt, texts.scored(), words.bos(), [](std::size_t, std::size_t) {}, half, 2);
-      sets.push_back(set_by({part.sums, part.groups, loss ? &*loss : nullptr}, half));
-    }
-    over_halves = overlap(sets[0], sets[1]);
-    if (how.by == "mask") {
-      over_seeds = overlap(kept_of[kept].numbers, set_by_mask(sources(), "mask of another seed", 1));
-    }
   }
 
   behaviour measure_finally(const removal& what) {
@@ -544,6 +286,7 @@ struct study {
   void run(std::size_t kept) {
     const std::size_t categories = texts.categories.size();
     whole = measure_finally({});
+    find_directions(how.alone ? std::optional{kept} : std::nullopt);
     kept_of.resize(categories);
     scored.masks = &masks;
     masks.resize(categories);
@@ -582,7 +325,7 @@ struct study {
       found.final = measure_finally(found.what);
     }
     if (how.no_curves) return;
-    compare_sets(kept);
+    alike = compare(kept_of[kept].numbers, kept);
     if (!how.curves()) return;
     program::progress places{"where it sits"};
     bench.sure = sure_on_curves;

@@ -28,7 +28,7 @@ struct settings {
   std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
   std::size_t prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
   std::optional<std::size_t> shares;   // points of a curve; else as many as `minutes` allow, at most 20
-  double minutes = 12;                 // that removals may take
+  double minutes = 11;                 // that removals may take
   std::size_t rounds = 1;              // of scoring
   std::size_t held_back = 512;         // tokens of each category, for curves
   std::optional<std::size_t> written;  // tokens of each category
@@ -36,13 +36,14 @@ struct settings {
   bool no_curves = false;              // nor a search for the smallest removal
   bool even = false;                   // as many neurons from every layer
   std::size_t draws = 3;               // by chance, for each point
-  double most = 0.6;                   // of the units
   std::optional<double> share;         // to remove without a search
   mask_settings mask;
   std::size_t ablation_tokens = 128;  // of each category
   double hours = 1;                   // that ablation may take
 
   [[nodiscard]] bool curves() const { return !share && !no_curves; }
+  [[nodiscard]] bool directions() const { return units == "directions"; }
+  [[nodiscard]] double most() const { return directions() ? 0.1 : 0.6; }  // of the units, on curves
 };
 
 /// The texts, halved: what scores and judge are made from, and what is measured.

@@ -8,7 +8,7 @@ set(allowed_opt "core backend checkpoint")
 set(allowed_probe "core")
 set(allowed_similarity "core")
 set(allowed_spectrum "core backend opt cblas lapack")
-set(allowed_modularity "core opt probe")
+set(allowed_modularity "core opt probe spectrum")
 set(allowed_plot "core")
 set(allowed_interop "core xtensor")
 

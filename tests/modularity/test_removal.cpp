@@ -2,6 +2,7 @@
 // Parts taken out of a model: as editors, as cut weights, as a smaller checkpoint, all with the same logits; as a file.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -189,6 +190,31 @@ TEST_CASE("a head removed by its mean is one whose z is overwritten by its mean 
   }
 }
 
+TEST_CASE("halves of an activity are those of every second text alone; a single one is in both") {
+  const std::vector<token_list> many{{2, 5, 9, 11}, {2, 6, 7}, {2, 8, 30, 12, 4}, {2, 10}, {2, 13, 7, 7}},
+      one{{2, 9, 9}};
+  pruned opt{checkpoint{goldens + "head-dim-7"}};
+  const activity all = sum_up(opt, {many, one}, token_id{2});
+  REQUIRE_EQ(all.halves.size(), 2);
+  for (const std::size_t half : {0, 1}) {
+    std::vector<token_list> some;
+    for (std::size_t i = half; i < many.size(); i += 2) some.push_back(many[i]);
+    const activity alone = sum_up(opt, {some, one}, token_id{2});
+    const activity& found = all.halves[half];
+    for (const std::size_t c : {0, 1}) {
+      CAPTURE(half);
+      CAPTURE(c);
+      CHECK_EQ(found.groups.texts(c), c == 0 ? some.size() : 1);
+      for (const unit_statistic by : {unit_statistic::mean, unit_statistic::rms, unit_statistic::frequency}) {
+        check_close(found.sums.sum(c, by), alone.sums.sum(c, by), 1e-12, "sums");
+      }
+      for (std::size_t head = 0; head < opt.shape().heads; ++head) {
+        check_close(std::span{found.heads(c, 1, head)}, std::span{alone.heads(c, 1, head)}, 1e-12, "heads");
+      }
+    }
+  }
+}
+
 TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
   const folder out;
   pruned opt{checkpoint{goldens + "head-dim-64"}};
@@ -228,7 +254,7 @@ TEST_CASE("of layers without some neurons and heads a capture has those that are
   pruned opt{checkpoint{goldens + "head-dim-7"}};
   removal what;
   what.layers.resize(opt.layers());
-  what.layers.back() = {{0, 2}, {}, {0}, {}};
+  what.layers.back() = {{0, 2}, {}, {0}, {}, {}, {}};
   capture<site::mlp_post, site::z, site::pattern> whole{positions::all()}, cut{positions::all()};
   removal_edits edits = edits_of(what, opt.shape());
   opt.run(texts, edits, whole);

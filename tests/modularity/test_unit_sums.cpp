@@ -44,6 +44,16 @@ TEST_CASE("every unit has a number of its own, and the number gives the unit") {
     }
   }
   CHECK_EQ(units.number({unit_kind::neuron, 1, 4}), 10 + 3 + 2 + 4);
+
+  const unit_table more{shape, 4};  // directions behind the neurons
+  REQUIRE_EQ(more.size(), 3 * (3 + 2 + 5 + 4));
+  const std::vector<std::size_t> directions = more.all(unit_kind::direction);
+  REQUIRE_EQ(directions.size(), 3 * 4);
+  for (std::size_t i = 0; i < directions.size(); ++i) {
+    CHECK_EQ(directions[i], i / 4 * 14 + 10 + i % 4);
+    CHECK((more[directions[i]] == unit{unit_kind::direction, i / 4, i % 4}));
+  }
+  CHECK((more[more.number({unit_kind::neuron, 2, 4})] == unit{unit_kind::neuron, 2, 4}));
 }
 
 TEST_CASE("a text is cut into full windows, each with its BOS, and no token is lost") {

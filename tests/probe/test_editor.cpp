@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "compare.hpp"
+
 using namespace optscope;
 
 namespace {
@@ -190,6 +192,42 @@ TEST_CASE("directions are projected out whatever their lengths and angles") {
   auto narrow = edit<site::mlp_post>(project_out{a});
   CHECK_EQ(message([&] { run(site::mlp_post{}, plan, 0, 0, narrow); }),
            "project_out: expected directions of length 8, found 6");
+}
+
+TEST_CASE("erase does what concept-erasure's eraser does, and project_out of an orthonormal basis") {
+  // tests/goldens/spectrum/make_pair_goldens.py: proj_left transposed, proj_right and bias of LEACE for three classes
+  tensor<float, 2> left{{2, 6}}, right{{2, 6}};
+  std::ranges::copy(
+      std::vector<float>{0.3817950112f, 0.8207494060f, -1.0108886891f, 0.0245391192f, -0.0490782384f, 0.0082897839f,
+                         1.1120104535f, -0.5479483107f, -0.1031592393f, -0.0764806699f, 0.1529613397f, 0.0072331529f},
+      left.data());
+  std::ranges::copy(
+      std::vector<float>{0.1946774708f, 0.4888121450f, -0.5179662189f, 0.0314862869f, 0.0012590459f, 0.0197579574f,
+                         0.7010492507f, -0.3588640844f, -0.0327292550f, -0.0194429044f, 0.1221837946f, 0.0323797499f},
+      right.data());
+  const std::vector<float> bias{0.6125f, 0.7f, 0.5f, 0.0166666667f, 0.1041666667f, 0};
+  const std::vector<double> expected{4.4415096949,  12.0961609050, 14.1040584071,
+                                     13.2995793017, 13.4008413966, 14.9543895910};
+  const run_plan plan{shape, {2}};
+  auto erased = edit<site::resid_pre>(erase{left, right, bias});
+  const auto found = run(site::resid_pre{}, plan, 0, 0, erased);
+  check_close(found.row(1), std::span<const double>{expected}, 1e-6, "erased");
+  std::vector<float> x{10, 11, 12, 13, 14, 15};
+  erase{left, right, bias}(std::span<float>{x}, {});
+  check_close(std::span<const float>{x}, std::span<const double>{expected}, 1e-6, "erased, float");
+
+  tensor<float, 2> basis{{2, 6}};
+  std::ranges::copy(std::vector<float>{0.6f, 0, 0, 0.8f, 0, 0, 0, 0, 1, 0, 0, 0}, basis.data());
+  auto same = edit<site::resid_pre>(erase{basis, basis, std::vector<float>(6)});
+  auto out =
+      edit<site::resid_pre>(project_out{std::vector<std::vector<double>>{{6, 0, 0, 8, 0, 0}, {0, 0, 2, 0, 0, 0}}});
+  const auto a = run(site::resid_pre{}, plan, 0, 0, same), b = run(site::resid_pre{}, plan, 0, 0, out);
+  check_close(std::span<const double>{a.data(), a.size()}, std::span<const double>{b.data(), b.size()}, 1e-6, "both");
+
+  CHECK_THROWS_AS((erase{left, basis, std::vector<float>(5)}), bad_input);
+  auto narrow = edit<site::mlp_post>(erase{left, right, bias});
+  CHECK_EQ(message([&] { run(site::mlp_post{}, plan, 0, 0, narrow); }),
+           "erase: expected directions of length 8, found 6");
 }
 
 TEST_CASE("means and modes are those of what was recorded, layer by layer") {

@@ -158,3 +158,45 @@ TEST_CASE("isolate learns a mask for one category alone, with another layer whol
   CHECK(scores.find("neuron\t0\t") == std::string::npos);
   check_refused(box.run("isolate", arguments("code", "out", {"--no-curves"})), 2, "isolate", "--share");
 }
+
+TEST_CASE("isolate sets directions of the stream to the kept mean; generate --edits applies them, no weight has them") {
+  const sandbox box;
+  check_done(box.run("isolate", arguments("code", "out", {"--units", "directions", "--alone", "--share", "0.05"})));
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  CHECK_EQ(summary["units_in_all"].get_uint64().value(), 7 * 256);  // none of layer 0, into which the embedding goes
+  CHECK_EQ(summary["replace"].get_string().value(), "kept-mean");
+  const simdjson::dom::element code = summary["kept"].at(0);
+  CHECK_EQ(code["removed"].get_uint64().value(), 90);
+  std::uint64_t turned = 0;
+  for (const std::size_t other : {0, 1, 3}) {
+    turned += code["behaviour"]["judged"].at(other).at(2).get_uint64().value();
+  }
+  CHECK(turned >= 27);  // of 36
+  CHECK(code["behaviour"]["loss"].at(2).get_double().value() <
+        summary["nothing_removed"]["loss"].at(2).get_double().value() + 0.25);
+  CHECK(summary["overlap_of_halves"].get_double().value() > 0.3);
+  CHECK_FALSE(fs::exists(box / "out/model"));
+  const std::string scores = content_of(box / "out/scores.tsv");
+  CHECK(scores.find("direction\t7\t0\t") != std::string::npos);
+  CHECK(scores.find("direction\t0\t") == std::string::npos);
+
+  const std::vector<std::string> prompt{"--model", demo_model, "--prompt", "My lord, the night is long", "--new", "12"};
+  auto edited = prompt;
+  edited.insert(edited.end(), {"--edits", "out/edits.json"});
+  const auto whole = box.run("generate", prompt), found = box.run("generate", edited);
+  check_done(whole);
+  check_done(found);
+  CHECK_NE(whole.out, found.out);
+  CHECK(content_of(box / "out/report.html").find("directions of the stream are in no weight") != std::string::npos);
+
+  for (const std::vector<std::string>& other :
+       {std::vector<std::string>{"--by", "mask"}, {"--replace", "zero"}, {"--rounds", "2"}, {"--even"}}) {
+    auto more = other;
+    more.insert(more.end(), {"--units", "directions"});
+    check_refused(box.run("isolate", arguments("code", "out", more)), 2, "isolate",
+                  other[0] + ": is of neurons and heads, not of directions");
+  }
+  check_refused(box.run("isolate", arguments("code", "out", {"--units", "directions", "--keep-layers", "1:8"})), 3,
+                "isolate", "a layer that may be touched");
+}

@@ -9,6 +9,7 @@
 #include <optscope/core/tokens.hpp>
 #include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/judge.hpp>
+#include <optscope/modularity/removal_edits.hpp>
 #include <optscope/opt/removal.hpp>
 #include <optscope/opt/side_by_side.hpp>
 #include <span>
@@ -72,7 +73,7 @@ struct behaviour {
   return result;
 }
 
-/// Measures removals on one model whose weights are `pruned_weights`.
+/// Measures removals on one model whose weights are `pruned_weights`; directions of the stream are edited.
 template <class Model>
 class isolation {
  public:
@@ -113,8 +114,9 @@ class isolation {
   /// Continuations alone, of any prompts.
   [[nodiscard]] behaviour measure_prompts(const removal& what, const labelled_texts& from) {
     opt.weights().remove(what, opt.backend().pool());
+    direction_edits directions = direction_edits_of(what);
     behaviour result;
-    write(opt, result, from);
+    write(opt, result, from, directions);
     return result;
   }
   /// The behaviour of the whole model with editors.
@@ -130,13 +132,14 @@ class isolation {
  private:
   behaviour measure_on(Model& model, const removal& what, std::size_t without) const {
     model.weights().remove(what, model.backend().pool());
+    direction_edits directions = direction_edits_of(what);
     behaviour result;
-    result.loss = losses(model);
+    result.loss = losses(model, directions);
     labelled_texts others;
     for (std::size_t i = 0; without != none && i < prompts.tokens.size(); ++i) {
       if (prompts.category[i] != without) others.add(prompts.tokens[i], prompts.category[i]);
     }
-    write(model, result, without == none ? prompts : others);
+    write(model, result, without == none ? prompts : others, directions);
     return result;
   }
 

@@ -55,7 +55,14 @@ struct row {
            "is not turned into " +
            name + ", it is not seen.";
   }
-  return "Something between sight of the input and shift of the output: no part of the " + std::to_string(layers) +
+  std::string alone;
+  for (const row& each : rows) {
+    const bool one_layer = each.what.find(" of layer ") != std::string::npos && each.what.ends_with(" alone");
+    if (one_layer && at_its_cost(each.what) >= 0.9 * whole) alone += (alone.empty() ? "" : ", or ") + each.what;
+  }
+  const std::string between = "Something between sight of the input and shift of the output: ";
+  if (!alone.empty()) return between + alone + " does nearly as much; the shift of the mean logits does not.";
+  return between + "no part of the " + std::to_string(layers) +
          " layers does it alone, and the shift of the mean logits does not either.";
 }
 

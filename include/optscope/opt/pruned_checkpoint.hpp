@@ -84,9 +84,14 @@ struct cut_parts {
 /// W_O zero, and transformers reads the folder. Returns whether it can.
 ///
 /// A layer of which all neurons or heads are removed keeps one without effect. Throws `bad_input` for constants that
-/// need a bias in a model without biases, and for a part that a layer does not have.
+/// need a bias in a model without biases, for a part that a layer does not have, and for directions of the stream,
+/// which are in no weight.
 inline bool write_pruned(const checkpoint& files, const architecture& shape, const removal& what,
                          const std::filesystem::path& folder) {
+  if (what.directions() != 0) {
+    throw bad_input{"", "a smaller checkpoint", "neurons and heads to take out",
+                    std::to_string(what.directions()) + " directions of the stream, which no weight holds"};
+  }
   struct layer_parts {
     detail::cut_parts neurons, heads;
   };

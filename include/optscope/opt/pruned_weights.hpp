@@ -32,10 +32,11 @@ class pruned_weights {
       : whole_{other.whole_}, shape_{other.shape_}, layers_(other.layers_.size()) {}
   pruned_weights(pruned_weights&&) = default;
 
-  /// Takes `what` out of the whole model: what was removed before is back. An empty removal restores it. Throws
-  /// `bad_input` for a neuron or head that a layer does not have.
+  /// Takes the neurons and heads of `what` out of the whole model: what was removed before is back. An empty removal
+  /// restores it. Directions are in no weight, `direction_edits_of` takes them out of what runs. Throws `bad_input` for
+  /// a neuron or head that a layer does not have.
   void remove(const removal& what, thread_pool& pool) {
-    const auto touched = [&](std::size_t i) { return i < what.layers.size() && !what.layers[i].empty(); };
+    const auto touched = [&](std::size_t i) { return i < what.layers.size() && !what.layers[i].keeps_weights(); };
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (!touched(i)) continue;
       const layer_weights<T> whole = whole_.layer(i, i + 1, pool);

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Parts of a model that are taken out of it: neurons and heads, and what stands in their place; as a file.
+// What is taken out of a model: neurons, heads, directions of the stream, and what stands in their place; as a file.
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optscope/checkpoint/json.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/core/tensor.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,17 +22,29 @@
 
 namespace optscope {
 
-/// What is taken out of one layer. A part gets the same activation at every position: zero, or a mean.
-struct layer_removal {
-  std::vector<std::size_t> neurons;  ///< ascending
-  std::vector<float> neuron_values;  ///< their `mlp_post`; empty: zeros
-  std::vector<std::size_t> heads;    ///< ascending
-  std::vector<float> head_values;    ///< (head of `heads`, head_dim) their `z`; empty: zeros
-
-  [[nodiscard]] bool empty() const noexcept { return neurons.empty() && heads.empty(); }
+/// Directions of the stream that go into a layer: its numbers along them are right x, and leftᵀ right x is what x has
+/// of them, right_i · left_j being 1 for i = j and 0 for others. One that is taken out stands where `bias` does.
+struct stream_basis {
+  tensor<float, 2> left, right;  ///< (direction, hidden)
+  std::vector<float> bias;       ///< (hidden)
 };
 
-/// What is taken out of a model: inside blocks only, never of the embedding, the unembedding or the logits.
+/// What is taken out of one layer. A part gets the same activation at every position: zero, or a mean; a direction at
+/// every one but the first, where BOS stands, whose stream is unlike any other's.
+struct layer_removal {
+  std::vector<std::size_t> neurons;           ///< ascending
+  std::vector<float> neuron_values;           ///< their `mlp_post`; empty: zeros
+  std::vector<std::size_t> heads;             ///< ascending
+  std::vector<float> head_values;             ///< (head of `heads`, head_dim) their `z`; empty: zeros
+  std::vector<std::size_t> directions;        ///< ascending, of `basis`
+  std::shared_ptr<const stream_basis> basis;  ///< of `resid_pre`; null where there are no directions
+
+  /// Nothing that is in weights is taken out.
+  [[nodiscard]] bool keeps_weights() const noexcept { return neurons.empty() && heads.empty(); }
+};
+
+/// What is taken out of a model: inside blocks and of the stream between them, never of the embedding, the unembedding
+/// or the logits.
 struct removal {
   std::vector<layer_removal> layers;
 
@@ -42,6 +56,11 @@ struct removal {
   [[nodiscard]] std::size_t heads() const {
     std::size_t count = 0;
     for (const layer_removal& layer : layers) count += layer.heads.size();
+    return count;
+  }
+  [[nodiscard]] std::size_t directions() const {
+    std::size_t count = 0;
+    for (const layer_removal& layer : layers) count += layer.directions.size();
     return count;
   }
 };
@@ -74,6 +93,21 @@ inline void write_removal(const std::filesystem::path& file, const removal& what
     list("neuron_values", layer.neuron_values);
     list("heads", layer.heads);
     list("head_values", layer.head_values);
+    if (!layer.directions.empty()) {
+      json.key("directions").begin_object();
+      list("bias", layer.basis->bias);
+      for (const auto& [name, rows] :
+           {std::pair{"left", &layer.basis->left}, std::pair{"right", &layer.basis->right}}) {
+        json.key(name).begin_array();
+        for (const std::size_t direction : layer.directions) {
+          json.begin_array();
+          for (const float value : rows->row(direction)) json.value(value);
+          json.end_array();
+        }
+        json.end_array();
+      }
+      json.end_object();
+    }
     json.end_object();
   }
   json.end_array().end_object();
@@ -122,25 +156,57 @@ inline void write_removal(const std::filesystem::path& file, const removal& what
         target.push_back(static_cast<std::size_t>(index));
       }
     };
-    const auto values = [&](std::string_view key, std::size_t size, std::vector<float>& target) {
-      const auto value = layer.find(key);
+    const auto numbers = [&](const simdjson::dom::element value, const std::string& where, std::size_t size,
+                             std::vector<float>& target) {
       simdjson::dom::array list;
-      if (!value) return;
-      if (value->get(list) != simdjson::SUCCESS || list.size() != size) {
-        refuse(layer.path_to(key), "a list of " + std::to_string(size) + " numbers", detail::describe(*value));
+      if (value.get(list) != simdjson::SUCCESS || list.size() != size) {
+        refuse(where, "a list of " + std::to_string(size) + " numbers", detail::describe(value));
       }
       for (const simdjson::dom::element each : list) {
         double number = 0;
         if (each.get(number) != simdjson::SUCCESS || !std::isfinite(static_cast<float>(number))) {
-          refuse(layer.path_to(key), "finite numbers", detail::describe(each));
+          refuse(where, "finite numbers", detail::describe(each));
         }
         target.push_back(static_cast<float>(number));
       }
+    };
+    const auto values = [&](std::string_view key, std::size_t size, std::vector<float>& target) {
+      if (const auto value = layer.find(key)) numbers(*value, layer.path_to(key), size, target);
     };
     indices("neurons", shape.ffn, what.neurons);
     values("neuron_values", what.neurons.size(), what.neuron_values);
     indices("heads", shape.heads, what.heads);
     values("head_values", what.heads.size() * shape.head_dim(), what.head_values);
+    const auto directions = layer.find("directions");
+    if (!directions) continue;
+    const detail::json_object parts{file.string(), layer.path_to("directions"), *directions};
+    const auto part = [&](std::string_view key) {
+      const auto value = parts.find(key);
+      if (!value) refuse(parts.path_to(key), "a list", "nothing");
+      return *value;
+    };
+    stream_basis basis;
+    numbers(part("bias"), parts.path_to("bias"), shape.hidden, basis.bias);
+    const auto rows = [&](std::string_view key, tensor<float, 2>& target) {
+      simdjson::dom::array list;
+      const simdjson::dom::element value = part(key);
+      const bool is_list = value.get(list) == simdjson::SUCCESS;
+      if (!is_list || list.size() == 0 || list.size() > shape.hidden) {
+        refuse(parts.path_to(key), "1 to " + std::to_string(shape.hidden) + " lists", detail::describe(value));
+      }
+      std::vector<float> all;
+      for (const simdjson::dom::element each : list) numbers(each, parts.path_to(key), shape.hidden, all);
+      target = tensor<float, 2>{{list.size(), shape.hidden}};
+      std::ranges::copy(all, target.data());
+    };
+    rows("left", basis.left);
+    rows("right", basis.right);
+    if (basis.left.rows() != basis.right.rows()) {
+      refuse(parts.path_to("right"), "as many lists as in left, " + std::to_string(basis.left.rows()),
+             std::to_string(basis.right.rows()));
+    }
+    for (std::size_t i = 0; i < basis.left.rows(); ++i) what.directions.push_back(i);
+    what.basis = std::make_shared<const stream_basis>(std::move(basis));
   }
   return result;
 }

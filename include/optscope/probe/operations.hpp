@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What editors do to a vector: set, add, scale, take away a direction.
+// What editors do to a vector: set, add, scale, take away a direction, or put it at a point along some.
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
@@ -12,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -147,6 +149,60 @@ class project_out {
   }
 
   std::vector<std::vector<double>> basis_;
+};
+
+/// Puts x where `bias` is along some directions: x -= leftᵀ right (x - bias). With right = left, orthonormal, and no
+/// bias that is `project_out`. (Belrose et al. 2023, LEACE: what the package concept-erasure calls `proj_left`, here
+/// transposed, `proj_right` and `bias`.)
+class erase {
+ public:
+  static constexpr std::string_view name = "erase";
+
+  /// left, right (direction, hidden), bias (hidden). Throws `bad_input` if they do not fit.
+  erase(tensor_view<const float, 2> left, tensor_view<const float, 2> right, std::span<const float> bias)
+      : count_{left.rows()}, bias_(bias.begin(), bias.end()) {
+    if (right.rows() != count_ || left.cols() != bias.size() || right.cols() != bias.size()) {
+      throw bad_input{"", "erase", "left and right of as many directions, all as long as bias",
+                      std::to_string(left.rows()) + " and " + std::to_string(right.rows()) + " of length " +
+                          std::to_string(left.cols()) + " and " + std::to_string(right.cols()) + ", bias of " +
+                          std::to_string(bias.size())};
+    }
+    for (std::size_t i = 0; i < count_; ++i) left_.insert(left_.end(), left.row(i).begin(), left.row(i).end());
+    right_.resize(left_.size());
+    for (std::size_t i = 0; i < count_; ++i) {
+      for (std::size_t j = 0; j < bias_.size(); ++j) right_[j * count_ + i] = right(i, j);
+    }
+  }
+
+  /// Throws `bad_input` if x is not as long as the directions.
+  template <class T>
+  void operator()(std::span<T> x, const vector_place&) {
+    const std::size_t width = bias_.size();
+    if (x.size() != width) {
+      throw bad_input{"", "erase", "directions of length " + std::to_string(x.size()), std::to_string(width)};
+    }
+    std::vector<T>& along = std::get<std::vector<T>>(along_);
+    along.assign(count_, T{0});
+    T *const sums = along.data(), *const to = x.data();
+    cpu::run([&]() __attribute__((always_inline)) {
+      for (std::size_t j = 0; j < width; ++j) {
+        const T from_bias = to[j] - static_cast<T>(bias_[j]);
+        const float* const right = right_.data() + j * count_;
+        for (std::size_t i = 0; i < count_; ++i) sums[i] += from_bias * static_cast<T>(right[i]);
+      }
+      for (std::size_t i = 0; i < count_; ++i) {
+        const float* const left = left_.data() + i * width;
+        for (std::size_t j = 0; j < width; ++j) to[j] -= sums[i] * static_cast<T>(left[j]);
+      }
+    });
+  }
+
+ private:
+  std::size_t count_;
+  std::vector<float> left_;   // (direction, hidden)
+  std::vector<float> right_;  // (hidden, direction)
+  std::vector<float> bias_;
+  std::tuple<std::vector<float>, std::vector<double>> along_;
 };
 
 }  // namespace optscope

@@ -25,6 +25,9 @@ void optscope_dsterf(const int* n, double* d, double* e, int* info) __asm__("dst
 void optscope_dgesdd(const char* jobz, const int* m, const int* n, double* a, const int* lda, double* s, double* u,
                      const int* ldu, double* vt, const int* ldvt, double* work, const int* lwork, int* iwork, int* info,
                      std::size_t) __asm__("dgesdd_");
+void optscope_dsygvd(const int* itype, const char* jobz, const char* uplo, const int* n, double* a, const int* lda,
+                     double* b, const int* ldb, double* w, double* work, const int* lwork, int* iwork,
+                     const int* liwork, int* info, std::size_t, std::size_t) __asm__("dsygvd_");
 }
 }  // namespace detail
 
@@ -61,6 +64,16 @@ void optscope_dgesdd(const char* jobz, const int* m, const int* n, double* a, co
   int info = 0;
   const int smaller = m < n ? m : n;
   detail::optscope_dgesdd("S", &m, &n, a, &m, s, u, &m, vt, &smaller, work, &lwork, iwork, &info, 1);
+  return info;
+}
+
+/// Eigenvalues w, ascending, and eigenvectors of A v = w B v, both symmetric with their lower triangles given: the
+/// vectors are the columns of a, scaled so that vᵀ B v = 1; b becomes its Cholesky factor. `lwork` = -1 asks.
+[[nodiscard]] inline int sygvd(int n, double* a, double* b, double* w, double* work, int lwork, int* iwork,
+                               int liwork) {
+  int info = 0;
+  const int one = 1;
+  detail::optscope_dsygvd(&one, "V", "L", &n, a, &n, b, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
   return info;
 }
 
