@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // What `isolate` writes.
+#include <numeric>
 #include <optional>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/json_writer.hpp>
@@ -127,6 +128,10 @@ struct reported_study : study {
     write_file(path, json.text() + "\n");
   }
 
+  [[nodiscard]] static std::size_t of_others(const std::vector<std::size_t>& counts, std::size_t kept) {
+    return std::accumulate(counts.begin(), counts.end(), std::size_t{0}) - counts[kept];
+  }
+
   [[nodiscard]] std::size_t tokens_of(std::size_t category) const {
     std::size_t count = 0;
     for (const token_list& text : texts.scoring[category]) count += text.size() - (words.adds_bos() ? 1 : 0);
@@ -226,6 +231,9 @@ struct reported_study : study {
                             (how.units == "both" ? " neurons and heads" : " " + how.units)},
             {"other prompts continued as " + names[kept], percent_of(hits, count)},
             {"before", percent_of(hits_before, count_before)},
+            {"of them with the structure of code (brackets, ends of lines)",
+             percent_of(of_others(whole.code_like, kept), count_before) + " → " +
+                 percent_of(of_others(found.final.code_like, kept), count)},
             {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
             {"overlap of the sets of two halves of the scoring texts", rounded(alike.of_halves.value_or(missing), 2)},
             {"overlap of the sets of two seeds", rounded(alike.of_seeds.value_or(missing), 2)},

@@ -265,15 +265,16 @@ struct candidates {
   /// two seeds.
   overlaps compare(const std::vector<std::size_t>& found, std::size_t kept) {
     if (how.directions()) {
+      const std::vector<layer_directions> whole = directions[kept];
       std::vector<removal> sets;
       for (const stream_moments& half : moments) {
-        candidates part = *this;
-        part.directions[kept] = directions_of(half, kept);
-        std::vector<std::size_t> numbers = part.order(kept, removal_order::by_score, scored, layers);
+        directions[kept] = directions_of(half, kept);
+        std::vector<std::size_t> numbers = order(kept);
         numbers.resize(found.size());
-        sets.push_back(part.remove(numbers, kept));
+        sets.push_back(remove(numbers, kept));
       }
-      return {overlap(sets[0], sets[1], directions[kept]), std::nullopt};
+      directions[kept] = whole;
+      return {overlap(sets[0], sets[1], whole), std::nullopt};
     }
     opt.weights().remove({}, opt.backend().pool());
     const auto set_by = [&](const scored_texts& from, std::optional<std::size_t> half = std::nullopt) {
