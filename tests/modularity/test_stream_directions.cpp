@@ -198,6 +198,20 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   CHECK(measured[1].loss[0] != measured[0].loss[0]);
   CHECK_EQ(bench.measure_prompts(what, bench.prompts).written, measured[0].written);
 
+  // Side by side, layers below the first change are not run again: the same bits.
+  removal last, first;
+  last.layers.resize(opt.layers());
+  last.layers.back().neurons = {0, 3, 4};
+  last.layers.back().heads = {1};
+  first.layers.resize(opt.layers());
+  first.layers[0].neurons = {2};
+  for (const removal& each : {what, removal{}, last, first}) {
+    const behaviour alone = bench.measure(each), beside = bench.measure_all({each, last}, bench.none, [] {})[0];
+    CHECK_EQ(alone.written, beside.written);
+    CHECK_EQ(alone.loss, beside.loss);
+  }
+  CHECK(bench.measure(last).loss != bench.measure({}).loss);
+
   CHECK_THROWS_AS(write_pruned(opt.files(), opt.shape(), what, std::filesystem::temp_directory_path()), bad_input);
 }
 

@@ -78,10 +78,12 @@ struct continuing {
   std::function<bool(const token_list&)> enough{};
 };
 
-/// Continues every prompt, all at once, as `generate` does. One of which there is `enough` leaves the batch.
+namespace detail {
+/// The loop of `continuations`; `stream` null: the prompts are run from the embedding on.
 template <class Model, class... Probes>
-[[nodiscard]] token_batch continuations(Model& opt, const token_batch& prompts, const continuing& wanted,
-                                        Probes&&... probes) {
+token_batch continuations(Model& opt, const token_batch& prompts, const continuing& wanted,
+                          kv_cache<typename Model::scalar> cache, std::size_t layer,
+                          const tensor_view<const typename Model::scalar, 2>* stream, Probes&... probes) {
   using scalar = typename Model::scalar;
   token_batch result(prompts.size()), next = prompts;
   std::vector<sampler> samplers;
@@ -90,11 +92,11 @@ template <class Model, class... Probes>
     own.seed += i;
     samplers.emplace_back(own);
   }
-  kv_cache<scalar> cache{opt.shape(), prompts.size()};
   for (std::size_t i = 0; i < prompts.size(); ++i) cache.reserve(i, prompts[i].size() + wanted.count);
   const auto goes_on = [](const token_list& text) { return !text.empty(); };
   for (std::size_t step = 1; step <= wanted.count && std::any_of(next.begin(), next.end(), goes_on); ++step) {
-    const tensor<scalar, 2> logits = opt.next_logits(next, cache, probes...);
+    const tensor<scalar, 2> logits = step == 1 ? opt.next_step(next, cache, false, layer, stream, probes...)
+                                               : opt.next_step(next, cache, true, 0, nullptr, probes...);
     opt.backend().pool().parallel_for(prompts.size(), [&](std::size_t i, std::size_t) {
       if (next[i].empty()) return;
       const token_id id = samplers[i](logits.row(i), wanted.tokens, wanted.banned);
@@ -103,7 +105,24 @@ template <class Model, class... Probes>
       if (wanted.enough && step % 8 == 0 && wanted.enough(result[i])) next[i].clear();
     });
   }
+  (finish(probes), ...);
   return result;
+}
+}  // namespace detail
+
+/// Continues every prompt, all at once, as `generate` does. One of which there is `enough` leaves the batch.
+template <class Model, class... Probes>
+[[nodiscard]] token_batch continuations(Model& opt, const token_batch& prompts, const continuing& wanted,
+                                        Probes&&... probes) {
+  return detail::continuations(opt, prompts, wanted, {opt.shape(), prompts.size()}, 0, nullptr, probes...);
+}
+
+/// The same with the prompts run from a layer on, as `generate_from` does.
+template <class Model, class... Probes>
+[[nodiscard]] token_batch continuations_from(std::size_t layer, tensor_view<const typename Model::scalar, 2> stream,
+                                             const kv_cache<typename Model::scalar>& cache, Model& opt,
+                                             const token_batch& prompts, const continuing& wanted, Probes&&... probes) {
+  return detail::continuations(opt, prompts, wanted, cache, layer, &stream, probes...);
 }
 
 }  // namespace optscope

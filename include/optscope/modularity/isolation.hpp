@@ -10,8 +10,10 @@
 #include <optscope/modularity/continuations.hpp>
 #include <optscope/modularity/judge.hpp>
 #include <optscope/modularity/removal_edits.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/removal.hpp>
 #include <optscope/opt/side_by_side.hpp>
+#include <optscope/probe/capture.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -91,20 +93,23 @@ class isolation {
   double sure = 1;
   std::function<std::string(const token_list&)> decode{};
 
-  /// The behaviour with `what` taken out, the whole model's for an empty one. Prompts of the category `without` are not
-  /// continued.
-  [[nodiscard]] behaviour measure(const removal& what, std::size_t without = none) {
-    return measure_on(opt, what, without);
-  }
-  /// The behaviour with each of several removals, measured side by side. `done()` is called after each, by one thread
-  /// at a time.
+  /// The behaviour with `what` taken out, the whole model's for an empty one.
+  [[nodiscard]] behaviour measure(const removal& what) { return measure_on(opt, what, prompts, nullptr); }
+  /// The behaviour with each of several removals, measured side by side. Prompts of the category `without` are not
+  /// continued; layers below the first that a removal changes are not run again. `done()` is called after each, by one
+  /// thread at a time.
   template <class Done>
   [[nodiscard]] std::vector<behaviour> measure_all(const std::vector<removal>& removals, std::size_t without,
                                                    Done done) {
+    labelled_texts some;
+    for (std::size_t i = 0; i < prompts.tokens.size(); ++i) {
+      if (prompts.category[i] != without) some.add(prompts.tokens[i], prompts.category[i]);
+    }
+    const unchanged below = run_below(removals, some);
     std::vector<behaviour> result(removals.size());
     std::mutex one_at_a_time;
     copies(removals.size(), [&](std::size_t i, std::size_t copy) {
-      result[i] = measure_on(copies[copy], removals[i], without);
+      result[i] = measure_on(copies[copy], removals[i], some, &below);
       const std::lock_guard lock{one_at_a_time};
       done();
     });
@@ -116,7 +121,7 @@ class isolation {
     opt.weights().remove(what, opt.backend().pool());
     direction_edits directions = direction_edits_of(what);
     behaviour result;
-    write(opt, result, from, directions);
+    write(opt, result, from, {}, directions);
     return result;
   }
   /// The behaviour of the whole model with editors.
@@ -124,29 +129,67 @@ class isolation {
   [[nodiscard]] behaviour measure_edited(Editors&... editors) {
     opt.weights().remove({}, opt.backend().pool());
     behaviour result;
-    result.loss = losses(opt, editors...);
-    write(opt, result, prompts, editors...);
+    result.loss = losses(opt, {}, editors...);
+    write(opt, result, prompts, {}, editors...);
     return result;
   }
 
  private:
-  behaviour measure_on(Model& model, const removal& what, std::size_t without) const {
+  using scalar = typename Model::scalar;
+
+  /// What the whole model has in front of the layers at which removals begin.
+  struct unchanged {
+    capture<site::resid_pre> held_back{positions::all()}, prompts{positions::all()};
+    kv_cache<scalar> cache;  // of the prompts
+  };
+  /// From which layer on a model is run; null: from the embedding on.
+  struct beginning {
+    const unchanged* below = nullptr;
+    std::size_t layer = 0;
+  };
+
+  static std::size_t first_changed(const removal& what) {
+    std::size_t layer = 0;
+    while (layer < what.layers.size() && what.layers[layer].empty()) ++layer;
+    return layer;
+  }
+
+  unchanged run_below(const std::vector<removal>& removals, const labelled_texts& some) {
+    std::vector<std::size_t> layers;
+    for (const removal& what : removals) {
+      const std::size_t first = first_changed(what);
+      if (first > 0 && first < what.layers.size()) layers.push_back(first);
+    }
+    unchanged below;
+    if (layers.empty() || some.tokens.empty()) return below;
+    opt.weights().remove({}, opt.backend().pool());
+    opt.run(held_back.tokens, below.held_back.only_layers(layers));
+    opt.run(some.tokens, below.cache, below.prompts.only_layers(layers));
+    return below;
+  }
+
+  behaviour measure_on(Model& model, const removal& what, const labelled_texts& from, const unchanged* below) const {
     model.weights().remove(what, model.backend().pool());
     direction_edits directions = direction_edits_of(what);
+    const std::size_t first = first_changed(what);
+    beginning begin;
+    if (below != nullptr && below->cache.texts() != 0 && first > 0 && first < what.layers.size())
+      begin = {below, first};
     behaviour result;
-    result.loss = losses(model, directions);
-    labelled_texts others;
-    for (std::size_t i = 0; without != none && i < prompts.tokens.size(); ++i) {
-      if (prompts.category[i] != without) others.add(prompts.tokens[i], prompts.category[i]);
-    }
-    write(model, result, without == none ? prompts : others, directions);
+    result.loss = losses(model, begin, directions);
+    write(model, result, from, begin, directions);
     return result;
   }
 
   template <class... Editors>
-  std::vector<double> losses(Model& model, Editors&... editors) const {
+  std::vector<double> losses(Model& model, const beginning& begin, Editors&... editors) const {
     next_token_loss loss{held_back.tokens};
-    model.run(held_back.tokens, editors..., loss);
+    if (begin.below == nullptr) {
+      model.run(held_back.tokens, editors..., loss);
+    } else {
+      model.run_from(begin.layer, begin.below->held_back(site::resid_pre{}, begin.layer), held_back.tokens, editors...,
+                     loss);
+    }
     std::vector<double> result;
     for (std::size_t c = 0; c < categories; ++c) {
       result.push_back(loss.mean([&](std::size_t t) { return held_back.category[t] == c; }));
@@ -155,7 +198,8 @@ class isolation {
   }
 
   template <class... Editors>
-  void write(Model& model, behaviour& result, const labelled_texts& from, Editors&... editors) const {
+  void write(Model& model, behaviour& result, const labelled_texts& from, const beginning& begin,
+             Editors&... editors) const {
     result.judged.assign(categories, std::vector<std::size_t>(categories));
     result.code_like.assign(categories, 0);
     continuing until = wanted;
@@ -166,7 +210,10 @@ class isolation {
         return *std::max_element(p.begin(), p.end()) >= sure;
       };
     }
-    const token_batch ids = continuations(model, from.tokens, until, editors...);
+    const token_batch ids = begin.below == nullptr
+                                ? continuations(model, from.tokens, until, editors...)
+                                : continuations_from(begin.layer, begin.below->prompts(site::resid_pre{}, begin.layer),
+                                                     begin.below->cache, model, from.tokens, until, editors...);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       result.written.push_back(decode(ids[i]));
       const std::size_t c = from.category[i];

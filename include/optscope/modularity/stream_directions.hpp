@@ -178,6 +178,14 @@ struct layer_directions {
 }
 
 /// The directions of every layer but the first, of which there are none.
+///
+///     auto halves = stream_moments_of(opt, texts, words.bos());  // texts [category][text]
+///     halves[0].add(halves[1]);
+///     const std::vector<layer_directions> all = directions_of(halves[0], kept);
+///     const unit_table units{opt.shape(), opt.shape().hidden};
+///     const std::vector<std::size_t> one{units.first(unit_kind::direction, 6)};  // the first into layer 6
+///     direction_edits edits = direction_edits_of(removal_of(one, units, all));
+///     generate(opt, prompts, {}, edits);
 [[nodiscard]] inline std::vector<layer_directions> directions_of(const stream_moments& moments, std::size_t kept) {
   std::vector<layer_directions> result(1);
   for (std::size_t layer = 1; layer < moments.layers(); ++layer) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optscope/modularity/isolation.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace optscope {
@@ -55,13 +56,20 @@ struct row {
            "is not turned into " +
            name + ", it is not seen.";
   }
-  std::string alone;
-  for (const row& each : rows) {
-    const bool one_layer = each.what.find(" of layer ") != std::string::npos && each.what.ends_with(" alone");
-    if (one_layer && at_its_cost(each.what) >= 0.9 * whole) alone += (alone.empty() ? "" : ", or ") + each.what;
-  }
   const std::string between = "Something between sight of the input and shift of the output: ";
-  if (!alone.empty()) return between + alone + " does nearly as much; the shift of the mean logits does not.";
+  std::string part;
+  std::vector<std::string> alone;  // the layers of which a part does it
+  for (const row& each : rows) {
+    constexpr std::string_view of_layer = " of layer ", end = " alone";
+    const std::size_t at = each.what.find(of_layer);
+    if (at == std::string::npos || !each.what.ends_with(end) || at_its_cost(each.what) < 0.9 * whole) continue;
+    part = each.what.substr(0, at + of_layer.size());
+    alone.push_back(each.what.substr(part.size(), each.what.size() - part.size() - end.size()));
+  }
+  for (std::size_t i = 0; i < alone.size(); ++i) {
+    part += (i == 0 ? "" : i + 1 == alone.size() ? " or " : ", ") + alone[i];
+  }
+  if (!alone.empty()) return between + part + " alone does nearly as much; the shift of the mean logits does not.";
   return between + "no part of the " + std::to_string(layers) +
          " layers does it alone, and the shift of the mean logits does not either.";
 }

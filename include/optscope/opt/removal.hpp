@@ -39,6 +39,7 @@ struct layer_removal {
   std::vector<std::size_t> directions;        ///< ascending, of `basis`
   std::shared_ptr<const stream_basis> basis;  ///< of `resid_pre`; null where there are no directions
 
+  [[nodiscard]] bool empty() const noexcept { return keeps_weights() && directions.empty(); }
   /// Nothing that is in weights is taken out.
   [[nodiscard]] bool keeps_weights() const noexcept { return neurons.empty() && heads.empty(); }
 };
