@@ -231,7 +231,7 @@ struct reported_study : study {
                             (how.units == "both" ? " neurons and heads" : " " + how.units)},
             {"other prompts continued as " + names[kept], percent_of(hits, count)},
             {"before", percent_of(hits_before, count_before)},
-            {"of them with the structure of code (brackets, ends of lines)",
+            {"continuations of other prompts with the structure of code",
              percent_of(of_others(whole.code_like, kept), count_before) + " → " +
                  percent_of(of_others(found.final.code_like, kept), count)},
             {"loss of " + names[kept], rounded(whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
@@ -290,7 +290,8 @@ struct reported_study : study {
       }
       page.table("Where it sits, in numbers", columns, cells);
     }
-    plot::line_panel where{"", {}, std::pair{0.0, 1.0}};
+    plot::line_panel where{"", {}, {}};
+    if (!how.directions()) where.y_range = std::pair{0.0, 1.0};
     for (const unit_kind kind : kinds) {
       plot::line_series series{std::string{name_of(kind)} + "s", {}, {}, {}, {}, plot::hue(where.series.size())};
       for (std::size_t layer = 0; layer < opt.layers(); ++layer) {

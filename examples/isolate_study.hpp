@@ -190,9 +190,8 @@ struct study : candidates {
     }
     wanted.emplace_back("as many, by the reversed score", order(kept, removal_order::reversed));
     cut(wanted.back().second, found.chosen);
-    wanted.emplace_back(std::string{"the other way: the fifth "} +
-                            (how.directions() ? "in which the kept category varies most beside others"
-                                              : "of highest activity in the kept category"),
+    wanted.emplace_back(how.directions() ? "the other way: the fifth of the kept category's own spread"
+                                         : "the other way: the fifth of highest activity in the kept category",
                         order(kept, removal_order::reversed));
     cut(wanted.back().second, wanted.back().second.size() / 5);
 
