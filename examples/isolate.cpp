@@ -8,10 +8,8 @@ int main(int argc, char** argv) {
   program::app app{
       "isolate",
       "Takes out of a model the neurons and heads, or the directions of the stream, that one category of texts does "
-      "not "
-      "need, and continues prompts of all categories with what is left. Writes report.html, edits.json, model/, "
-      "pictures/, "
-      "scores.tsv, continuations.json and summary.json.",
+      "not need, and continues prompts of all categories with what is left. Writes report.html, edits.json, model/, "
+      "pictures/, scores.tsv, continuations.json and summary.json.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --out only-code"};
   app.offer({"--model", "--texts", "--threads", "--out"});
   settings how;
@@ -38,8 +36,8 @@ int main(int argc, char** argv) {
   app.cli.add_option("--keep-layers", how.keep_layers, "Layers that stay whole")->type_name("SPEC");
   auto* even = app.cli.add_flag(
       "--even", how.even,
-      "As many neurons from every layer that may be touched: transformers reads the smaller checkpoint, "
-      "model/, if that is every layer");
+      "As many neurons from every layer that may be touched: transformers reads the smaller checkpoint, model/, if "
+      "that is every layer");
   app.cli.add_option("--scoring-tokens", how.scoring, "Tokens of each category to compute scores from, at most")
       ->check(program::not_positive)
       ->capture_default_str();
@@ -53,7 +51,7 @@ int main(int argc, char** argv) {
   app.cli.add_flag("--alone", how.alone, "This category alone, not all in turn");
   app.cli.add_flag(
       "--no-curves", how.no_curves,
-      "No curves and no comparison of sets: --share of the units goes, or, by mask, what has a score above 0");
+      "No curves and no comparison of sets: --share of the units goes, or, by mask, what --mask-cost allows");
   app.cli.add_option("--mask-steps", how.mask.steps, "mask: steps of learning")
       ->check(program::not_positive)
       ->capture_default_str();

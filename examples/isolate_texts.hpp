@@ -28,7 +28,7 @@ struct settings {
   std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
   std::size_t prompts = 16, prompt_tokens = 32, new_tokens = 48, scoring = 20000;
   std::optional<std::size_t> shares;   // points of a curve; else as many as `minutes` allow, at most 20
-  double minutes = 11;                 // that removals may take
+  double minutes = 10;                 // that removals may take
   std::size_t rounds = 1;              // of scoring
   std::size_t held_back = 512;         // tokens of each category, for curves
   std::optional<std::size_t> written;  // tokens of each category

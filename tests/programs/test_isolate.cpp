@@ -16,8 +16,9 @@ const fs::path more_texts = source / "examples/more-texts";
 
 std::vector<std::string> arguments(const std::string& keep, const std::string& out,
                                    std::vector<std::string> more = {}) {
-  std::vector<std::string> all{"--model", demo_model, "--texts", texts,       "--texts", more_texts, "--keep",
-                               keep,      "--out",    out,       "--prompts", "4",       "--new",    "16"};
+  std::vector<std::string> all{"--model",   demo_model, "--texts", texts, "--texts",          more_texts,
+                               "--keep",    keep,       "--out",   out,   "--scoring-tokens", "4000",
+                               "--prompts", "4",        "--new",   "16"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -161,9 +162,7 @@ TEST_CASE("isolate learns a mask for one category alone, with another layer whol
 
 TEST_CASE("isolate sets directions of the stream to the kept mean; generate --edits applies them, no weight has them") {
   const sandbox box;
-  check_done(box.run(
-      "isolate",
-      arguments("code", "out", {"--units", "directions", "--alone", "--share", "0.05", "--scoring-tokens", "4000"})));
+  check_done(box.run("isolate", arguments("code", "out", {"--units", "directions", "--alone", "--share", "0.05"})));
   simdjson::dom::parser parser;
   const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
   CHECK_EQ(summary["units_in_all"].get_uint64().value(), 7 * 256);  // none of layer 0, into which the embedding goes
