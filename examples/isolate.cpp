@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
     side_by_side<pruned_model> copies{opt};
     if (written != 0) write_more(copies, texts, words, how, written);
     const judge decide{texts.training};
-    const std::vector<std::vector<token_list>> none(texts.categories.size());
+    const std::vector<std::vector<token_list>> none(texts.categories.size());  // directions have moments of their own
     const activity active = sum_up(opt, how.directions() ? none : texts.scored(), words.bos());
     isolation<pruned_model> bench{opt, copies, decide};
     bench.categories = texts.categories.size();

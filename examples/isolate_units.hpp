@@ -268,6 +268,9 @@ struct candidates {
       const std::vector<layer_directions> whole = directions[kept];
       std::vector<removal> sets;
       for (const stream_moments& half : moments) {
+        for (std::size_t c = 0; c < texts.categories.size(); ++c) {
+          if (half.tokens(c) < 2) return {};  // of which nothing varies
+        }
         directions[kept] = directions_of(half, kept);
         std::vector<std::size_t> numbers = order(kept);
         numbers.resize(found.size());

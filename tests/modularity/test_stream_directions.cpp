@@ -27,7 +27,7 @@ using pruned = model<any_opt, float, blas, pruned_weights<float>>;
 
 pruned load(const std::string& name) { return pruned{checkpoint{OPTSCOPE_SOURCE_DIR "/tests/goldens/model/" + name}}; }
 
-/// Three categories of several texts, the last of one; some end before there is a second position.
+/// Three categories of several texts, the last of one.
 std::vector<std::vector<token_list>> some_texts() {
   std::vector<std::vector<token_list>> texts(3);
   for (std::size_t c = 0; c < 3; ++c) {
@@ -44,12 +44,11 @@ std::vector<std::vector<token_list>> some_texts() {
 using vectors = std::vector<std::vector<double>>;
 
 /// What goes into a layer at all positions of some texts but the first.
-template <class... Editors>
-vectors streams(pruned& opt, const std::vector<token_list>& texts, std::size_t layer, Editors&&... editors) {
+vectors streams(pruned& opt, const std::vector<token_list>& texts, std::size_t layer) {
   vectors all;
   for (const token_list& text : texts) {
     capture<site::resid_pre> probe{positions::all()};
-    opt.run({text}, editors..., probe);
+    opt.run({text}, probe);
     const auto rows = probe(site::resid_pre{}, layer);
     for (std::size_t i = 1; i < rows.rows(); ++i) all.emplace_back(rows.row(i).begin(), rows.row(i).end());
   }
@@ -176,6 +175,14 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
       text.push_back(id);
     }
   }
+
+  kv_cache<float> cache;  // from layer 1 on: what goes into it is what is given, not computed again
+  capture<site::resid_pre> below{positions::all()};
+  opt.run(prompts, cache, below.only_layers({1}));
+  const auto stream = below(site::resid_pre{}, 1);
+  CHECK_EQ(continuations_from(1, stream, cache, opt, prompts, wanted, edits), found);
+  const tensor<float, 2> zeros{stream.shape()};
+  CHECK(continuations_from(1, zeros.view(), cache, opt, prompts, wanted, edits) != found);
 
   side_by_side<pruned> copies{opt};
   const judge decide{{{"some text"}, {"other words"}}};

@@ -204,4 +204,9 @@ TEST_CASE("isolate sets directions of the stream to the kept mean; generate --ed
   }
   check_refused(box.run("isolate", arguments("code", "out", {"--units", "directions", "--keep-layers", "1:8"})), 3,
                 "isolate", "a layer that may be touched");
+
+  auto few = arguments("code", "few", {"--units", "directions", "--alone", "--share", "0.05"});
+  *(std::ranges::find(few, "--scoring-tokens") + 1) = "256";  // a window of 255, and one of a single token
+  check_done(box.run("isolate", few));
+  CHECK(simdjson::dom::element{parser.load((box / "few/summary.json").string())}["overlap_of_halves"].is_null());
 }

@@ -148,17 +148,18 @@ class isolation {
     std::size_t layer = 0;
   };
 
+  /// The first layer that is not the whole model's; 0 if all are.
   static std::size_t first_changed(const removal& what) {
-    std::size_t layer = 0;
-    while (layer < what.layers.size() && what.layers[layer].empty()) ++layer;
-    return layer;
+    for (std::size_t layer = 0; layer < what.layers.size(); ++layer) {
+      if (!what.layers[layer].empty()) return layer;
+    }
+    return 0;
   }
 
   unchanged run_below(const std::vector<removal>& removals, const labelled_texts& some) {
     std::vector<std::size_t> layers;
     for (const removal& what : removals) {
-      const std::size_t first = first_changed(what);
-      if (first > 0 && first < what.layers.size()) layers.push_back(first);
+      if (const std::size_t first = first_changed(what); first > 0) layers.push_back(first);
     }
     unchanged below;
     if (layers.empty() || some.tokens.empty()) return below;
@@ -173,8 +174,7 @@ class isolation {
     direction_edits directions = direction_edits_of(what);
     const std::size_t first = first_changed(what);
     beginning begin;
-    if (below != nullptr && below->cache.texts() != 0 && first > 0 && first < what.layers.size())
-      begin = {below, first};
+    if (below != nullptr && below->cache.texts() != 0 && first > 0) begin = {below, first};
     behaviour result;
     result.loss = losses(model, begin, directions);
     write(model, result, from, begin, directions);

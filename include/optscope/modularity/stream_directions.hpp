@@ -76,6 +76,8 @@ class stream_moments {
   [[nodiscard]] std::size_t layers() const noexcept { return of_.size(); }
   [[nodiscard]] std::size_t hidden() const noexcept { return hidden_; }
   [[nodiscard]] std::size_t categories() const noexcept { return of_.back().size(); }
+  /// Tokens that a category's moments are of.
+  [[nodiscard]] double tokens(std::size_t category) const { return of_.back()[category].count; }
   /// (hidden)
   [[nodiscard]] std::vector<double> mean(std::size_t layer, std::size_t category) const {
     std::vector<double> result = of_[layer][category].sum;
