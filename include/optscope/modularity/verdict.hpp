@@ -52,8 +52,7 @@ struct row {
   }
   if (first >= 0.7 * whole && second < 0.5 * whole) {
     return "Sight of the input: the first layers alone do most of it and the later ones little; a prompt of another "
-           "kind "
-           "is not turned into " +
+           "kind is not turned into " +
            name + ", it is not seen.";
   }
   const std::string between = "Something between sight of the input and shift of the output: ";
