@@ -34,7 +34,7 @@ inline void print_machine() {
   const std::string by_itself{openblas::core()};
   const std::string in_use{openblas::use_best_kernels()};
   std::printf("OpenBLAS kernels: %s, chosen by itself: %s\n", in_use.c_str(), by_itself.c_str());
-  if (openblas::level_of(in_use) < optscope::cpu::best()) {
+  if (openblas::level_of(in_use) < optscope::simd::best()) {
     std::printf("warning: these kernels are below what the CPU has\n");
   }
 }

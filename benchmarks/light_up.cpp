@@ -5,8 +5,8 @@
 #include <benchmark.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <optscope/modularity/unit_sums.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/units/unit_sums.hpp>
 
 using namespace optscope;
 namespace bench = benchmark_tools;

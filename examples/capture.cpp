@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
 
   return app.run(argc, argv, [&] {
     const program::input input = app.read_input();
-    model<> opt{checkpoint{app.model}, blas{app.threads}};
+    model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());

@@ -6,7 +6,7 @@
 #include <optional>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/json_writer.hpp>
-#include <optscope/modularity/removal_edits.hpp>
+#include <optscope/isolation/removal_edits.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 
@@ -38,7 +38,7 @@ bool fits_in_memory(const architecture& shape) {
 template <class Weights>
 token_batch continuations(const program::app& app, const checkpoint& files, const program::input& input,
                           generation what, const fs::path& edits_file) {
-  model<any_opt, float, blas, Weights> opt{files, blas{app.threads}};
+  model<any_opt, float, cpu, Weights> opt{files, cpu{app.threads}};
   app.report(opt);
   program::progress line{"tokens"};
   what.step = [&](std::size_t done, std::size_t total) { line(done, total); };

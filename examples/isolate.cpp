@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
       throw bad_input{"", "--keep", "one of " + names, how.keep};
     }
     const auto kept = static_cast<std::size_t>(place - texts.categories.begin());
-    pruned_model opt{checkpoint{app.model}, blas{app.threads}};
+    pruned_model opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     require_even_layers(opt.files(), "to take units out");
     app.make_folder("pictures");

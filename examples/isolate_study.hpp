@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <optscope/modularity/removal_edits.hpp>
-#include <optscope/modularity/verdict.hpp>
+#include <optscope/isolation/removal_edits.hpp>
+#include <optscope/isolation/verdict.hpp>
 #include <string>
 #include <utility>
 

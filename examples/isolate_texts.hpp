@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <mutex>
 #include <optional>
-#include <optscope/modularity/isolation.hpp>
-#include <optscope/modularity/learned_mask.hpp>
-#include <optscope/modularity/prompts.hpp>
-#include <optscope/modularity/windows.hpp>
+#include <optscope/corpus/windows.hpp>
+#include <optscope/isolation/isolation.hpp>
+#include <optscope/isolation/learned_mask.hpp>
+#include <optscope/isolation/prompts.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
 #include <optscope/opt/side_by_side.hpp>
@@ -22,7 +22,7 @@ namespace isolate {
 using namespace optscope;
 namespace fs = std::filesystem;
 
-using pruned_model = model<any_opt, float, blas, pruned_weights<float>>;
+using pruned_model = model<any_opt, float, cpu, pruned_weights<float>>;
 
 struct settings {
   std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;

@@ -8,12 +8,12 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <optscope/modularity/activity.hpp>
-#include <optscope/modularity/attribute.hpp>
-#include <optscope/modularity/learned_mask.hpp>
-#include <optscope/modularity/removal_edits.hpp>
-#include <optscope/modularity/removal_scores.hpp>
-#include <optscope/modularity/stream_directions.hpp>
+#include <optscope/isolation/learned_mask.hpp>
+#include <optscope/isolation/removal_edits.hpp>
+#include <optscope/isolation/removal_scores.hpp>
+#include <optscope/isolation/stream_directions.hpp>
+#include <optscope/units/activity.hpp>
+#include <optscope/units/attribute.hpp>
 #include <string>
 #include <utility>
 

@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
     how.by = statistics.at(by);
     corpus texts{app.texts};
     const tokenizer words{app.model};
-    model<> opt{checkpoint{app.model}, blas{app.threads}};
+    model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.make_folder("pictures");
 

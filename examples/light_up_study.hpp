@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optscope/modularity/selectivity.hpp>
+#include <optscope/units/selectivity.hpp>
 #include <random>
 #include <span>
 

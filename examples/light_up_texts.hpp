@@ -5,12 +5,12 @@
 #include <cmath>
 #include <csignal>
 #include <map>
-#include <optscope/modularity/effects.hpp>
-#include <optscope/modularity/saved_sums.hpp>
-#include <optscope/modularity/token_controls.hpp>
-#include <optscope/modularity/unit_sums.hpp>
-#include <optscope/modularity/windows.hpp>
+#include <optscope/corpus/windows.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/units/effects.hpp>
+#include <optscope/units/saved_sums.hpp>
+#include <optscope/units/token_controls.hpp>
+#include <optscope/units/unit_sums.hpp>
 
 #include "program.hpp"
 

@@ -6,7 +6,6 @@
 #include <deque>
 #include <map>
 #include <optscope/interop/npy.hpp>
-#include <optscope/modularity/selectivity.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/plot/study_pictures.hpp>
 #include <optscope/plot/study_report.hpp>
@@ -14,6 +13,7 @@
 #include <optscope/probe/capture.hpp>
 #include <optscope/similarity/blocks.hpp>
 #include <optscope/similarity/similarity.hpp>
+#include <optscope/units/selectivity.hpp>
 
 #include "program.hpp"
 
@@ -175,7 +175,7 @@ int main(int argc, char** argv) {
     keep_first(chosen_metrics);
     keep_first(dimensions);
     const program::input input = app.read_input(app.length);
-    model<> opt{checkpoint{app.model}, blas{app.threads}};
+    model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.check(input, opt.shape());
     study s{describe_input(app, input, opt.shape()), {{}, input.category_of}, {}, {}};

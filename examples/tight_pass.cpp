@@ -238,7 +238,7 @@ int main(int argc, char** argv) {
     for (const std::size_t n : chosen.lengths) app.length = std::max(app.length, n);
     const program::input input = app.read_input();
     app.length = length;
-    model<any_opt, double> opt{checkpoint{app.model}, blas{app.threads}};
+    model<any_opt, double> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     const plan what = plan_of(app, input, chosen, opt.shape());
     app.check(input, opt.shape());

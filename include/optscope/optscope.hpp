@@ -2,7 +2,7 @@
 #pragma once
 // Everything a program of one's own needs, in the order in which the data flows.
 
-#include <optscope/backend/blas.hpp>
+#include <optscope/backend/cpu.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/checkpoint/resumable_safetensors.hpp>
 #include <optscope/checkpoint/safetensors_writer.hpp>

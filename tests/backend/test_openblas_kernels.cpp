@@ -15,6 +15,6 @@ TEST_CASE("OpenBLAS runs kernels of the CPU's level, unless the user chose other
   }
   const std::string core{openblas::use_best_kernels()};
   MESSAGE("OpenBLAS kernels: " << core);
-  if (std::getenv("OPENBLAS_CORETYPE") == nullptr) CHECK(openblas::level_of(core) >= cpu::best());
+  if (std::getenv("OPENBLAS_CORETYPE") == nullptr) CHECK(openblas::level_of(core) >= simd::best());
   CHECK(openblas::detail::multiplies_correctly());
 }

@@ -5,8 +5,8 @@ using namespace optscope;
 #ifdef MUST_FAIL
 struct backend {};
 #else
-struct backend : blas {
-  using blas::blas;
+struct backend : cpu {
+  using cpu::cpu;
 };
 #endif
 void run(model<opt_125m, float, backend>& opt) { opt.run({{2}}); }

@@ -13,7 +13,7 @@
 using namespace optscope;
 
 TEST_CASE("nothing is allocated inside the layer loop, with probes and without, for texts of any lengths") {
-  model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, blas{2}};
+  model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, cpu{2}};
   std::vector<std::size_t> after_layer;
   after_layer.reserve(opt.layers());
   opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(memory::allocations); });
@@ -32,7 +32,7 @@ TEST_CASE("nothing is allocated inside the layer loop, with probes and without, 
 }
 
 TEST_CASE("nothing is allocated inside the layer loop of a run behind cached tokens") {
-  model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, blas{2}};
+  model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, cpu{2}};
   std::vector<std::size_t> after_layer;
   after_layer.reserve(3 * opt.layers());
   opt.on_progress([&](std::size_t, std::size_t) { after_layer.push_back(memory::allocations); });

@@ -21,7 +21,7 @@ using namespace optscope;
 
 namespace {
 
-using resident = model<any_opt, float, blas, resident_weights<float>>;
+using resident = model<any_opt, float, cpu, resident_weights<float>>;
 const std::vector<std::string> shapes{"head-dim-80", "head-dim-7", "no-bias-gelu", "post-ln-projected"};
 
 /// Calls `edit(view, place)` with what it is shown of a site.
@@ -32,7 +32,8 @@ struct editor_of {
   std::size_t layer = static_cast<std::size_t>(-1);  // only this one
   [[nodiscard]] bool wants(Site, std::size_t at) const { return layer == static_cast<std::size_t>(-1) || at == layer; }
   template <class T>
-  requires(!std::is_const_v<T>) void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
+    requires(!std::is_const_v<T>)
+  void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
     edit(view, at);
   }
 };
@@ -62,7 +63,8 @@ struct editor_by_name {
     return Site::name == name && (!nudges || at == layer);
   }
   template <class Site, class T>
-  requires(!std::is_const_v<T>) void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
+    requires(!std::is_const_v<T>)
+  void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
     if (nudges) nudge(view, at);
   }
 };

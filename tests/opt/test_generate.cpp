@@ -23,7 +23,7 @@ const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
 const std::vector<std::string> shapes{"head-dim-64", "head-dim-80",  "head-dim-128",
                                       "head-dim-7",  "no-bias-gelu", "post-ln-projected"};
 
-using resident = model<any_opt, float, blas, resident_weights<float>>;
+using resident = model<any_opt, float, cpu, resident_weights<float>>;
 
 token_list part(const token_list& text, std::size_t first, std::size_t last) {
   return {text.begin() + static_cast<std::ptrdiff_t>(first), text.begin() + static_cast<std::ptrdiff_t>(last)};

@@ -53,7 +53,7 @@ TEST_CASE("the bits of a text do not depend on the others in the batch, nor on t
 TEST_CASE("the bits are the same for any number of threads") {
   std::vector<std::uint64_t> first;
   for (const std::size_t threads : {1u, 2u, 3u, 8u}) {
-    model<> opt{checkpoint{goldens + "head-dim-64"}, blas{threads}};
+    model<> opt{checkpoint{goldens + "head-dim-64"}, cpu{threads}};
     hash_sites probe;
     opt.run({some_text(300, 101, 1), some_text(5, 101, 2)}, probe);
     if (first.empty()) first = probe.of_text;
@@ -179,7 +179,7 @@ TEST_CASE("of the last layer only what is wanted is computed, with the same bits
 TEST_CASE("weights held in memory give the bits of weights read layer by layer") {
   const checkpoint files{goldens + "head-dim-64"};
   model<> streamed{files};
-  model<any_opt, float, blas, resident_weights<float>> resident{files};
+  model<any_opt, float, cpu, resident_weights<float>> resident{files};
   hash_sites a, b;
   for (int round = 0; round < 2; ++round) {
     streamed.run({some_text(20, 101, 1)}, a);

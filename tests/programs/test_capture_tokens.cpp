@@ -59,7 +59,7 @@ TEST_CASE("capture writes what the library shows a probe, under the names and in
     CAPTURE(folder.string());
     const sandbox box;
     box.write("ids.json", batch_text);
-    model<> opt{checkpoint{folder}, blas{1}};
+    model<> opt{checkpoint{folder}, cpu{1}};
     const std::string names = all_names(opt.shape());
     check_done(box.run("capture", {"--model", folder, "--ids", "ids.json", "--sites", names, "--out", "all.safetensors",
                                    "--threads", "1"}));
@@ -186,7 +186,7 @@ TEST_CASE("every kind of checkpoint gives the same activations through capture")
         "capture", {"--model", folder, "--ids", "ids.json", "--sites", "logits", "--threads", "1", "--out", name});
     check_done(result);
     if (result.code != 0) continue;
-    model<> opt{checkpoint{folder}, blas{1}};
+    model<> opt{checkpoint{folder}, cpu{1}};
     capture<site::logits> probe;
     opt.run({{2, 7, 9}}, probe);
     const std::vector<float> values = values_of(tensors_in(box / name).at("0.logits"));

@@ -87,7 +87,7 @@ TEST_CASE("without gnuplot everything but the pictures is written, twice the sam
   }
 
   // the arrays, against the library
-  model<> opt{checkpoint{tiny_model}, blas{1}};
+  model<> opt{checkpoint{tiny_model}, cpu{1}};
   capture<site::attn_out, site::resid_post> probe{positions::these({2, 5, 8})};
   opt.run(trim(read_token_lists(box / "ids.json"), length), probe);
   constexpr std::size_t each = 3, vectors = text_count * each;

@@ -38,7 +38,7 @@ struct scene {
       : name{name_},
         text{std::to_string(number)},
         table{read_safetensors(goldens + name + "/golden.safetensors")},
-        opt{checkpoint{goldens + name}, blas{2}} {
+        opt{checkpoint{goldens + name}, cpu{2}} {
     for (const double id : values_of(table, text + ".ids")) tokens.push_back(static_cast<token_id>(id));
   }
 
@@ -46,7 +46,7 @@ struct scene {
   template <class T, class Check>
   void for_each(layer_norm norm, Check&& check) {
     const auto points = linearise<T>(opt, tokens, 0, 2);
-    const blas backend = opt.backend();
+    const cpu backend = opt.backend();
     check(attention_jacobian<T>{points[1], backend, norm}, "attention");
     check(mlp_jacobian<T>{points[1], backend, norm}, "mlp");
     check(layer_jacobian<T>{points[1], backend, paths::blocks, norm}, "both");
@@ -262,7 +262,7 @@ TEST_CASE("the rank of an MLP's block is at most its active neurons") {
 
 TEST_CASE("many tokens: several blocks of queries, and rows that do not divide evenly") {
   const std::string folder = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/head-dim-7";
-  model<any_opt, double> opt{checkpoint{folder}, blas{3}};
+  model<any_opt, double> opt{checkpoint{folder}, cpu{3}};
   token_list tokens;
   for (int i = 0; i < 131; ++i) tokens.push_back(3 + i * 7 % 40);
   const auto points = linearise(opt, tokens, 1);

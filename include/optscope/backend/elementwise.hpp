@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Row kernels without BLAS: LayerNorm, softmax, nonlinearities, as loops that compilers vectorise.
-// They are always inlined, so that `cpu::run` compiles them for the CPU at hand.
+// They are always inlined, so that `simd::run` compiles them for the CPU at hand.
 
 #include <algorithm>
 #include <bit>

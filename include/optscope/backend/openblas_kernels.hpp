@@ -7,7 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <string_view>
 
 extern "C" {
@@ -25,14 +25,14 @@ namespace optscope::openblas {
 [[nodiscard]] inline std::string_view core() { return openblas_get_corename ? openblas_get_corename() : ""; }
 
 /// The instruction set that a kernel set is written for.
-[[nodiscard]] inline cpu::level level_of(std::string_view core) {
+[[nodiscard]] inline simd::level level_of(std::string_view core) {
   for (const std::string_view name : {"SkylakeX", "Cooperlake", "SapphireRapids"}) {
-    if (core == name) return cpu::level::avx512;
+    if (core == name) return simd::level::avx512;
   }
   for (const std::string_view name : {"Haswell", "Zen", "Excavator"}) {
-    if (core == name) return cpu::level::avx2;
+    if (core == name) return simd::level::avx2;
   }
-  return cpu::level::baseline;
+  return simd::level::baseline;
 }
 
 namespace detail {
@@ -71,9 +71,9 @@ inline std::string_view use_best_kernels() {
   static const std::string_view chosen = [] {
     const bool replaceable = openblas_get_corename && gotoblas_dynamic_init && gotoblas_dynamic_quit;
     if (!replaceable || std::getenv("OPENBLAS_CORETYPE") != nullptr) return core();
-    const cpu::level best = cpu::best();
+    const simd::level best = simd::best();
     if (level_of(core()) < best) {
-      detail::reload(best == cpu::level::avx512 ? "SkylakeX" : "Haswell");
+      detail::reload(best == simd::level::avx512 ? "SkylakeX" : "Haswell");
       if (!detail::multiplies_correctly()) detail::reload(nullptr);
     }
     return core();

@@ -3,7 +3,7 @@
 // The product that everything else is made of: some rows times a packed panel of columns, held in vector registers.
 
 #include <cstddef>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -16,7 +16,7 @@ inline constexpr std::size_t panel_vectors = 3;
 /// Elements of T in the widest vector of this CPU.
 template <class T>
 [[nodiscard]] std::size_t lanes() {
-  return cpu::vector_bytes() / sizeof(T);
+  return simd::vector_bytes() / sizeof(T);
 }
 /// Columns of a whole panel.
 template <class T>
@@ -24,7 +24,7 @@ template <class T>
   return panel_vectors * lanes<T>();
 }
 /// Rows that a tile of whole panels should have.
-[[nodiscard]] inline std::size_t tile_rows() { return cpu::vector_bytes() == 64 ? 8 : 4; }
+[[nodiscard]] inline std::size_t tile_rows() { return simd::vector_bytes() == 64 ? 8 : 4; }
 
 namespace detail {
 template <class T, int Bytes>
@@ -112,7 +112,7 @@ template <class T, int Bytes>
 template <class T, int Rows, int Vectors>
 void tile(const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t depth, const T* start,
           std::size_t start_stride, T* c, std::size_t ldc) noexcept {
-  cpu::run_wide([&](auto bytes) __attribute__((always_inline)) {
+  simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
     detail::tile_body<T, decltype(bytes)::value, Rows, Vectors>(a, lda, b, ldb, depth, start, start_stride, c, ldc);
   });
 }
@@ -120,7 +120,7 @@ void tile(const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t 
 /// Transposes `lanes<T>()` rows of w, `stride` apart: out[k * gap + i] = w[i * stride + k], k < depth.
 template <class T>
 void transpose(const T* w, std::size_t stride, std::size_t depth, T* out, std::size_t gap) noexcept {
-  cpu::run_wide([&](auto bytes) __attribute__((always_inline)) {
+  simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
     detail::transpose<T, decltype(bytes)::value>(w, stride, depth, out, gap);
   });
 }

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <string_view>
 #include <type_traits>
 
@@ -47,7 +47,7 @@ template <class To>
 void convert(const std::byte* source, dtype type, std::size_t count, To* target) {
   static_assert(std::is_floating_point_v<To>);
   const auto each = [&]<class Stored>(Stored, auto decode) {
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t i = 0; i < count; ++i) {
         Stored stored;
         std::memcpy(&stored, source + i * sizeof(Stored), sizeof(Stored));

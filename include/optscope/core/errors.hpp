@@ -3,38 +3,18 @@
 // The exceptions of the library: every one names the file, the item in it, what was expected and what was found.
 
 #include <cstddef>
-#include <optscope/core/utf8.hpp>
+#include <optscope/core/compiled.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 
 namespace optscope {
 namespace detail {
 
 /// Foreign text for a message: what is no printable UTF-8 as \xNN, cut after about `limit` bytes.
-[[nodiscard]] inline std::string printable(std::string_view text, std::size_t limit = 120) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  std::size_t at = 0;
-  while (at < text.size() && at < limit) {
-    const auto first = static_cast<unsigned char>(text[at]);
-    const utf8::sequence next = utf8::first_sequence(text.substr(at));
-    if (next.valid && first >= 0x20 && first != 0x7f &&
-        !(first == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0)) {
-      out += text.substr(at, next.size);
-      at += next.size;
-    } else {
-      out += "\\x";
-      out += digits[first >> 4];
-      out += digits[first & 15];
-      ++at;
-    }
-  }
-  return at < text.size() ? out + "..." : out;
-}
+[[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 120);
 
-[[nodiscard]] inline std::string quoted(std::string_view text) { return '"' + printable(text) + '"'; }
+[[nodiscard]] std::string quoted(std::string_view text);
 
 }  // namespace detail
 
@@ -48,8 +28,7 @@ struct error : std::runtime_error {
 /// whatever was in a file: one line of UTF-8 without control characters, long parts cut. Programs exit with 3 on it.
 class bad_input : public error {
  public:
-  bad_input(std::string file, std::string item, std::string expected, std::string found)
-      : bad_input{ready{}, shown(file), shown(item), shown(expected), shown(found)} {}
+  bad_input(std::string file, std::string item, std::string expected, std::string found);
 
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
   [[nodiscard]] const std::string& item() const noexcept { return item_; }  ///< tensor, line, key, option
@@ -57,25 +36,8 @@ class bad_input : public error {
   [[nodiscard]] const std::string& found() const noexcept { return found_; }
 
  private:
-  struct ready {};
-  bad_input(ready, std::string file, std::string item, std::string expected, std::string found)
-      : error{sentence(file, item, expected, found)},
-        file_{std::move(file)},
-        item_{std::move(item)},
-        expected_{std::move(expected)},
-        found_{std::move(found)} {}
-
-  static std::string shown(const std::string& part) { return detail::printable(part, 1000); }
-  static std::string sentence(const std::string& file, const std::string& item, const std::string& expected,
-                              const std::string& found) {
-    std::string text = file;
-    if (!item.empty()) text += (text.empty() ? "" : ": ") + item;
-    std::string verdict;
-    if (!expected.empty()) verdict += "expected " + expected;
-    if (!found.empty()) verdict += (verdict.empty() ? "" : ", ") + ("found " + found);
-    if (!verdict.empty()) text += (text.empty() ? "" : ": ") + verdict;
-    return text;
-  }
+  struct ready {};  // the parts are as they are shown
+  bad_input(ready, std::string file, std::string item, std::string expected, std::string found);
 
   std::string file_, item_, expected_, found_;
 };
@@ -111,3 +73,7 @@ struct write_error : error {
 };
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/errors.ipp>
+#endif

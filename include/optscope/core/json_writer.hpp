@@ -65,7 +65,8 @@ class json_writer {
   json_writer& value(std::nullptr_t) { return raw("null"); }
 
   template <class Number>
-  requires(std::integral<Number> || std::floating_point<Number>) json_writer& value(Number number) {
+    requires(std::integral<Number> || std::floating_point<Number>)
+  json_writer& value(Number number) {
     if constexpr (std::floating_point<Number>) {
       if (!std::isfinite(number)) return raw("null");
     }

@@ -28,9 +28,7 @@ struct run_plan {
 
 namespace detail {
 template <class Probe, class T, class Site>
-concept takes = requires(Probe probe, place at, tensor_view<T, Site::rank> view) {
-  probe(Site{}, at, view);
-};
+concept takes = requires(Probe probe, place at, tensor_view<T, Site::rank> view) { probe(Site{}, at, view); };
 template <class Probe, class T, class Site>
 inline constexpr bool observes_or_edits = takes<Probe, const T, Site> || takes<Probe, T, Site>;
 
@@ -76,10 +74,8 @@ void finish(Probe& probe) {
 /// `std::size_t first_wanted(std::size_t text) const` to be shown of the last layer and what is behind it, from `z` on
 /// (`scores`, `pattern` included), only the positions from there on if no other probe wants more.
 template <class Probe, class T>
-concept probe_for = requires {
-  typename std::remove_cvref_t<Probe>::sites;
-}
-&&detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;
+concept probe_for = requires { typename std::remove_cvref_t<Probe>::sites; } &&
+                    detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;
 
 /// True if the probe's type lists the site.
 template <class Probe, class Site>

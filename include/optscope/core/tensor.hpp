@@ -38,12 +38,14 @@ class tensor_view {
       : data_{data}, shape_{shape}, stride_{stride} {}
 
   template <class U>
-  requires std::same_as<const U, T> tensor_view(const tensor_view<U, Rank>& other)
-      : tensor_view{other.data(), other.shape(), other.stride()} {}
+    requires std::same_as<const U, T>
+  tensor_view(const tensor_view<U, Rank>& other) : tensor_view{other.data(), other.shape(), other.stride()} {}
 
   template <class Container>
-  requires requires(tensor_view v) { container_from_view<Container>::make(v); }
-  operator Container() const { return container_from_view<Container>::make(*this); }
+    requires requires(tensor_view v) { container_from_view<Container>::make(v); }
+  operator Container() const {
+    return container_from_view<Container>::make(*this);
+  }
 
   [[nodiscard]] T* data() const noexcept { return data_; }
   [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
@@ -55,7 +57,8 @@ class tensor_view {
   [[nodiscard]] bool contiguous() const noexcept { return stride_ == inner() || rows() <= 1; }
 
   template <std::integral... Index>
-  requires(sizeof...(Index) == Rank) T& operator()(Index... index) const {
+    requires(sizeof...(Index) == Rank)
+  T& operator()(Index... index) const {
     const std::array<std::size_t, Rank> at{static_cast<std::size_t>(index)...};
     std::size_t offset = 0;
     for (std::size_t axis = 1; axis < Rank; ++axis) offset = offset * shape_[axis] + at[axis];
@@ -112,8 +115,10 @@ class tensor {
   operator tensor_view<const T, Rank>() const { return view(); }
 
   template <class Container>
-  requires requires(tensor_view<const T, Rank> v) { container_from_view<Container>::make(v); }
-  operator Container() const { return container_from_view<Container>::make(view()); }
+    requires requires(tensor_view<const T, Rank> v) { container_from_view<Container>::make(v); }
+  operator Container() const {
+    return container_from_view<Container>::make(view());
+  }
 
   [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
   [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept { return shape_[axis]; }

@@ -28,7 +28,7 @@ namespace optscope {
 /// Element types of .npy files here: float, double, 32 and 64 bit integers.
 template <class T>
 concept npy_element = std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, std::int32_t> ||
-    std::is_same_v<T, std::int64_t>;
+                      std::is_same_v<T, std::int64_t>;
 
 namespace detail {
 
@@ -241,7 +241,7 @@ class npy_writer {
   }
   /// Every row of a view, whatever its stride.
   template <class U, std::size_t ViewRank>
-  requires std::is_same_v<std::remove_const_t<U>, T>
+    requires std::is_same_v<std::remove_const_t<U>, T>
   void append(const tensor_view<U, ViewRank>& values) {
     for (std::size_t row = 0; row < values.rows(); ++row) append(std::span<const T>{values.row(row)});
   }
@@ -258,7 +258,7 @@ class npy_writer {
 
 /// Writes a whole array, version 1.0, data at a multiple of 64 bytes. Throws as `output_file` does.
 template <class T, std::size_t Rank>
-requires npy_element<std::remove_const_t<T>>
+  requires npy_element<std::remove_const_t<T>>
 void write_npy(const std::filesystem::path& path, const tensor_view<T, Rank>& values) {
   npy_writer<std::remove_const_t<T>, Rank> file{path, values.shape()};
   file.append(values);

@@ -31,13 +31,13 @@ namespace optscope {
 ///
 /// Another rank or element type does not compile.
 template <class Storage, std::size_t Rank, xt::layout_type Layout, class Tag>
-requires(Layout ==
-         xt::layout_type::row_major) struct container_from_view<xt::xtensor_container<Storage, Rank, Layout, Tag>> {
+  requires(Layout == xt::layout_type::row_major)
+struct container_from_view<xt::xtensor_container<Storage, Rank, Layout, Tag>> {
   using container = xt::xtensor_container<Storage, Rank, Layout, Tag>;
 
   template <class T>
-  requires std::same_as < std::remove_const_t<T>,
-  typename container::value_type > [[nodiscard]] static container make(const tensor_view<T, Rank>& view) {
+    requires std::same_as<std::remove_const_t<T>, typename container::value_type>
+  [[nodiscard]] static container make(const tensor_view<T, Rank>& view) {
     container result = container::from_shape(view.shape());
     for (std::size_t row = 0; row < view.rows(); ++row) {
       const auto source = view.row(row);

@@ -56,7 +56,7 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 
 /// The new ids of each prompt.
 ///
-///     model<any_opt, float, blas, resident_weights<float>> opt{files};
+///     model<any_opt, float, cpu, resident_weights<float>> opt{files};
 ///     const tokenizer words{files.folder()};
 ///     const token_batch prompts{words.encode("Paris is"), words.encode("The capital of Japan")};
 ///     for (const token_list& ids : generate(opt, prompts, {.new_tokens = 20, .tokens = words.size()}))
@@ -68,8 +68,8 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 /// again. Editors act in every run. Throws `bad_input` for prompts that the model cannot take, or logits that are not
 /// finite.
 template <class Model, class... Probes>
-requires(probe_for<Probes, typename Model::scalar>&&...) [[nodiscard]] token_batch
-    generate(Model& opt, const token_batch& prompts, const generation& what, Probes&&... probes) {
+  requires(probe_for<Probes, typename Model::scalar> && ...)
+[[nodiscard]] token_batch generate(Model& opt, const token_batch& prompts, const generation& what, Probes&&... probes) {
   return detail::generate(opt, prompts, what, {}, 0, nullptr, probes...);
 }
 
@@ -81,10 +81,10 @@ requires(probe_for<Probes, typename Model::scalar>&&...) [[nodiscard]] token_bat
 ///     opt.run(prompts, cache, before.only_layers({20}));
 ///     for (auto& editor : editors) generate_from(20, before(site::resid_pre{}, 20), cache, opt, prompts, {}, editor);
 template <class Model, class... Probes>
-requires(probe_for<Probes, typename Model::scalar>&&...) [[nodiscard]] token_batch
-    generate_from(std::size_t layer, tensor_view<const typename Model::scalar, 2> stream,
-                  const kv_cache<typename Model::scalar>& cache, Model& opt, const token_batch& prompts,
-                  const generation& what, Probes&&... probes) {
+  requires(probe_for<Probes, typename Model::scalar> && ...)
+[[nodiscard]] token_batch generate_from(std::size_t layer, tensor_view<const typename Model::scalar, 2> stream,
+                                        const kv_cache<typename Model::scalar>& cache, Model& opt,
+                                        const token_batch& prompts, const generation& what, Probes&&... probes) {
   return detail::generate(opt, prompts, what, cache, layer, &stream, probes...);
 }
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <numeric>
-#include <optscope/backend/blas.hpp>
+#include <optscope/backend/cpu.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
@@ -46,8 +46,8 @@ struct model_has_site {
 ///
 /// `Variant` names the architecture (`any_opt`: the checkpoint's), `Scalar` is what is computed in (float; double as an
 /// oracle), `Backend` the arithmetic, `Weights` where the weights are while it runs.
-template <class Variant = any_opt, class Scalar = float, class Backend = blas, class Weights = streamed_weights<Scalar>>
-requires backend_for<Backend, Scalar> && weight_policy<Weights, Scalar>
+template <class Variant = any_opt, class Scalar = float, class Backend = cpu, class Weights = streamed_weights<Scalar>>
+  requires backend_for<Backend, Scalar> && weight_policy<Weights, Scalar>
 class model {
  public:
   using scalar = Scalar;
@@ -98,7 +98,8 @@ class model {
   /// `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site that the model
   /// lacks.
   template <class... Probes>
-  requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, Probes&&... probes) {
+    requires(probe_for<Probes, Scalar> && ...)
+  void run(const token_batch& texts, Probes&&... probes) {
     run_with(texts, {}, probes...);
   }
 
@@ -107,8 +108,8 @@ class model {
   /// `pattern` are (head, new position, key), with all keys. Agrees with one run over everything to rounding. Throws
   /// `bad_input` also if the cache belongs to another model or number of texts; the cache is unchanged then.
   template <class... Probes>
-  requires(probe_for<Probes, Scalar>&&...) void run(const token_batch& texts, kv_cache<Scalar>& cache,
-                                                    Probes&&... probes) {
+    requires(probe_for<Probes, Scalar> && ...)
+  void run(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache}, probes...);
   }
 
@@ -122,17 +123,17 @@ class model {
   ///
   /// Throws `bad_input` also if a probe wants a site of what is not computed, or the rows are not those of the texts.
   template <class... Probes>
-  requires(probe_for<Probes, Scalar>&&...) void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream,
-                                                         const token_batch& texts, Probes&&... probes) {
+    requires(probe_for<Probes, Scalar> && ...)
+  void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts, Probes&&... probes) {
     run_with(texts, {.layer = layer, .stream = &stream}, probes...);
   }
 
   /// The same with a cache that holds the texts already, as their last tokens: keys and values of this layer and those
   /// above are replaced. Should the run fail, the cache no longer has them.
   template <class... Probes>
-  requires(probe_for<Probes, Scalar>&&...) void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream,
-                                                         const token_batch& texts, kv_cache<Scalar>& cache,
-                                                         Probes&&... probes) {
+    requires(probe_for<Probes, Scalar> && ...)
+  void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts,
+                kv_cache<Scalar>& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache, .layer = layer, .stream = &stream}, probes...);
   }
 
@@ -140,9 +141,8 @@ class model {
   /// tokens. Editors of `ln_final` and `logits` change them. Keeps the unembedding in memory: vocabulary x embed_dim
   /// scalars, from the first call on.
   template <class... Probes>
-  requires(probe_for<Probes, Scalar>&&...)
-      [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache,
-                                                  Probes&&... probes) {
+    requires(probe_for<Probes, Scalar> && ...)
+  [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
     run_with(texts, {.cache = &cache, .next = &logits}, probes...);
     return logits;
@@ -150,10 +150,10 @@ class model {
 
   /// For `generate`: the same as one step of several, from a layer on if `stream` is not null. Calls no `finish`.
   template <class... Probes>
-  requires(probe_for<Probes, Scalar>&&...)
-      [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, kv_cache<Scalar>& cache, bool continues,
-                                                std::size_t layer, const tensor_view<const Scalar, 2>* stream,
-                                                Probes&&... probes) {
+    requires(probe_for<Probes, Scalar> && ...)
+  [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, kv_cache<Scalar>& cache, bool continues,
+                                            std::size_t layer, const tensor_view<const Scalar, 2>* stream,
+                                            Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
     run_with(texts, {&cache, &logits, layer, stream, true, continues}, probes...);
     return logits;

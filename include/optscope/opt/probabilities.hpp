@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <optscope/backend/elementwise.hpp>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <span>
 
 namespace optscope {
@@ -14,7 +14,7 @@ namespace optscope {
 /// Makes of a row of logits their softmax, in place.
 template <class T>
 void to_probabilities(std::span<T> row) {
-  cpu::run([&]() __attribute__((always_inline)) { kernel::softmax(row.data(), row.size()); });
+  simd::run([&]() __attribute__((always_inline)) { kernel::softmax(row.data(), row.size()); });
 }
 
 /// log Σ exp(logit) of a row.
@@ -23,7 +23,7 @@ template <class T>
   constexpr std::size_t block = 1024;  // summed in T
   double sum = 0;
   T largest{};
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     largest = kernel::largest(row.data(), row.size());
     for (std::size_t first = 0; first < row.size(); first += block) {
       sum += static_cast<double>(kernel::lane_sum(row.data() + first, std::min(block, row.size() - first),

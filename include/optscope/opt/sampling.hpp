@@ -10,8 +10,8 @@
 #include <limits>
 #include <numeric>
 #include <optscope/backend/elementwise.hpp>
-#include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/tokens.hpp>
 #include <random>
 #include <span>
@@ -96,7 +96,7 @@ class sampler {
     ids_.resize(tokens);
     std::iota(ids_.begin(), ids_.end(), token_id{0});
     const T temperature = std::max(static_cast<T>(how_.temperature), std::numeric_limits<T>::min());
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t id = 0; id < tokens; ++id) {
         weights_[id] = static_cast<double>(kernel::exp_nonpositive((logits[id] - largest) / temperature));
       }
@@ -123,7 +123,7 @@ class sampler {
     typedef std::int64_t bits __attribute__((vector_size(64)));
     const std::size_t whole = weights_.size() / 16 * 16;
     double sum = 0;
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       wide sums[2] = {};
       for (std::size_t i = 0; i < whole; i += 16) {
         for (std::size_t j = 0; j < 2; ++j) {

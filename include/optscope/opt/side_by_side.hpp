@@ -13,7 +13,7 @@ namespace optscope {
 /// Copies of a model that share out independent runs: products too small to be worth sharing out among threads are
 /// computed whole, one run beside the other.
 ///
-///     side_by_side<model<any_opt, float, blas, pruned_weights<float>>> copies{opt};
+///     side_by_side<model<any_opt, float, cpu, pruned_weights<float>>> copies{opt};
 ///     copies(count, [&](std::size_t i, std::size_t copy) { copies[copy].run(texts[i], probes[i]); });
 ///
 /// One copy for each thread of the model's pool, fewer where all of them would take more than half of the memory that

@@ -119,8 +119,8 @@ class basic_capture {
   /// All texts, one after the other: (vector, width) or (vector, head, width); vectors text by text, positions as
   /// chosen.
   template <class Site>
-  requires(Site::layout == site_layout::position) [[nodiscard]] tensor_view<const Scalar, Site::rank> operator()(
-      Site, std::size_t layer = 0) const {
+    requires(Site::layout == site_layout::position)
+  [[nodiscard]] tensor_view<const Scalar, Site::rank> operator()(Site, std::size_t layer = 0) const {
     const kept& source = kept_of<Site>(now_);
     return {source.layers.at(layer).data(), shape_of<Site>(source, source.rows)};
   }

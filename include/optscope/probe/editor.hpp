@@ -22,9 +22,8 @@ namespace optscope {
 /// Changes a vector of a site: a type, or a lambda, with a call operator `(span of T, const vector_place&)`, or with
 /// the site in front: `(Site, span of T, const vector_place&)`. It may give a bool: false if it changed nothing.
 template <class Operation, class Site, class T>
-concept operation_on = std::invocable < Operation&,
-        Site, std::span<T>,
-const vector_place& > || std::invocable<Operation&, std::span<T>, const vector_place&>;
+concept operation_on = std::invocable<Operation&, Site, std::span<T>, const vector_place&> ||
+                       std::invocable<Operation&, std::span<T>, const vector_place&>;
 
 namespace detail {
 /// Calls an operation; false if that says it changed nothing.
@@ -171,7 +170,8 @@ class editor {
     edit_.begin(plan);
   }
   template <class Site, class T>
-  requires(!std::is_const_v<T>) void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
+    requires(!std::is_const_v<T>)
+  void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
     edit_.template edit<Site>(at, view);
   }
   void finish() const { edit_.finish(names()); }

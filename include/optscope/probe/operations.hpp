@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <optscope/core/cpu.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/probe/where.hpp>
@@ -184,7 +184,7 @@ class erase {
     std::vector<T>& along = std::get<std::vector<T>>(along_);
     along.assign(count_, T{0});
     T *const sums = along.data(), *const to = x.data();
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t j = 0; j < width; ++j) {
         const T from_bias = to[j] - static_cast<T>(bias_[j]);
         const float* const right = right_.data() + j * count_;

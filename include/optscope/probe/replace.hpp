@@ -113,8 +113,8 @@ class patch {
       : recorded_{&recorded}, from_{std::move(from)} {}
 
   template <class Site, class T>
-  requires(Capture::sites::template contains<Site>) bool operator()(Site site, std::span<T> x,
-                                                                    const vector_place& at) const {
+    requires(Capture::sites::template contains<Site>)
+  bool operator()(Site site, std::span<T> x, const vector_place& at) const {
     if (!from_.empty() && at.text >= from_.size()) return false;
     const std::size_t text = from_.empty() ? at.text : from_[at.text];
     return text < recorded_->texts() && detail::copy_vector(*recorded_, site, text, at, x);
@@ -134,8 +134,8 @@ class resample {
   explicit resample(const Capture& recorded, std::uint64_t seed = 0) : recorded_{&recorded}, seed_{seed} {}
 
   template <class Site, class T>
-  requires(Capture::sites::template contains<Site>) bool operator()(Site site, std::span<T> x,
-                                                                    const vector_place& at) const {
+    requires(Capture::sites::template contains<Site>)
+  bool operator()(Site site, std::span<T> x, const vector_place& at) const {
     const std::size_t text = source(at.text, at.position);
     return text != none && detail::copy_vector(*recorded_, site, text, at, x);
   }

@@ -13,7 +13,7 @@ namespace optscope {
 ///
 ///     const auto matrix = similarity<scaled_cosine>(probe(site::attn_out{}, layer));
 template <class Metric, class T>
-requires metric<Metric, T>
+  requires metric<Metric, T>
 [[nodiscard]] tensor<float, 2> similarity(tensor_view<const T, 2> vectors, Metric measure = {}) {
   if constexpr (requires { measure.prepare(vectors); }) measure.prepare(vectors);
   const std::size_t n = vectors.rows();

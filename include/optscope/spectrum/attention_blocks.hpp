@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/layer_point.hpp>
@@ -97,7 +97,7 @@ class attention_blocks {
   /// rows = sum_h a_h P_h + w_h g_hᵀ, or, without P, rows += the outer products.
   void add_outer(std::size_t first, const std::vector<T>& a, tensor_view<T, 2> rows) const {
     const bool products = products_.rows() != 0;
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       const std::size_t d = rows.cols();
       for (std::size_t i = 0; i < rows.rows(); ++i) {
         T* row = rows.row(i).data();

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
-#include <optscope/backend/blas.hpp>
-#include <optscope/core/cpu.hpp>
+#include <optscope/backend/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/spectrum/attention_blocks.hpp>
 #include <optscope/spectrum/layer_point.hpp>
@@ -39,7 +39,7 @@ class attention_jacobian {
  public:
   using scalar = T;
 
-  explicit attention_jacobian(std::shared_ptr<const layer_point<T>> at, blas backend = blas{},
+  explicit attention_jacobian(std::shared_ptr<const layer_point<T>> at, cpu backend = cpu{},
                               layer_norm norm = layer_norm::inside)
       : at_{std::move(at)}, backend_{std::move(backend)}, blocks_{at_}, norm_{norm} {}
 
@@ -88,7 +88,9 @@ class attention_jacobian {
 
   /// out (hidden, hidden) = J_tu, in about the time that the memory needs to read heads x hidden² doubles; t = u takes
   /// a product of two (hidden, hidden) matrices more.
-  void block(std::size_t t, std::size_t u, tensor_view<double, 2> out) requires std::same_as<T, double> {
+  void block(std::size_t t, std::size_t u, tensor_view<double, 2> out)
+    requires std::same_as<T, double>
+  {
     blocks_.write(t, u, backend_.pool(), out);
     if (u > t) return;
     product::for_rows(backend_.pool(), width(), [&](std::size_t first, std::size_t count, std::size_t) {
@@ -147,7 +149,7 @@ class attention_jacobian {
   }
   /// Rows of s to a ∘ (s - <a, s>) factor: the Jacobian of softmax, which is its own transpose.
   static void softmax_jacobian(tensor_view<const T, 2> a, tensor_view<T, 2> s, T factor) {
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t i = 0; i < s.rows(); ++i) {
         const T* p = a.row(i).data();
         T* row = s.row(i).data();
@@ -194,7 +196,7 @@ class attention_jacobian {
   }
 
   std::shared_ptr<const layer_point<T>> at_;
-  blas backend_;
+  cpu backend_;
   attention_blocks<T> blocks_;
   layer_norm norm_;
   tensor<T, 2> qkv_, mixed_;             // (vector token, 3 hidden), (vector token, hidden)

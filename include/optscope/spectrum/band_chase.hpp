@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/band_matrix.hpp>
 #include <thread>
@@ -117,7 +117,7 @@ template <class Body>
 
 /// block (m, n) = block H, H being `h`; then its first column is reflected, `h` becomes that, and block = H block.
 inline void right_then_left(const column_major& block, reflector& h) {
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     double w[band_width] = {}, v[band_width];
     for (std::size_t j = 0; j < block.cols; ++j) v[j] = -h.tau * h.v[j];
     by_fours(
@@ -137,7 +137,7 @@ inline void right_then_left(const column_major& block, reflector& h) {
 
 /// block (m, n) = H block; then its first row is reflected, `h` becomes that, and block = block H.
 inline void left_then_right(const column_major& block, reflector& h) {
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     double w[band_width] = {}, v[band_width];
     by_fours(
         block, [&](std::size_t, const columns_of_four& x) __attribute__((always_inline)) {
@@ -158,7 +158,7 @@ inline void left_then_right(const column_major& block, reflector& h) {
 
 /// The lower triangle of the symmetric block (n, n) = H block H.
 inline void both_sides(const column_major& block, const reflector& h) {
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     const std::size_t n = block.rows;
     const double* v = h.v.data();
     double w[band_width] = {}, minus_v[band_width], minus_w[band_width];

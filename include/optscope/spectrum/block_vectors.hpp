@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <numbers>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/products.hpp>
@@ -54,7 +54,7 @@ void fill_normal(std::uint64_t seed, std::uint64_t vector, std::span<T> row) {
 template <class T>
 [[nodiscard]] double length(std::span<const T> x) {
   double lanes[16] = {};
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     const T* data = x.data();
     std::size_t i = 0;
     for (; i + 16 <= x.size(); i += 16) {
@@ -72,7 +72,7 @@ template <class T>
 /// x = (x - factor * y) * scale.
 template <class T>
 void subtract_scaled(std::span<T> x, T factor, std::span<const T> y) {
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     T* to = x.data();
     const T* from = y.data();
     for (std::size_t i = 0; i < x.size(); ++i) to[i] -= factor * from[i];
@@ -80,7 +80,7 @@ void subtract_scaled(std::span<T> x, T factor, std::span<const T> y) {
 }
 template <class T>
 void multiply(std::span<T> x, T factor) {
-  cpu::run([&]() __attribute__((always_inline)) {
+  simd::run([&]() __attribute__((always_inline)) {
     for (T& value : x) value *= factor;
   });
 }

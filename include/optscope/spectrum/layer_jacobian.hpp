@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <optscope/backend/blas.hpp>
+#include <optscope/backend/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
@@ -35,7 +35,7 @@ class layer_jacobian {
  public:
   using scalar = T;
 
-  explicit layer_jacobian(std::shared_ptr<const layer_point<T>> at, blas backend = blas{}, paths ways = paths::all,
+  explicit layer_jacobian(std::shared_ptr<const layer_point<T>> at, cpu backend = cpu{}, paths ways = paths::all,
                           layer_norm norm = layer_norm::inside)
       : at_{std::move(at)},
         backend_{backend},
@@ -87,7 +87,9 @@ class layer_jacobian {
   }
 
   /// out (hidden, hidden) = J_tu: attention's block and one (hidden, hidden) product. Fastest with t in order.
-  void block(std::size_t t, std::size_t u, tensor_view<double, 2> out) requires std::same_as<T, double> {
+  void block(std::size_t t, std::size_t u, tensor_view<double, 2> out)
+    requires std::same_as<T, double>
+  {
     const std::size_t d = width();
     if (t != token_) make_factors(t);
     attention_.block(t, u, out);
@@ -146,7 +148,7 @@ class layer_jacobian {
   }
 
   std::shared_ptr<const layer_point<T>> at_;
-  blas backend_;
+  cpu backend_;
   paths ways_;
   bool norms_behind_;
   attention_jacobian<T> attention_;
@@ -166,7 +168,7 @@ class span_jacobian {
  public:
   using scalar = T;
 
-  explicit span_jacobian(const std::vector<std::shared_ptr<const layer_point<T>>>& points, const blas& backend = blas{},
+  explicit span_jacobian(const std::vector<std::shared_ptr<const layer_point<T>>>& points, const cpu& backend = cpu{},
                          layer_norm norm = layer_norm::inside) {
     for (const auto& at : points) layers_.emplace_back(at, backend, paths::all, norm);
   }

@@ -135,7 +135,7 @@ class point_observer {
 /// tokens that the model cannot take, for layers that it does not have, and, naming `text` and the layer, for
 /// activations that are not finite.
 template <class T = double, class Model>
-requires std::same_as<typename Model::scalar, double>
+  requires std::same_as<typename Model::scalar, double>
 [[nodiscard]] std::vector<std::shared_ptr<const layer_point<T>>> linearise(Model& opt, const token_list& tokens,
                                                                            std::size_t first, std::size_t count = 1,
                                                                            const std::string& text = "text 0") {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <optscope/backend/blas.hpp>
-#include <optscope/core/cpu.hpp>
+#include <optscope/backend/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
 #include <optscope/spectrum/layer_point.hpp>
@@ -29,7 +29,7 @@ class mlp_jacobian {
  public:
   using scalar = T;
 
-  explicit mlp_jacobian(std::shared_ptr<const layer_point<T>> at, blas backend = blas{},
+  explicit mlp_jacobian(std::shared_ptr<const layer_point<T>> at, cpu backend = cpu{},
                         layer_norm norm = layer_norm::inside)
       : at_{std::move(at)}, backend_{std::move(backend)}, norm_{norm} {}
 
@@ -68,7 +68,9 @@ class mlp_jacobian {
   }
 
   /// out (hidden, hidden) = J_tu: one (hidden, active) by (active, hidden) product; zeros unless t = u.
-  void block(std::size_t t, std::size_t u, tensor_view<double, 2> out) requires std::same_as<T, double> {
+  void block(std::size_t t, std::size_t u, tensor_view<double, 2> out)
+    requires std::same_as<T, double>
+  {
     if (t != u) {
       for (std::size_t i = 0; i < width(); ++i) std::ranges::fill(out.row(i), 0.0);
       return;
@@ -117,7 +119,7 @@ class mlp_jacobian {
   }
 
   void scale(std::size_t first, tensor_view<T, 2> neurons) const {
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       const std::size_t n = neurons.cols();
       for (std::size_t i = 0; i < neurons.rows(); ++i) {
         const T* slope = at_->slope.data() + (first + i) % tokens() * n;
@@ -128,7 +130,7 @@ class mlp_jacobian {
   }
 
   std::shared_ptr<const layer_point<T>> at_;
-  blas backend_;
+  cpu backend_;
   layer_norm norm_;
   std::vector<std::vector<T>> scratch_;  // [worker]
 };

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <optscope/backend/elementwise.hpp>
-#include <optscope/core/cpu.hpp>
+#include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
 #include <vector>
 
@@ -39,20 +39,20 @@ class norm_jacobian {
 
   /// y_i = J(t) x_i for rows i, t being the i-th row's token: (first + i) % tokens(). In place allowed.
   void apply(std::size_t first, tensor_view<const T, 2> x, tensor_view<T, 2> y) const {
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t i = 0; i < x.rows(); ++i) push((first + i) % tokens(), x.row(i).data(), y.row(i).data());
     });
   }
   /// x_i = J(t)ᵀ y_i, rows as above.
   void apply_transposed(std::size_t first, tensor_view<const T, 2> y, tensor_view<T, 2> x) const {
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t i = 0; i < x.rows(); ++i) pull((first + i) % tokens(), y.row(i).data(), x.row(i).data());
     });
   }
 
   /// m (any, d) = m J(t).
   void from_right(std::size_t t, tensor_view<T, 2> m) const {
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       for (std::size_t i = 0; i < m.rows(); ++i) pull(t, m.row(i).data(), m.row(i).data());
     });
   }
@@ -61,7 +61,7 @@ class norm_jacobian {
     const std::size_t d = m.rows(), n = m.cols();
     std::vector<T> sum(n), along(n);  // 1ᵀ m / d, hᵀ m / d
     const T* unit = unit_.row(t).data();
-    cpu::run([&]() __attribute__((always_inline)) {
+    simd::run([&]() __attribute__((always_inline)) {
       const T each = T{1} / static_cast<T>(d);
       for (std::size_t i = 0; i < d; ++i) {
         const T *row = m.row(i).data(), h = unit[i] * each;

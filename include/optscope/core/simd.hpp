@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the CPU can do, and running a loop compiled for it.
+
+#include <cstddef>
+#include <type_traits>
+
+namespace optscope::simd {
+
+/// Instruction sets in rising order.
+enum class level { baseline, avx2, avx512 };
+
+/// The best level of this CPU.
+[[nodiscard]] inline level best() {
+#if defined(__x86_64__)
+  static const level found = [] {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd")) {
+      return level::avx512;
+    }
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? level::avx2 : level::baseline;
+  }();
+  return found;
+#else
+  return level::baseline;
+#endif
+}
+
+#if defined(__x86_64__)
+namespace detail {
+template <class Body>
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma"))) void run_avx512(Body& body) {
+  body();
+}
+template <class Body>
+__attribute__((target("avx2,fma"))) void run_avx2(Body& body) {
+  body();
+}
+}  // namespace detail
+#endif
+
+/// Bytes of the widest vectors that code run by `run` may use.
+[[nodiscard]] inline std::size_t vector_bytes() {
+  const level found = best();
+  return found == level::avx512 ? 64 : found == level::avx2 ? 32 : 16;
+}
+
+/// Calls `body()`, compiled three times, in the version for this CPU: users need no `-march`. For loops that the
+/// compiler vectorises; `body` and what it calls must be inlined (`[&]() __attribute__((always_inline)) { … }`).
+template <class Body>
+void run(Body&& body) {
+#if defined(__x86_64__)
+  switch (best()) {
+    case level::avx512: return detail::run_avx512(body);
+    case level::avx2: return detail::run_avx2(body);
+    case level::baseline: break;
+  }
+#endif
+  body();
+}
+
+/// The same for code that names its vectors: calls `body(std::integral_constant<int, vector_bytes()>{})`.
+template <class Body>
+void run_wide(Body&& body) {
+#if defined(__x86_64__)
+  const auto wide = [&]() __attribute__((always_inline)) { body(std::integral_constant<int, 64>{}); };
+  const auto medium = [&]() __attribute__((always_inline)) { body(std::integral_constant<int, 32>{}); };
+  switch (best()) {
+    case level::avx512: return detail::run_avx512(wide);
+    case level::avx2: return detail::run_avx2(medium);
+    case level::baseline: break;
+  }
+#endif
+  body(std::integral_constant<int, 16>{});
+}
+
+}  // namespace optscope::simd
