@@ -126,5 +126,6 @@ TEST_CASE("the README's table of checkpoints is the table of the test") {
     }
     group = each.group;
   }
-  check_generated("README.md", "<!-- tests/goldens/table.json -->", "\n<!-- end -->", text + " |\n");
+  check_generated("include/optscope/checkpoint/README.md", "<!-- tests/goldens/table.json -->", "\n<!-- end -->",
+                  text + " |\n");
 }
