@@ -2,11 +2,10 @@
 #pragma once
 // Dense matrices to band form by blocked Householder reflections, all products in pieces on a pool of threads.
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <optscope/backend/blas_functions.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/spectrum/lapack.hpp>
 #include <vector>
@@ -46,12 +45,12 @@ inline constexpr std::size_t stripe = 512, tile = 512;  // a task's share; fixed
   return band_width * (4 * rows + threads * stripe + 2 * band_width);
 }
 
-inline void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::size_t m, std::size_t n, std::size_t k, double alpha,
+inline void gemm(blas::transpose ta, blas::transpose tb, std::size_t m, std::size_t n, std::size_t k, double alpha,
                  const double* a, std::size_t lda, const double* b, std::size_t ldb, double beta, double* c,
                  std::size_t ldc) {
   if (m == 0 || n == 0) return;
-  cblas_dgemm(CblasColMajor, ta, tb, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), alpha, a,
-              static_cast<int>(lda), b, static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
+  blas::gemm(blas::layout::column_major, ta, tb, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), alpha,
+             a, static_cast<int>(lda), b, static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
 }
 
 /// The upper band of the upper left (cols, cols) square of `a`, or the lower one.
@@ -116,33 +115,37 @@ template <class GoOn>
     pool.parallel_for(stripes(rest), [&](std::size_t task, std::size_t worker) {
       const std::size_t i = task * stripe, count = std::min(stripe, rest - i);
       double* part = work.data() + worker * stripe * b;
-      gemm(CblasTrans, CblasNoTrans, count, w, v.rows, 1, a.at(k, k + w + i), a.stride, v.data, v.stride, 0, part,
-           stripe);
-      gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, part, stripe, t.data, t.stride, 0, y.at(i, 0), rest);
+      gemm(blas::transpose::yes, blas::transpose::no, count, w, v.rows, 1, a.at(k, k + w + i), a.stride, v.data,
+           v.stride, 0, part, stripe);
+      gemm(blas::transpose::no, blas::transpose::no, count, w, w, 1, part, stripe, t.data, t.stride, 0, y.at(i, 0),
+           rest);
       for (std::size_t j = 0; j < w; ++j) {  // the panel of rows, not yet updated
         for (std::size_t c = i; c < i + count; ++c) *u.at(c, j) = *a.at(k + j, k + w + c);
       }
-      gemm(CblasNoTrans, CblasTrans, count, w, w, -1, y.at(i, 0), rest, v.data, v.stride, 1, u.at(i, 0), rest);
+      gemm(blas::transpose::no, blas::transpose::yes, count, w, w, -1, y.at(i, 0), rest, v.data, v.stride, 1,
+           u.at(i, 0), rest);
     });
     factor_panel(u, s, panel_work.data());
     for (std::size_t j = 0; j < r; ++j) {
       for (std::size_t i = 0; i < w; ++i) *a.at(k + i, k + w + j) = i < j ? 0 : *u.at(j, i);
     }
     write_out_reflectors(u, {u.data, rest, r, rest});
-    gemm(CblasTrans, CblasNoTrans, w, r, rest, 1, y.data, rest, u.data, rest, 0, z.data(), w);
+    gemm(blas::transpose::yes, blas::transpose::no, w, r, rest, 1, y.data, rest, u.data, rest, 0, z.data(), w);
     pool.parallel_for(stripes(below), [&](std::size_t task, std::size_t worker) {
       const std::size_t i = task * stripe, count = std::min(stripe, below - i);
       double* part = work.data() + worker * stripe * b;
-      gemm(CblasNoTrans, CblasNoTrans, count, r, rest, 1, a.at(k + w + i, k + w), a.stride, u.data, rest, 0, part,
+      gemm(blas::transpose::no, blas::transpose::no, count, r, rest, 1, a.at(k + w + i, k + w), a.stride, u.data, rest,
+           0, part, stripe);
+      gemm(blas::transpose::no, blas::transpose::no, count, r, w, -1, v.at(w + i, 0), v.stride, z.data(), w, 1, part,
            stripe);
-      gemm(CblasNoTrans, CblasNoTrans, count, r, w, -1, v.at(w + i, 0), v.stride, z.data(), w, 1, part, stripe);
-      gemm(CblasNoTrans, CblasNoTrans, count, r, r, 1, part, stripe, s.data, s.stride, 0, x.at(i, 0), x.stride);
+      gemm(blas::transpose::no, blas::transpose::no, count, r, r, 1, part, stripe, s.data, s.stride, 0, x.at(i, 0),
+           x.stride);
     });
     const double part_left = static_cast<double>(rest) / static_cast<double>(a.cols);
     factored = go_on(1 - part_left * part_left * part_left);
     const auto update = [&](std::size_t i, std::size_t j, std::size_t rows, std::size_t cols) {
-      gemm(CblasNoTrans, CblasTrans, rows, cols, w + r, -1, v.at(w + i, 0), v.stride, y.at(j, 0), rest, 1,
-           a.at(k + w + i, k + w + j), a.stride);
+      gemm(blas::transpose::no, blas::transpose::yes, rows, cols, w + r, -1, v.at(w + i, 0), v.stride, y.at(j, 0), rest,
+           1, a.at(k + w + i, k + w + j), a.stride);
     };
     const std::size_t down = (below + tile - 1) / tile, along = (rest - r + tile - 1) / tile;
     pool.parallel_for(1 + down * along, [&](std::size_t task, std::size_t) {

@@ -2,15 +2,13 @@
 #pragma once
 // Matrices in memory as linear operators: for comparisons, tests, and matrices of one's own.
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <cstddef>
+#include <optscope/backend/blas_functions.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/spectrum/linear_operator.hpp>
 #include <string>
-#include <type_traits>
 
 namespace optscope {
 
@@ -26,21 +24,16 @@ class matrix_operator {
   [[nodiscard]] std::size_t cols() const noexcept { return matrix_.cols(); }
   [[nodiscard]] tensor_view<const T, 2> matrix() const noexcept { return matrix_; }
 
-  void apply(tensor_view<const T, 2> x, tensor_view<T, 2> y) { product(CblasTrans, x, y); }
-  void apply_transposed(tensor_view<const T, 2> y, tensor_view<T, 2> x) { product(CblasNoTrans, y, x); }
+  void apply(tensor_view<const T, 2> x, tensor_view<T, 2> y) { product(blas::transpose::yes, x, y); }
+  void apply_transposed(tensor_view<const T, 2> y, tensor_view<T, 2> x) { product(blas::transpose::no, y, x); }
 
  private:
-  void product(CBLAS_TRANSPOSE transpose, tensor_view<const T, 2> in, tensor_view<T, 2> out) {
+  void product(blas::transpose transpose, tensor_view<const T, 2> in, tensor_view<T, 2> out) {
     const auto count = static_cast<int>(in.rows()), n = static_cast<int>(out.cols()), k = static_cast<int>(in.cols());
     const auto lda = static_cast<int>(in.stride()), ldb = static_cast<int>(matrix_.stride());
     const auto ldc = static_cast<int>(out.stride());
-    if constexpr (std::is_same_v<T, float>) {
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, transpose, count, n, k, 1, in.data(), lda, matrix_.data(), ldb, 0,
-                  out.data(), ldc);
-    } else {
-      cblas_dgemm(CblasRowMajor, CblasNoTrans, transpose, count, n, k, 1, in.data(), lda, matrix_.data(), ldb, 0,
-                  out.data(), ldc);
-    }
+    blas::gemm(blas::layout::row_major, blas::transpose::no, transpose, count, n, k, T{1}, in.data(), lda,
+               matrix_.data(), ldb, T{0}, out.data(), ldc);
   }
 
   tensor_view<const T, 2> matrix_;

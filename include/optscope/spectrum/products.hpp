@@ -2,10 +2,9 @@
 #pragma once
 // Matrix products of views, each on the calling thread, and rows shared out over a pool.
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <cstddef>
+#include <optscope/backend/blas_functions.hpp>
 #include <optscope/backend/openblas_kernels.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
@@ -14,22 +13,13 @@
 namespace optscope::product {
 
 namespace detail {
-inline void gemm(CBLAS_TRANSPOSE of_a, CBLAS_TRANSPOSE of_b, int m, int n, int k, float alpha, const float* a, int lda,
-                 const float* b, int ldb, float beta, float* c, int ldc) {
-  cblas_sgemm(CblasRowMajor, of_a, of_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
-inline void gemm(CBLAS_TRANSPOSE of_a, CBLAS_TRANSPOSE of_b, int m, int n, int k, double alpha, const double* a,
-                 int lda, const double* b, int ldb, double beta, double* c, int ldc) {
-  cblas_dgemm(CblasRowMajor, of_a, of_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
-
 template <class T>
-void multiply(CBLAS_TRANSPOSE of_a, CBLAS_TRANSPOSE of_b, std::size_t k, tensor_view<const T, 2> a,
+void multiply(blas::transpose of_a, blas::transpose of_b, std::size_t k, tensor_view<const T, 2> a,
               tensor_view<const T, 2> b, tensor_view<T, 2> c, T alpha, T beta) {
   const auto number = [](std::size_t value) { return static_cast<int>(value); };
   const auto leading = [&](const auto& view) { return number(std::max<std::size_t>({1, view.stride(), view.cols()})); };
-  gemm(of_a, of_b, number(c.rows()), number(c.cols()), number(k), alpha, a.data(), leading(a), b.data(), leading(b),
-       beta, c.data(), leading(c));
+  blas::gemm(blas::layout::row_major, of_a, of_b, number(c.rows()), number(c.cols()), number(k), alpha, a.data(),
+             leading(a), b.data(), leading(b), beta, c.data(), leading(c));
 }
 }  // namespace detail
 
@@ -41,17 +31,17 @@ using factor = std::type_identity_t<T>;
 /// c (m, n) = alpha a (m, k) b (k, n) + beta c.
 template <class T>
 void ab(in<T> a, in<T> b, tensor_view<T, 2> c, factor<T> alpha = 1, factor<T> beta = 0) {
-  detail::multiply<T>(CblasNoTrans, CblasNoTrans, a.cols(), a, b, c, alpha, beta);
+  detail::multiply<T>(blas::transpose::no, blas::transpose::no, a.cols(), a, b, c, alpha, beta);
 }
 /// c (m, n) = alpha a (m, k) bᵀ (b: n, k) + beta c.
 template <class T>
 void abt(in<T> a, in<T> b, tensor_view<T, 2> c, factor<T> alpha = 1, factor<T> beta = 0) {
-  detail::multiply<T>(CblasNoTrans, CblasTrans, a.cols(), a, b, c, alpha, beta);
+  detail::multiply<T>(blas::transpose::no, blas::transpose::yes, a.cols(), a, b, c, alpha, beta);
 }
 /// c (m, n) = alpha aᵀ (a: k, m) b (k, n) + beta c.
 template <class T>
 void atb(in<T> a, in<T> b, tensor_view<T, 2> c, factor<T> alpha = 1, factor<T> beta = 0) {
-  detail::multiply<T>(CblasTrans, CblasNoTrans, a.rows(), a, b, c, alpha, beta);
+  detail::multiply<T>(blas::transpose::yes, blas::transpose::no, a.rows(), a, b, c, alpha, beta);
 }
 
 /// Columns [first, first + count) of a view, without a copy.

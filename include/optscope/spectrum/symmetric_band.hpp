@@ -33,8 +33,8 @@ inline void add_product(const column_major& g, const column_major& x, thread_poo
   const std::vector<lower_tile> tiles = lower_tiles(x.rows);
   pool.parallel_for(tiles.size(), [&](std::size_t task, std::size_t) {
     const lower_tile& at = tiles[task];
-    gemm(CblasNoTrans, CblasTrans, at.rows, at.cols, x.cols, 1, x.at(at.i, 0), x.stride, x.at(at.j, 0), x.stride, 1,
-         g.at(at.i, at.j), g.stride);
+    gemm(blas::transpose::no, blas::transpose::yes, at.rows, at.cols, x.cols, 1, x.at(at.i, 0), x.stride, x.at(at.j, 0),
+         x.stride, 1, g.at(at.i, at.j), g.stride);
   });
 }
 
@@ -61,22 +61,25 @@ template <class GoOn>
     pool.parallel_for(stripes(rows), [&](std::size_t task, std::size_t) {
       const std::size_t i = task * stripe, count = std::min(stripe, rows - i), after = i + count;
       double* y = swapped_x.at(i, 0);
-      cblas_dsymm(CblasColMajor, CblasLeft, CblasLower, static_cast<int>(count), wide, 1, a.at(first + i, first + i),
-                  static_cast<int>(a.stride), v.at(i, 0), static_cast<int>(rows), 0, y, static_cast<int>(rows));
+      blas::symm(blas::layout::column_major, blas::side::left, blas::triangle::lower, static_cast<int>(count), wide, 1,
+                 a.at(first + i, first + i), static_cast<int>(a.stride), v.at(i, 0), static_cast<int>(rows), 0, y,
+                 static_cast<int>(rows));
       if (i > 0) {
-        gemm(CblasNoTrans, CblasNoTrans, count, w, i, 1, a.at(first + i, first), a.stride, v.data, rows, 1, y, rows);
+        gemm(blas::transpose::no, blas::transpose::no, count, w, i, 1, a.at(first + i, first), a.stride, v.data, rows,
+             1, y, rows);
       }
       if (after < rows) {
-        gemm(CblasTrans, CblasNoTrans, count, w, rows - after, 1, a.at(first + after, first + i), a.stride,
-             v.at(after, 0), rows, 1, y, rows);
+        gemm(blas::transpose::yes, blas::transpose::no, count, w, rows - after, 1, a.at(first + after, first + i),
+             a.stride, v.at(after, 0), rows, 1, y, rows);
       }
-      gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, y, rows, t.data, t.stride, 0, x.at(i, 0), rows);
+      gemm(blas::transpose::no, blas::transpose::no, count, w, w, 1, y, rows, t.data, t.stride, 0, x.at(i, 0), rows);
     });
-    gemm(CblasTrans, CblasNoTrans, w, w, rows, 1, v.data, rows, x.data, rows, 0, m.data(), w);
-    gemm(CblasTrans, CblasNoTrans, w, w, w, -0.5, t.data, t.stride, m.data(), w, 0, half.data(), w);
+    gemm(blas::transpose::yes, blas::transpose::no, w, w, rows, 1, v.data, rows, x.data, rows, 0, m.data(), w);
+    gemm(blas::transpose::yes, blas::transpose::no, w, w, w, -0.5, t.data, t.stride, m.data(), w, 0, half.data(), w);
     pool.parallel_for(stripes(rows), [&](std::size_t task, std::size_t) {
       const std::size_t i = task * stripe, count = std::min(stripe, rows - i);
-      gemm(CblasNoTrans, CblasNoTrans, count, w, w, 1, v.at(i, 0), rows, half.data(), w, 1, x.at(i, 0), rows);
+      gemm(blas::transpose::no, blas::transpose::no, count, w, w, 1, v.at(i, 0), rows, half.data(), w, 1, x.at(i, 0),
+           rows);
       for (std::size_t j = 0; j < w; ++j) {
         std::copy_n(x.at(i, j), count, swapped_x.at(i, j));
         std::copy_n(v.at(i, j), count, swapped_v.at(i, j));
@@ -85,8 +88,8 @@ template <class GoOn>
     const double part_left = static_cast<double>(rows) / static_cast<double>(n);
     factored = go_on(1 - part_left * part_left * part_left);
     const auto update = [&](std::size_t i, std::size_t j, std::size_t high, std::size_t across) {
-      gemm(CblasNoTrans, CblasTrans, high, across, 2 * w, -1, v.at(i, 0), rows, swapped_x.at(j, 0), rows, 1,
-           a.at(first + i, first + j), a.stride);
+      gemm(blas::transpose::no, blas::transpose::yes, high, across, 2 * w, -1, v.at(i, 0), rows, swapped_x.at(j, 0),
+           rows, 1, a.at(first + i, first + j), a.stride);
     };
     const std::vector<lower_tile> tiles = lower_tiles(rows - w);
     pool.parallel_for(1 + tiles.size(), [&](std::size_t task, std::size_t) {
