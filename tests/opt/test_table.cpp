@@ -111,7 +111,7 @@ TEST_CASE("the table has every activation that is known") {
     if (each.group == "activations") rows.insert(each.sentence);
   }
   std::set<std::string> names;
-  for (const auto& entry : activation_names) names.insert("`" + std::string{entry.first} + "`");
+  for (const auto& entry : activation_names()) names.insert("`" + std::string{entry.first} + "`");
   CHECK_EQ(rows, names);
 }
 

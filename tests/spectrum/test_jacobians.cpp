@@ -297,7 +297,7 @@ TEST_CASE("many tokens: several blocks of queries, and rows that do not divide e
 TEST_CASE("slopes of all nonlinearities agree with autograd") {
   const tensor_table table = read_safetensors(goldens + "slopes.safetensors");
   const std::vector<double> x = values_of(table, "x");
-  for (const auto& [name, kind] : activation_names) {
+  for (const auto& [name, kind] : activation_names()) {
     std::vector<double> found;
     for (const double point : x) found.push_back(slope_of(kind, point));
     check_close<double, double>(found, values_of(table, std::string{name}), 1e-13, std::string{name});

@@ -222,7 +222,7 @@ class model {
   static architecture checked_shape(const checkpoint& files) {
     const std::string file = (files.folder() / "config.json").string();
     const architecture found = architecture_of(files.configuration(), file);
-    if constexpr (fixed_variant<Variant>) require_variant<Variant>(found, file);
+    if constexpr (fixed_variant<Variant>) require_variant(found, Variant::shape, Variant::name, file);
     return found;
   }
 

@@ -2,35 +2,21 @@
 #pragma once
 // Logits to probabilities.
 
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <optscope/backend/elementwise.hpp>
-#include <optscope/core/simd.hpp>
+#include <optscope/core/compiled.hpp>
 #include <span>
 
 namespace optscope {
 
-/// Makes of a row of logits their softmax, in place.
+/// Replaces a row of logits by its softmax. T is float or double.
 template <class T>
-void to_probabilities(std::span<T> row) {
-  simd::run([&]() __attribute__((always_inline)) { kernel::softmax(row.data(), row.size()); });
-}
+void to_probabilities(std::span<T> row);
 
-/// log Σ exp(logit) of a row.
+/// log Σ exp(logit) of a row. T is float or double; the sum over blocks of 1024 is in double.
 template <class T>
-[[nodiscard]] double log_sum_exp(std::span<const T> row) {
-  constexpr std::size_t block = 1024;  // summed in T
-  double sum = 0;
-  T largest{};
-  simd::run([&]() __attribute__((always_inline)) {
-    largest = kernel::largest(row.data(), row.size());
-    for (std::size_t first = 0; first < row.size(); first += block) {
-      sum += static_cast<double>(kernel::lane_sum(row.data() + first, std::min(block, row.size() - first),
-                                                  [&](T logit) { return kernel::exp_nonpositive(logit - largest); }));
-    }
-  });
-  return std::log(sum) + static_cast<double>(largest);
-}
+[[nodiscard]] double log_sum_exp(std::span<const T> row);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/opt/probabilities.ipp>
+#endif

@@ -2,22 +2,14 @@
 #pragma once
 // What is taken out of a model: neurons, heads, directions of the stream, and what stands in their place; as a file.
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optscope/checkpoint/json.hpp>
 #include <optscope/core/architecture.hpp>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
-#include <optscope/core/json_writer.hpp>
-#include <optscope/core/mapped_file.hpp>
-#include <optscope/core/output_file.hpp>
 #include <optscope/core/tensor.hpp>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 namespace optscope {
@@ -66,150 +58,20 @@ struct removal {
   }
 };
 
-/// Throws `bad_input` if a layer of so many neurons and heads does not have what is to be taken out of it.
-inline void require_parts(const layer_removal& what, std::size_t neurons, std::size_t heads) {
-  const auto check = [](const char* name, const std::vector<std::size_t>& numbers, std::size_t count) {
-    if (numbers.empty() || numbers.back() < count) return;
-    throw bad_input{"", name, "numbers below " + std::to_string(count), std::to_string(numbers.back())};
-  };
-  check("neurons to remove", what.neurons, neurons);
-  check("heads to remove", what.heads, heads);
-}
+/// Throws `bad_input` if a layer with this many neurons and heads does not have what is to be removed from it.
+void require_parts(const layer_removal& what, std::size_t neurons, std::size_t heads);
 
-/// Writes a removal for the model of that `fingerprint`; `about` says in words what it is.
-inline void write_removal(const std::filesystem::path& file, const removal& what, const std::string& model,
-                          const std::string& about) {
-  json_writer json;
-  json.begin_object().field("format", "optscope edits 1").field("about", about).field("model", model);
-  json.key("layers").begin_array();
-  const auto list = [&](const char* name, const auto& values) {
-    if (values.empty()) return;
-    json.key(name).begin_array();
-    for (const auto value : values) json.value(value);
-    json.end_array();
-  };
-  for (const layer_removal& layer : what.layers) {
-    json.begin_object();
-    list("neurons", layer.neurons);
-    list("neuron_values", layer.neuron_values);
-    list("heads", layer.heads);
-    list("head_values", layer.head_values);
-    if (!layer.directions.empty()) {
-      json.key("directions").begin_object();
-      list("bias", layer.basis->bias);
-      for (const auto& [name, rows] :
-           {std::pair{"left", &layer.basis->left}, std::pair{"right", &layer.basis->right}}) {
-        json.key(name).begin_array();
-        for (const std::size_t direction : layer.directions) {
-          json.begin_array();
-          for (const float value : rows->row(direction)) json.value(value);
-          json.end_array();
-        }
-        json.end_array();
-      }
-      json.end_object();
-    }
-    json.end_object();
-  }
-  json.end_array().end_object();
-  write_file(file, json.text() + "\n");
-}
+/// Writes a removal for the model with that `fingerprint`; `about` says in words what it is.
+void write_removal(const std::filesystem::path& file, const removal& what, const std::string& fingerprint,
+                   const std::string& about);
 
-/// Reads a removal. Throws `bad_input` if the file is for another model than that of `fingerprint`, names a layer,
-/// neuron or head that the model does not have, or is broken.
-[[nodiscard]] inline removal read_removal(const std::filesystem::path& file, const architecture& shape,
-                                          const std::string& model) {
-  const mapped_file mapped{file};
-  simdjson::dom::parser parser;
-  const detail::json_object json = detail::parse_json_file(parser, mapped);
-  const auto refuse = [&](const std::string& item, const std::string& expected, const std::string& found) {
-    throw bad_input{file.string(), item, expected, found};
-  };
-  const auto text = [&](std::string_view key) {
-    std::string_view value;
-    const auto element = json.find(key);
-    if (!element || element->get(value) != simdjson::SUCCESS) return std::string{};
-    return std::string{value};
-  };
-  if (text("format") != "optscope edits 1") refuse("format", "\"optscope edits 1\"", detail::quoted(text("format")));
-  if (text("model") != model) refuse("model", "edits of this model, " + model, text("model"));
-
-  removal result;
-  simdjson::dom::array layers;
-  const auto found = json.find("layers");
-  if (!found || found->get(layers) != simdjson::SUCCESS || layers.size() != shape.layers) {
-    refuse("layers", "a list of " + std::to_string(shape.layers), found ? detail::describe(*found) : "nothing");
-  }
-  for (const simdjson::dom::element element : layers) {
-    const std::string item = "layers[" + std::to_string(result.layers.size()) + "]";
-    const detail::json_object layer{file.string(), item, element};
-    layer_removal& what = result.layers.emplace_back();
-    const auto indices = [&](std::string_view key, std::size_t limit, std::vector<std::size_t>& target) {
-      const auto value = layer.find(key);
-      simdjson::dom::array list;
-      if (!value) return;
-      if (value->get(list) != simdjson::SUCCESS) refuse(layer.path_to(key), "a list", detail::describe(*value));
-      for (const simdjson::dom::element each : list) {
-        std::uint64_t index = 0;
-        if (each.get(index) != simdjson::SUCCESS || index >= limit || (!target.empty() && index <= target.back())) {
-          refuse(layer.path_to(key), "ascending numbers below " + std::to_string(limit), detail::describe(each));
-        }
-        target.push_back(static_cast<std::size_t>(index));
-      }
-    };
-    const auto numbers = [&](const simdjson::dom::element value, const std::string& where, std::size_t size,
-                             std::vector<float>& target) {
-      simdjson::dom::array list;
-      if (value.get(list) != simdjson::SUCCESS || list.size() != size) {
-        refuse(where, "a list of " + std::to_string(size) + " numbers", detail::describe(value));
-      }
-      for (const simdjson::dom::element each : list) {
-        double number = 0;
-        if (each.get(number) != simdjson::SUCCESS || !std::isfinite(static_cast<float>(number))) {
-          refuse(where, "finite numbers", detail::describe(each));
-        }
-        target.push_back(static_cast<float>(number));
-      }
-    };
-    const auto values = [&](std::string_view key, std::size_t size, std::vector<float>& target) {
-      if (const auto value = layer.find(key)) numbers(*value, layer.path_to(key), size, target);
-    };
-    indices("neurons", shape.ffn, what.neurons);
-    values("neuron_values", what.neurons.size(), what.neuron_values);
-    indices("heads", shape.heads, what.heads);
-    values("head_values", what.heads.size() * shape.head_dim(), what.head_values);
-    const auto directions = layer.find("directions");
-    if (!directions) continue;
-    const detail::json_object parts{file.string(), layer.path_to("directions"), *directions};
-    const auto part = [&](std::string_view key) {
-      const auto value = parts.find(key);
-      if (!value) refuse(parts.path_to(key), "a list", "nothing");
-      return *value;
-    };
-    stream_basis basis;
-    numbers(part("bias"), parts.path_to("bias"), shape.hidden, basis.bias);
-    const auto rows = [&](std::string_view key, tensor<float, 2>& target) {
-      simdjson::dom::array list;
-      const simdjson::dom::element value = part(key);
-      const bool is_list = value.get(list) == simdjson::SUCCESS;
-      if (!is_list || list.size() == 0 || list.size() > shape.hidden) {
-        refuse(parts.path_to(key), "1 to " + std::to_string(shape.hidden) + " lists", detail::describe(value));
-      }
-      std::vector<float> all;
-      for (const simdjson::dom::element each : list) numbers(each, parts.path_to(key), shape.hidden, all);
-      target = tensor<float, 2>{{list.size(), shape.hidden}};
-      std::ranges::copy(all, target.data());
-    };
-    rows("left", basis.left);
-    rows("right", basis.right);
-    if (basis.left.rows() != basis.right.rows()) {
-      refuse(parts.path_to("right"), "as many lists as in left, " + std::to_string(basis.left.rows()),
-             std::to_string(basis.right.rows()));
-    }
-    for (std::size_t i = 0; i < basis.left.rows(); ++i) what.directions.push_back(i);
-    what.basis = std::make_shared<const stream_basis>(std::move(basis));
-  }
-  return result;
-}
+/// Reads a removal. Throws `bad_input` if the file is for a model with another `fingerprint`, names a layer, neuron or
+/// head that the model does not have, or is broken.
+[[nodiscard]] removal read_removal(const std::filesystem::path& file, const architecture& shape,
+                                   const std::string& fingerprint);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/opt/removal.ipp>
+#endif

@@ -2,23 +2,25 @@
 #pragma once
 // The OPT models as types, and how a config becomes an architecture.
 
-#include <array>
 #include <concepts>
 #include <optscope/checkpoint/config.hpp>
 #include <optscope/core/architecture.hpp>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace optscope {
 
-/// Sizes of the released models; embeddings are as wide as the stream, LayerNorm comes first.
+/// Sizes of the released models. Embeddings are as wide as the stream, and LayerNorm comes before each block, unless a
+/// type says otherwise.
 struct opt_125m {
   static constexpr std::string_view name = "opt-125m";
   static constexpr architecture shape{};
 };
-/// The odd one: LayerNorm behind the additions, none at the end, embeddings 512 wide.
+/// The odd one: LayerNorm after each addition, none at the end, embeddings 512 wide.
 struct opt_350m {
   static constexpr std::string_view name = "opt-350m";
   static constexpr architecture shape{.layers = 24,
@@ -53,12 +55,12 @@ struct opt_66b {
   static constexpr std::string_view name = "opt-66b";
   static constexpr architecture shape{.layers = 64, .hidden = 9216, .heads = 72, .ffn = 36864, .embed_dim = 9216};
 };
-/// Whatever the checkpoint says; what the other types let the compiler check is then checked when the program runs.
+/// Whatever the checkpoint says. What the compiler checks for the other types is checked at run time for this one.
 struct any_opt {
   static constexpr std::string_view name = "any OPT";
 };
 
-/// A variant whose numbers are known when the program is compiled. A user's own needs a `name` and a `shape`.
+/// A variant whose sizes are known when the program is compiled. A custom one needs a `name` and a `shape`.
 template <class Variant>
 concept fixed_variant = requires {
   { Variant::shape } -> std::convertible_to<architecture>;
@@ -66,77 +68,24 @@ concept fixed_variant = requires {
 };
 
 /// The names that config.json may give the nonlinearity: those of transformers' `ACT2FN` without weights of their own
-/// (`prelu` and `xielu` have such).
-inline constexpr std::array<std::pair<std::string_view, activation>, 22> activation_names{
-    {{"relu", activation::relu},
-     {"gelu", activation::gelu},
-     {"gelu_10", activation::gelu_10},
-     {"gelu_accurate", activation::gelu_tanh},
-     {"gelu_fast", activation::gelu_fast},
-     {"gelu_new", activation::gelu_tanh},
-     {"gelu_python", activation::gelu},
-     {"gelu_python_tanh", activation::gelu_tanh},
-     {"gelu_pytorch_tanh", activation::gelu_tanh},
-     {"hardswish", activation::hardswish},
-     {"laplace", activation::laplace},
-     {"leaky_relu", activation::leaky_relu},
-     {"linear", activation::identity},
-     {"mish", activation::mish},
-     {"quick_gelu", activation::quick_gelu},
-     {"relu2", activation::relu2},
-     {"relu6", activation::relu6},
-     {"sigmoid", activation::sigmoid},
-     {"silu", activation::silu},
-     {"sqrtsoftplus", activation::sqrtsoftplus},
-     {"swish", activation::silu},
-     {"tanh", activation::tanh}}};
+/// (`prelu` and `xielu` have some).
+[[nodiscard]] std::span<const std::pair<std::string_view, activation>> activation_names();
 
-/// The nonlinearity by its name; throws `checkpoint_error` for others.
-[[nodiscard]] inline activation activation_of(const std::string& name, const std::string& file) {
-  std::string names;
-  for (const auto& [key, kind] : activation_names) {
-    if (key == name) return kind;
-    names += (names.empty() ? "" : ", ") + std::string{key};
-  }
-  throw checkpoint_error{file, "activation_function", "one of " + names, name};
-}
+/// The nonlinearity by its name in config.json; throws `checkpoint_error` with all names for one that is not known.
+[[nodiscard]] activation activation_of(const std::string& name, const std::string& file);
 
 /// The architecture that a config describes; `file` is named in errors.
-[[nodiscard]] inline architecture architecture_of(const config& from, const std::string& file) {
-  return {.layers = from.num_hidden_layers,
-          .hidden = from.hidden_size,
-          .heads = from.num_attention_heads,
-          .ffn = from.ffn_dim,
-          .embed_dim = from.word_embed_proj_dim,
-          .vocabulary = from.vocab_size,
-          .max_positions = from.max_position_embeddings,
-          .pre_layer_norm = from.do_layer_norm_before,
-          .final_layer_norm = from.has_final_layer_norm(),
-          .bias = from.enable_bias,
-          .affine_layer_norm = from.layer_norm_elementwise_affine,
-          .nonlinearity = activation_of(from.activation_function, file)};
-}
+[[nodiscard]] architecture architecture_of(const config& from, const std::string& file);
 
 /// The architecture in words: `12 layers, hidden 768, 12 heads, ffn 3072, …`.
-[[nodiscard]] inline std::string describe(const architecture& shape) {
-  const auto number = [](std::size_t value) { return std::to_string(value); };
-  return number(shape.layers) + " layers, hidden " + number(shape.hidden) + ", " + number(shape.heads) +
-         " heads, ffn " + number(shape.ffn) + ", embedding " + number(shape.embed_dim) + ", " +
-         number(shape.max_positions) + " positions, LayerNorm " + (shape.pre_layer_norm ? "before" : "after") +
-         " each block" + (shape.final_layer_norm ? " and at the end" : "") + (shape.bias ? "" : ", no biases") +
-         (shape.affine_layer_norm ? "" : ", LayerNorm without weights");
-}
+[[nodiscard]] std::string describe(const architecture& shape);
 
-/// Throws `checkpoint_error` with both shapes unless the checkpoint has the variant's. The number of vocabulary rows
-/// may differ, as it does in fine-tuned models.
-template <fixed_variant Variant>
-void require_variant(architecture found, const std::string& file) {
-  const std::size_t rows = found.vocabulary;
-  found.vocabulary = Variant::shape.vocabulary;
-  if (found == Variant::shape) return;
-  found.vocabulary = rows;
-  throw checkpoint_error{file, "architecture", std::string{Variant::name} + " (" + describe(Variant::shape) + ")",
-                         describe(found)};
-}
+/// Throws `checkpoint_error` with both shapes unless the checkpoint has that of the variant `name`. The number of
+/// vocabulary rows may differ, as it does in fine-tuned models.
+void require_variant(architecture found, const architecture& shape, std::string_view name, const std::string& file);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/opt/variants.ipp>
+#endif
