@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <optscope/core/saved_state.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
@@ -14,7 +15,6 @@
 #include <optscope/spectrum/automatic.hpp>
 #include <optscope/spectrum/directions.hpp>
 #include <optscope/spectrum/mlp_jacobian.hpp>
-#include <optscope/spectrum/saved_state.hpp>
 #include <sstream>
 #include <string>
 #include <utility>

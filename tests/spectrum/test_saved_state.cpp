@@ -6,9 +6,11 @@
 
 #include <fstream>
 #include <iterator>
+#include <optscope/core/output_file.hpp>
+#include <optscope/core/saved_state.hpp>
 #include <optscope/spectrum/exact.hpp>
 #include <optscope/spectrum/gram.hpp>
-#include <optscope/spectrum/saved_state.hpp>
+#include <optscope/spectrum/lanczos_quadrature.hpp>
 #include <random>
 #include <spectrum/known_spectrum.hpp>
 
@@ -120,7 +122,7 @@ TEST_CASE("what is not there, of another analysis, or broken is not read") {
   }
   write_file(file.path, good + "x");
   CHECK_THROWS_WITH_AS(static_cast<void>(read_state(file.path, "model a\ntokens 1 2 3", found)),
-                       doctest::Contains("1 bytes more"), bad_input);
+                       doctest::Contains("1 bytes after its end"), bad_input);
   std::mt19937 random{3};
   for (int round = 0; round < 2000; ++round) {  // whatever it holds: read or refused, never more memory than its size
     std::string bad = good;

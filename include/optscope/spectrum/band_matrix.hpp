@@ -26,6 +26,11 @@ struct band_matrix {
   std::size_t reduced = 0;  ///< columns of it that are done
 };
 
+template <class File>
+void fields_of(File& file, band_matrix& band) {
+  file(band.size, band.width, band.symmetric, band.exponent, band.diagonals, band.unreduced, band.reduced);
+}
+
 namespace detail {
 
 /// A column-major matrix: element (i, j) is at data[i + j * stride].

@@ -209,4 +209,10 @@ struct spectral_density {
   }
 };
 
+template <class File>
+void fields_of(File& file, spectral_density& density) {
+  file(density.dimension, density.zeros, density.steps, density.single, density.nodes, density.weights);
+  file(density.radau_nodes, density.radau_weights, density.whole);
+}
+
 }  // namespace optscope

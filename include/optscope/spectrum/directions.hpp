@@ -22,6 +22,11 @@ struct leading_directions {
   std::vector<double> shares;  ///< [direction]
 };
 
+template <class File>
+void fields_of(File& file, leading_directions& directions) {
+  file(directions.rows, directions.shares);
+}
+
 /// The leading directions of the space of rows: right singular vectors of x (m, n), at most `count`, none of those
 /// whose singular value is rounding. Throws `error` if LAPACK does not converge.
 [[nodiscard]] inline leading_directions leading_rows(tensor_view<const double, 2> x, std::size_t count) {

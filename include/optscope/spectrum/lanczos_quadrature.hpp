@@ -45,6 +45,12 @@ struct quadrature_state {
   tensor<T, 2> left, right;                ///< (probe, rows): u of the last step, (probe, cols): v of the next
 };
 
+template <class File, class T>
+void fields_of(File& file, quadrature_state<T>& at) {
+  file(at.rows, at.cols, at.probes, at.steps, at.seed, at.null_width, at.single, at.single_left, at.single_right);
+  file(at.alpha, at.beta, at.done, at.left, at.right);
+}
+
 /// Density of the spectrum from products alone, without ever forming the matrix (Ubaru, Chen & Saad 2017): for each of
 /// `probes` random unit vectors v, `steps` of the recurrence
 ///

@@ -44,6 +44,12 @@ struct spectrum {
   [[nodiscard]] bool all_values() const noexcept { return values.size() == size; }
 };
 
+template <class File>
+void fields_of(File& file, spectrum& found) {
+  file(found.values, found.size, found.method, found.reason, found.floor, found.outcome, found.note);
+  file(found.lapack_info, found.seconds, found.bytes, found.density);
+}
+
 /// How far an analysis is; `fraction` of its expected time.
 struct analysis_progress {
   std::string_view stage;
