@@ -5,10 +5,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <optscope/core/simd.hpp>
+#include <optscope/core/compiled.hpp>
 #include <string_view>
-#include <type_traits>
 
 namespace optscope {
 
@@ -44,23 +42,10 @@ enum class dtype { f16, bf16, f32, f64 };
 
 /// Converts `count` stored elements at `source` (any alignment, little endian) to `To` (float or double).
 template <class To>
-void convert(const std::byte* source, dtype type, std::size_t count, To* target) {
-  static_assert(std::is_floating_point_v<To>);
-  const auto each = [&]<class Stored>(Stored, auto decode) {
-    simd::run([&]() __attribute__((always_inline)) {
-      for (std::size_t i = 0; i < count; ++i) {
-        Stored stored;
-        std::memcpy(&stored, source + i * sizeof(Stored), sizeof(Stored));
-        target[i] = static_cast<To>(decode(stored));
-      }
-    });
-  };
-  switch (type) {
-    case dtype::f16: return each(std::uint16_t{}, [](std::uint16_t value) { return half_to_float(value); });
-    case dtype::bf16: return each(std::uint16_t{}, [](std::uint16_t value) { return bfloat16_to_float(value); });
-    case dtype::f32: return each(float{}, [](float value) { return value; });
-    case dtype::f64: return each(double{}, [](double value) { return value; });
-  }
-}
+void convert(const std::byte* source, dtype type, std::size_t count, To* target);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/dtype.ipp>
+#endif

@@ -2,10 +2,9 @@
 #pragma once
 // Writes JSON text: commas, escapes and numbers; the caller keeps the order.
 
-#include <charconv>
-#include <cmath>
 #include <concepts>
-#include <cstdint>
+#include <cstddef>
+#include <optscope/core/compiled.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,27 +38,7 @@ class json_writer {
     return *this;
   }
 
-  json_writer& value(std::string_view string) {
-    separate();
-    text_ += '"';
-    for (const char c : string) {
-      if (c == '"' || c == '\\') {
-        text_ += '\\';
-        text_ += c;
-      } else if (c == '\n') {
-        text_ += "\\n";
-      } else if (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == 0x7f) {
-        constexpr char digits[] = "0123456789abcdef";
-        text_ += "\\u00";
-        text_ += digits[static_cast<unsigned char>(c) >> 4];
-        text_ += digits[c & 15];
-      } else {
-        text_ += c;
-      }
-    }
-    text_ += '"';
-    return *this;
-  }
+  json_writer& value(std::string_view string);
   json_writer& value(const char* string) { return value(std::string_view{string}); }
   json_writer& value(bool truth) { return raw(truth ? "true" : "false"); }
   json_writer& value(std::nullptr_t) { return raw("null"); }
@@ -68,11 +47,12 @@ class json_writer {
     requires(std::integral<Number> || std::floating_point<Number>)
   json_writer& value(Number number) {
     if constexpr (std::floating_point<Number>) {
-      if (!std::isfinite(number)) return raw("null");
+      return floating(number);
+    } else if constexpr (std::signed_integral<Number>) {
+      return integer(static_cast<long long>(number));
+    } else {
+      return integer(static_cast<unsigned long long>(number));
     }
-    char buffer[40];
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, number).ptr;
-    return raw({buffer, static_cast<std::size_t>(end - buffer)});
   }
 
   template <class Value>
@@ -81,33 +61,25 @@ class json_writer {
   }
 
   /// Text that is JSON already.
-  json_writer& raw(std::string_view json) {
-    separate();
-    text_ += json;
-    return *this;
-  }
+  json_writer& raw(std::string_view json);
 
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
  private:
-  json_writer& open(char bracket) {
-    separate();
-    text_ += bracket;
-    fresh_ = true;
-    return *this;
-  }
-  json_writer& close(char bracket) {
-    text_ += bracket;
-    fresh_ = false;
-    return *this;
-  }
-  void separate() {
-    if (!fresh_) text_ += ',';
-    fresh_ = false;
-  }
+  json_writer& open(char bracket);
+  json_writer& close(char bracket);
+  json_writer& floating(float number);
+  json_writer& floating(double number);
+  json_writer& integer(long long number);
+  json_writer& integer(unsigned long long number);
+  void separate();
 
   std::string text_;
   bool fresh_ = true;  // nothing before the next value that a comma would separate it from
 };
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/json_writer.ipp>
+#endif

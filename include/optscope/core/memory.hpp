@@ -1,51 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How much memory is to be had, and how much a process took at most.
+// How much memory is available, and the most that this process has used.
 
-#include <algorithm>
 #include <cstddef>
-#include <fstream>
-#include <limits>
+#include <optscope/core/compiled.hpp>
 #include <string>
 
 namespace optscope {
 
-/// Bytes that a process can still take before the machine swaps or its control group kills it: `MemAvailable` of Linux,
-/// or what is left below `memory.max` where that is less. The largest number if neither can be read.
-[[nodiscard]] inline std::size_t available_memory() {
-  std::size_t available = std::numeric_limits<std::size_t>::max();
-  std::ifstream machine{"/proc/meminfo"};
-  for (std::string name, unit; machine >> name;) {
-    std::size_t kibibytes = 0;
-    machine >> kibibytes;
-    if (name == "MemAvailable:") available = kibibytes * 1024;
-    std::getline(machine, unit);
-  }
-  std::size_t most = 0, used = 0;  // "max" is not a number and leaves the limit out
-  if (std::ifstream{"/sys/fs/cgroup/memory.max"} >> most && std::ifstream{"/sys/fs/cgroup/memory.current"} >> used) {
-    available = std::min(available, most - std::min(most, used));
-  }
-  return available;
-}
+/// Bytes that a process can still allocate before the machine swaps or its control group kills it: Linux's
+/// `MemAvailable`, or what is left below `memory.max` if that is less. The largest `std::size_t` if neither can be
+/// read.
+[[nodiscard]] std::size_t available_memory();
 
-/// The largest resident size of this process so far, in bytes; 0 where Linux does not tell.
-[[nodiscard]] inline std::size_t peak_memory() {
-  std::ifstream status{"/proc/self/status"};
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
-  }
-  return 0;
-}
+/// The largest resident size of this process so far, in bytes; 0 where Linux does not report it.
+[[nodiscard]] std::size_t peak_memory();
 
 /// "5.5 GB": decimal units, as memory is sold and limits are stated.
-[[nodiscard]] inline std::string memory_text(std::size_t bytes) {
-  constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-  double number = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; number >= 1000; ++unit) number /= 1000;
-  const auto tenths = static_cast<std::size_t>(number * 10 + 0.5);
-  const std::string fraction = unit == 0 ? "" : "." + std::to_string(tenths % 10);
-  return std::to_string(tenths / 10) + fraction + " " + units[unit];
-}
+[[nodiscard]] std::string memory_text(std::size_t bytes);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/memory.ipp>
+#endif

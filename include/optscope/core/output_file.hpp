@@ -2,18 +2,12 @@
 #pragma once
 // A file that appears under its real name only when it is whole.
 
-#include <unistd.h>
-
-#include <cerrno>
+#include <cstddef>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <optscope/core/errors.hpp>
+#include <optscope/core/compiled.hpp>
 #include <span>
-#include <string>
 #include <string_view>
-#include <system_error>
-#include <utility>
 
 namespace optscope {
 
@@ -27,55 +21,33 @@ namespace optscope {
 /// Throws `file_error` if the file cannot be created, `write_error` if writing fails.
 class output_file {
  public:
-  explicit output_file(std::filesystem::path target) : target_{std::move(target)} {
-    temporary_ = target_.string() + ".tmp" + std::to_string(::getpid());
-    std::error_code ignored;
-    if (std::filesystem::is_directory(target_, ignored))
-      throw file_error{target_.string(), "", "a file to write", "a folder"};
-    file_ = std::fopen(temporary_.c_str(), "wb");
-    if (file_ == nullptr) throw file_error{target_.string(), "", "a writable place", std::strerror(errno)};
-  }
+  explicit output_file(std::filesystem::path target);
 
   output_file(const output_file&) = delete;
   output_file& operator=(const output_file&) = delete;
-  ~output_file() {
-    if (file_ != nullptr) {
-      std::fclose(file_);
-      ::unlink(temporary_.c_str());
-    }
-  }
+  ~output_file();
 
-  void write(std::span<const std::byte> bytes) {
-    if (!bytes.empty() && std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) fail();
-  }
-  void write(std::string_view text) { write(std::as_bytes(std::span{text})); }
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
 
   /// Where the bytes are until `commit()`; for a child process that writes the file itself.
   [[nodiscard]] const std::filesystem::path& temporary() const noexcept { return temporary_; }
 
-  void commit() {
-    const bool flushed = std::fflush(file_) == 0;
-    const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-    if (!flushed || !closed || std::rename(temporary_.c_str(), target_.c_str()) != 0) {
-      const int reason = errno;
-      ::unlink(temporary_.c_str());
-      errno = reason;
-      fail();
-    }
-  }
+  /// Gives the file its real name, replacing one that was there.
+  void commit();
 
  private:
-  [[noreturn]] void fail() const { throw write_error{target_.string() + ": cannot write: " + std::strerror(errno)}; }
+  [[noreturn]] void fail() const;
 
   std::filesystem::path target_, temporary_;
   std::FILE* file_ = nullptr;
 };
 
 /// Writes a whole file at once, as `output_file` does.
-inline void write_file(const std::filesystem::path& target, std::string_view text) {
-  output_file file{target};
-  file.write(text);
-  file.commit();
-}
+void write_file(const std::filesystem::path& target, std::string_view text);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/output_file.ipp>
+#endif

@@ -3,6 +3,7 @@
 // What the CPU can do, and running a loop compiled for it.
 
 #include <cstddef>
+#include <optscope/core/compiled.hpp>
 #include <type_traits>
 
 namespace optscope::simd {
@@ -11,21 +12,10 @@ namespace optscope::simd {
 enum class level { baseline, avx2, avx512 };
 
 /// The best level of this CPU.
-[[nodiscard]] inline level best() {
-#if defined(__x86_64__)
-  static const level found = [] {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd")) {
-      return level::avx512;
-    }
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? level::avx2 : level::baseline;
-  }();
-  return found;
-#else
-  return level::baseline;
-#endif
-}
+[[nodiscard]] level best();
+
+/// Bytes of the widest vectors that code run by `run` may use.
+[[nodiscard]] std::size_t vector_bytes();
 
 #if defined(__x86_64__)
 namespace detail {
@@ -39,12 +29,6 @@ __attribute__((target("avx2,fma"))) void run_avx2(Body& body) {
 }
 }  // namespace detail
 #endif
-
-/// Bytes of the widest vectors that code run by `run` may use.
-[[nodiscard]] inline std::size_t vector_bytes() {
-  const level found = best();
-  return found == level::avx512 ? 64 : found == level::avx2 ? 32 : 16;
-}
 
 /// Calls `body()`, compiled three times, in the version for this CPU: users need no `-march`. For loops that the
 /// compiler vectorises; `body` and what it calls must be inlined (`[&]() __attribute__((always_inline)) { … }`).
@@ -76,3 +60,7 @@ void run_wide(Body&& body) {
 }
 
 }  // namespace optscope::simd
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/simd.ipp>
+#endif

@@ -1,114 +1,54 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A pool of threads that share out the indices of one loop at a time.
+// A pool of threads that share the indices of one loop at a time.
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <mutex>
-#include <thread>
+#include <memory>
+#include <optscope/core/compiled.hpp>
 #include <type_traits>
-#include <vector>
 
 namespace optscope {
 
-/// Runs `body(index, worker)` for every index of a loop on all its threads, the calling one among them.
+/// Runs `body(index, worker)` for every index of a loop on all its threads, the calling thread included.
 ///
 ///     thread_pool pool{2};
 ///     pool.parallel_for(rows, [&](std::size_t row, std::size_t worker) { ... });
 ///
-/// `worker` is in [0, size()) and never the same for two calls under way, so it may pick a scratch buffer. Which worker
-/// gets which index is not fixed: bodies write to places that depend on the index alone, and results are the same for
-/// any number of threads. The first exception of a body is thrown again by `parallel_for`. Not re-entrant.
+/// `worker` is in [0, size()), and no two calls under way at the same time have the same one, so it may choose a
+/// scratch buffer. Which worker gets which index is not fixed: if bodies write only to places that depend on the index,
+/// results are the same for any number of threads. `parallel_for` rethrows the first exception that a body threw. Not
+/// re-entrant.
 class thread_pool {
  public:
-  /// `threads` = 0 takes as many as the machine has cores. Throws `std::system_error` if they cannot be started.
-  explicit thread_pool(std::size_t threads = 0) {
-    if (threads == 0) threads = std::thread::hardware_concurrency();
-    if (threads == 0) threads = 1;
-    try {
-      for (std::size_t worker = 1; worker < threads; ++worker) {
-        workers_.emplace_back([this, worker] { serve(worker); });
-      }
-    } catch (...) {
-      stop();
-      throw;
-    }
-  }
+  /// `threads` = 0 starts one thread per core. Throws `std::system_error` if they cannot be started.
+  explicit thread_pool(std::size_t threads = 0);
 
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
-  ~thread_pool() { stop(); }
+  ~thread_pool();
 
-  [[nodiscard]] std::size_t size() const noexcept { return workers_.size() + 1; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   template <class Body>
   void parallel_for(std::size_t count, Body&& body) {
-    if (count == 0) return;
-    if (workers_.empty() || count == 1) {
-      for (std::size_t index = 0; index < count; ++index) body(index, std::size_t{0});
-      return;
-    }
-    body_ = const_cast<void*>(static_cast<const void*>(&body));
-    call_ = [](void* stored, std::size_t index, std::size_t worker) {
-      (*static_cast<std::remove_reference_t<Body>*>(stored))(index, worker);
-    };
-    count_ = count;
-    next_.store(0, std::memory_order_relaxed);
-    failure_ = nullptr;
-    busy_.store(workers_.size(), std::memory_order_relaxed);
-    announce();
-    work(0);
-    for (std::size_t left = busy_.load(std::memory_order_acquire); left != 0;
-         left = busy_.load(std::memory_order_acquire)) {
-      busy_.wait(left, std::memory_order_acquire);
-    }
-    if (failure_) std::rethrow_exception(failure_);
+    run(count, const_cast<void*>(static_cast<const void*>(&body)),
+        [](void* stored, std::size_t index, std::size_t worker) {
+          (*static_cast<std::remove_reference_t<Body>*>(stored))(index, worker);
+        });
   }
 
  private:
-  void stop() {
-    stopping_ = true;
-    announce();
-    for (std::thread& worker : workers_) worker.join();
-  }
+  using call = void(void* body, std::size_t index, std::size_t worker);
 
-  void announce() {
-    epoch_.fetch_add(1, std::memory_order_release);
-    epoch_.notify_all();
-  }
+  void run(std::size_t count, void* body, call* function);
 
-  void serve(std::size_t worker) {
-    for (std::uint32_t seen = 0;;) {
-      epoch_.wait(seen, std::memory_order_acquire);
-      seen = epoch_.load(std::memory_order_acquire);
-      if (stopping_) return;
-      work(worker);
-      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
-    }
-  }
-
-  void work(std::size_t worker) noexcept {
-    for (std::size_t index; (index = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) {
-      try {
-        call_(body_, index, worker);
-      } catch (...) {
-        const std::lock_guard lock{failure_mutex_};
-        if (!failure_) failure_ = std::current_exception();
-      }
-    }
-  }
-
-  std::vector<std::thread> workers_;
-  std::atomic<std::uint32_t> epoch_{0};
-  std::atomic<std::size_t> next_{0}, busy_{0};
-  std::atomic<bool> stopping_{false};
-  void* body_ = nullptr;
-  void (*call_)(void*, std::size_t, std::size_t) = nullptr;
-  std::size_t count_ = 0;
-  std::mutex failure_mutex_;
-  std::exception_ptr failure_;
+  struct crew;
+  std::unique_ptr<crew> crew_;
+  std::size_t size_ = 1;
 };
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/threads.ipp>
+#endif

@@ -2,9 +2,9 @@
 #pragma once
 // Token ids and batches of them.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optscope/core/compiled.hpp>
 #include <vector>
 
 namespace optscope {
@@ -19,9 +19,10 @@ using token_list = std::vector<token_id>;
 using token_batch = std::vector<token_list>;
 
 /// Cuts each text to at most `length` tokens.
-[[nodiscard]] inline token_batch trim(token_batch texts, std::size_t length) {
-  for (token_list& tokens : texts) tokens.resize(std::min(tokens.size(), length));
-  return texts;
-}
+[[nodiscard]] token_batch trim(token_batch texts, std::size_t length);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/tokens.ipp>
+#endif
