@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
                    "--positions last --out activations.safetensors"};
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
   std::vector<std::string> names, sites;
-  all_sites::for_each([&]<class Site>(Site) { names.emplace_back(Site::name); });
+  for (const site_info* site : all_sites::infos) names.emplace_back(site->name);
   app.cli.add_option("--sites", sites, "Sites, separated by commas")
       ->required()
       ->delimiter(',')
@@ -64,13 +64,14 @@ int main(int argc, char** argv) {
     app.report(opt);
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());
-    for (const std::string& site : sites) {
-      const config& sizes = opt.files().configuration();
-      const bool of_heads = site == "q" || site == "k" || site == "v" || site == "scores" || site == "pattern" ||
-                            site == "z" || site == "result";
-      if (!(of_heads ? sizes.attention_heads : sizes.ffn_dims).empty() && (of_heads || site.starts_with("mlp_p"))) {
+    const config& sizes = opt.files().configuration();
+    for (const site_info* site : all_sites::infos) {
+      const bool heads_differ = !sizes.attention_heads.empty() && site->has(axis::head);
+      const bool neurons_differ = !sizes.ffn_dims.empty() && site->has(axis::ffn);
+      if ((heads_differ || neurons_differ) && std::ranges::count(sites, site->name) != 0) {
         throw bad_input{app.model.string(), "--sites",
-                        "sites of one width: this model's layers differ in their neurons or heads", site};
+                        "sites of one width: this model's layers differ in their neurons or heads",
+                        std::string{site->name}};
       }
     }
     for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The probe concept: what a type must have to be shown activations.
+// The probe concept: what a type needs so that a run can show it activations.
 
 #include <concepts>
 #include <cstddef>
@@ -12,17 +12,17 @@
 
 namespace optscope {
 
-/// What a run is going to do, told to probes before it starts.
+/// What a run is going to do; probes are told before it starts.
 struct run_plan {
   architecture shape;
-  std::vector<std::size_t> lengths;      ///< tokens of each text that are run; 0: nothing of it is shown
-  std::vector<std::size_t> cached = {};  ///< tokens of each text before them, known from earlier runs; empty: none
-  std::size_t first_layer = 0;           ///< layers below it are not run, their sites not shown
-  bool continues = false;                ///< a later step of one generation: its texts are those of the run before
+  std::vector<std::size_t> lengths;      ///< [text]: tokens that are run; 0: no site of the text is shown
+  std::vector<std::size_t> cached = {};  ///< [text]: tokens before those, from earlier runs; empty: none
+  std::size_t first_layer = 0;           ///< layers below it are not run, and their sites are not shown
+  bool continues = false;                ///< a later step of a generation: the texts are those of the previous run
 
   /// Position of the first token that is run.
   [[nodiscard]] std::size_t first_position(std::size_t text) const { return cached.empty() ? 0 : cached[text]; }
-  /// Tokens that the last one sees, itself included.
+  /// Number of tokens that the last one sees, itself included.
   [[nodiscard]] std::size_t total(std::size_t text) const { return first_position(text) + lengths[text]; }
 };
 
@@ -41,6 +41,25 @@ struct takes_all<Probe, T, site_list<Sites...>> {
                 "for it, or with T instead of const T to edit it, T being the scalar of the model");
   static constexpr bool value = (observes_or_edits<Probe, T, Sites> && ...);
 };
+
+/// A site's tensor with three axes, (row, width, 1) if it has two: what code takes that does not depend on the site.
+template <class T, std::size_t Rank>
+[[nodiscard]] tensor_view<T, 3> three_axes(tensor_view<T, Rank> view) {
+  if constexpr (Rank == 3) {
+    return view;
+  } else {
+    return view.template reshape<3>({view.rows(), view.cols(), std::size_t{1}});
+  }
+}
+/// The way back.
+template <class Site, class T>
+[[nodiscard]] tensor_view<T, Site::rank> axes_of(tensor_view<T, 3> view) {
+  if constexpr (Site::rank == 3) {
+    return view;
+  } else {
+    return view.template reshape<2>({view.rows(), view.cols()});
+  }
+}
 
 // The optional members.
 template <class Probe>
@@ -64,15 +83,19 @@ void finish(Probe& probe) {
 ///       void operator()(site::mlp_post, const place& at, tensor_view<const float, 2> neurons);  // (position, ffn)
 ///     };
 ///
-/// An editor takes `tensor_view<float, 2>` instead and may change what it is shown: the pass goes on with that, and the
-/// probes behind it in the call of `run` see it. What the mask hides of `scores` and `pattern` stays hidden.
+/// An editor takes `tensor_view<float, 2>` instead and may change what it is shown: the forward pass continues with
+/// that, and the probes that follow in the call of `run` see it. Keys that a position cannot see stay hidden in
+/// `scores` and `pattern`, whatever an editor writes there.
 ///
-/// The forward pass calls it on one thread, layer by layer and within a layer text by text. Sites that no probe lists
-/// leave no trace in the program. Optional members: `void begin(const run_plan&)` before the first call, `void end()`
-/// after the last, `void finish()` after the `end` of a run, of `generate` only that of the last one;
-/// `bool wants(Site, std::size_t layer) const` to leave out layers or sites at run time;
-/// `std::size_t first_wanted(std::size_t text) const` to be shown of the last layer and what is behind it, from `z` on
-/// (`scores`, `pattern` included), only the positions from there on if no other probe wants more.
+/// The forward pass calls a probe on one thread, layer by layer and within a layer text by text. Sites that no probe
+/// lists leave no trace in the program. Optional members:
+///
+/// * `void begin(const run_plan&)` is called before the first site, `void end()` after the last one, `void finish()`
+///   after the `end` of a run; in a generation only after that of its last run.
+/// * `bool wants(Site, std::size_t layer) const` leaves out layers or sites at run time.
+/// * `std::size_t first_wanted(std::size_t text) const`: of the last layer's sites from `scores` on, and of the sites
+///   after that layer, the probe needs only the positions from this one on. Earlier ones are skipped if no other probe
+///   needs them.
 template <class Probe, class T>
 concept probe_for = requires { typename std::remove_cvref_t<Probe>::sites; } &&
                     detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;

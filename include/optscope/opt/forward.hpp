@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <optscope/backend/backend.hpp>
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/core/probe.hpp>
@@ -168,15 +167,16 @@ class forward_pass {
 
   /// Number of layers up to the last of which a probe or the cache wants something.
   [[nodiscard]] std::size_t layers_needed() const {
-    const bool behind = wanted<site::ln_final_scale>(0) || wanted<site::ln_final>(0) || wanted<site::logits>(0);
-    std::size_t needed = cache_ != nullptr || behind ? shape_.layers : 0;
-    all_sites::for_each([&]<class Site>(Site) {
-      if constexpr (Site::per_layer) {
-        for (std::size_t layer = needed; layer < shape_.layers; ++layer) {
-          if (wanted<Site>(layer)) needed = layer + 1;
+    std::size_t needed = cache_ != nullptr ? shape_.layers : 0;
+    const auto extend_for = [&]<class Probe>(const Probe& probe) {
+      Probe::sites::for_each([&]<class Site>(Site) {
+        if (Site::stage == site_stage::output && optscope::wants<Site>(probe, 0)) needed = shape_.layers;
+        for (std::size_t layer = needed; Site::per_layer && layer < shape_.layers; ++layer) {
+          if (optscope::wants<Site>(probe, layer)) needed = layer + 1;
         }
-      }
-    });
+      });
+    };
+    std::apply([&](const auto&... probe) { (extend_for(probe), ...); }, probes_);
     return needed;
   }
 
@@ -235,7 +235,7 @@ class forward_pass {
       if (!optscope::wants<Site>(probe, at.layer)) return;
       if constexpr (edits_site<Probe, Site, T>) {
         probe(Site{}, at, view);
-        if constexpr (Site::layout == site_layout::head) hide_later_keys<Site>(view);
+        if constexpr (Site::layout == site_layout::head) hide_later_keys(Site::info, view);
       } else {
         probe(Site{}, at, tensor_view<const T, Site::rank>{view});
       }
@@ -243,9 +243,8 @@ class forward_pass {
   }
 
   /// square (head, position, key): what no position sees is minus infinity in `scores`, 0 in `pattern`.
-  template <class Site>
-  static void hide_later_keys(tensor_view<T, 3> square) {
-    const T hidden = std::is_same_v<Site, site::scores> ? -std::numeric_limits<T>::infinity() : T{0};
+  static void hide_later_keys(const site_info& site, tensor_view<T, 3> square) {
+    const T hidden = static_cast<T>(site.later_keys);
     const std::size_t positions = square.extent(1), keys = square.extent(2);
     for (std::size_t head = 0; head < square.rows(); ++head) {
       for (std::size_t position = 0; position < positions; ++position) {

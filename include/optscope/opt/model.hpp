@@ -238,13 +238,13 @@ class model {
   template <class Probe>
   void check_sites(const Probe& probe, const run_options& how) const {
     Probe::sites::for_each([&]<class Site>(Site) {
-      constexpr bool embedding = std::is_same_v<Site, site::embed> || std::is_same_v<Site, site::pos_embed>;
-      const std::size_t not_run = how.stream == nullptr ? 0 : Site::per_layer ? how.layer : embedding ? 1 : 0;
+      std::size_t not_run = 0;  // of the layers; of a site without a layer 1: it is not run
+      if (how.stream != nullptr && Site::per_layer) not_run = how.layer;
+      if (how.stream != nullptr && Site::stage == site_stage::embedding) not_run = 1;
       for (std::size_t layer = 0; layer < not_run; ++layer) {
         if (!wants<Site>(probe, layer)) continue;
         throw bad_input{"", "a run from layer " + std::to_string(how.layer), "probes that want nothing below it",
-                        "one that wants " + std::string{Site::name} +
-                            (Site::per_layer ? " of layer " + std::to_string(layer) : std::string{})};
+                        "one that wants " + name_of(Site::info, layer)};
       }
       if constexpr (fixed_variant<Variant>) {
         static_cast<void>(detail::model_has_site<Site, Variant>{});

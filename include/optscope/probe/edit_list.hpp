@@ -19,12 +19,6 @@
 
 namespace optscope {
 
-/// The sites that every model has.
-using common_sites =
-    site_list<site::embed, site::pos_embed, site::resid_pre, site::ln1_scale, site::ln1, site::q, site::k, site::v,
-              site::scores, site::pattern, site::z, site::result, site::attn_out, site::resid_mid, site::ln2_scale,
-              site::ln2, site::mlp_pre, site::mlp_post, site::mlp_out, site::resid_post, site::logits>;
-
 /// Any number of edits, in the order in which they were added:
 ///
 ///     edit_list edits;

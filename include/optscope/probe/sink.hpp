@@ -103,14 +103,14 @@ class sink {
     std::vector<typename Writer::item_type> items;
     std::size_t end = 0;
     for (std::size_t text = 0; text < lengths_.size(); ++text) {
-      for_each_tensor([&]<class Site>(Site site, std::size_t layer) {
-        const auto extents = what_.extents(site, shape_, lengths_[text], text);
+      for_each_tensor([&]<class Site>(Site, std::size_t layer) {
+        const auto extents = what_.storage().extents(sites::template index<Site>, shape_, lengths_[text], text);
         std::size_t size = sizeof(float);
         for (const std::size_t extent : extents) size *= extent;
         end += size;
         std::string name = std::to_string(text) + "." + std::string{Site::name};
         if (Site::per_layer) name += "." + std::to_string(layer);
-        items.push_back({std::move(name), {extents.begin(), extents.end()}});
+        items.push_back({std::move(name), {extents.begin(), extents.begin() + Site::rank}});
       });
       ends_.push_back(end);
     }
