@@ -5,6 +5,7 @@
 #include <benchmark.hpp>
 #include <cstdio>
 #include <optscope/core/mapped_file.hpp>
+#include <optscope/tokenizer/pre_tokenizer.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <string_view>
 

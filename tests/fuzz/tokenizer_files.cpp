@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Each file of a tokenizer beside good ones of the other kinds: what is accepted gives ids of its vocabulary.
+#include <optscope/tokenizer/byte_map.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 
 #include "fuzz.hpp"

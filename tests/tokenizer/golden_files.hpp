@@ -11,7 +11,7 @@
 #include <optscope/core/errors.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/core/tokens.hpp>
-#include <optscope/tokenizer/json_file.hpp>
+#include <optscope/tokenizer/json_file.ipp>
 #include <string>
 #include <string_view>
 
@@ -23,7 +23,7 @@ inline const fs::path goldens = fs::path{OPTSCOPE_SOURCE_DIR} / "tests/goldens/t
 inline const fs::path opt_folder = fs::path{OPTSCOPE_SHARED_DIR} / "opt-tokenizer";
 inline const fs::path demo_folder = fs::path{OPTSCOPE_SOURCE_DIR} / "examples/demo-model";
 
-using golden_file = optscope::json_file<optscope::bad_input>;
+using golden_file = optscope::detail::json_file<optscope::bad_input>;
 
 inline optscope::token_list ids_of(simdjson::dom::element list) {
   optscope::token_list ids;

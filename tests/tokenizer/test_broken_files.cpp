@@ -172,11 +172,11 @@ TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for mod
                    "b": [-1000000000000000019884624838656, 0.12345678901234567890123, 1e00000000000000000000001,
                    18446744073709551616, 9223372036854775808], "bos_token": "<s>", "add_bos_token": true})");
   CHECK_EQ(tokenizer{folder.path()}.encode("").size(), 1);
-  CHECK_EQ(wide_numbers_as_floats(R"({"1234567890123456789": [1234567890123456789,-1234567890123456789]})"),
+  CHECK_EQ(detail::wide_numbers_as_floats(R"({"1234567890123456789": [1234567890123456789,-1234567890123456789]})"),
            R"({"1234567890123456789": [1234567890123456789e0,-1234567890123456789e0]})");
-  CHECK_EQ(wide_numbers_as_floats(R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])"),
+  CHECK_EQ(detail::wide_numbers_as_floats(R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])"),
            R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])");
-  CHECK_EQ(wide_numbers_as_floats("\\"), "\\");
+  CHECK_EQ(detail::wide_numbers_as_floats("\\"), "\\");
 }
 
 TEST_CASE("a folder without the two files is refused, and one with tokenizer.json alone names the way out") {
@@ -189,7 +189,7 @@ TEST_CASE("a folder without the two files is refused, and one with tokenizer.jso
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path()}; }), "vocab.json: expected a readable file");
   CHECK_FALSE(tokenizer::present_in(folder.path()));
   folder.write("tokenizer.json", "{}");
-  CHECK_CONTAINS(refusal(folder), "--ids FILE");
+  CHECK_CONTAINS(refusal(folder), "tokenizer.json alone (texts can be turned into ids elsewhere and read as ids)");
 }
 
 TEST_CASE("a damaged file is refused or read, never anything else") {

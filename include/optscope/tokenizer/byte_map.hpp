@@ -4,7 +4,7 @@
 
 #include <array>
 #include <cstddef>
-#include <optscope/tokenizer/utf8.hpp>
+#include <optscope/core/compiled.hpp>
 #include <string>
 #include <string_view>
 
@@ -24,34 +24,14 @@ constexpr std::array<unsigned, 256> code_points() {
 static_assert(code_points()[' '] == 0x120 && code_points()[0xad] == 0x143);
 
 /// The symbol of a byte as UTF-8.
-inline std::string symbol(unsigned char byte) {
-  const unsigned code = code_points()[byte];
-  if (code < 0x80) return {static_cast<char>(code)};
-  return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
-}
+[[nodiscard]] std::string symbol(unsigned char byte);
 
 /// The bytes that a vocabulary entry stands for. An entry with a character that stands for no byte (an added token may
 /// have one) stands for its own UTF-8, as in Hugging Face's ByteLevel decoder.
-inline std::string bytes_of(std::string_view entry) {
-  static constexpr auto bytes = [] {
-    std::array<short, 0x144> result{};
-    for (short& byte : result) byte = -1;
-    constexpr auto codes = code_points();
-    for (std::size_t byte = 0; byte < 256; ++byte) result[codes[byte]] = static_cast<short>(byte);
-    return result;
-  }();
-  std::string result;
-  for (std::size_t i = 0; i < entry.size();) {
-    const utf8::sequence next = utf8::first_sequence(entry.substr(i));
-    const auto first = static_cast<unsigned char>(entry[i]);
-    const unsigned code = next.size == 1   ? first
-                          : next.size == 2 ? (first & 0x1fu) << 6 | (static_cast<unsigned char>(entry[i + 1]) & 0x3fu)
-                                           : 0x144;
-    if (!next.valid || code >= bytes.size() || bytes[code] < 0) return std::string{entry};
-    result += static_cast<char>(bytes[code]);
-    i += next.size;
-  }
-  return result;
-}
+[[nodiscard]] std::string bytes_of(std::string_view entry);
 
 }  // namespace optscope::byte_map
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/tokenizer/byte_map.ipp>
+#endif

@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A JSON file read whole, and words for what was found where something else was expected.
+// A JSON file read whole, and words for what was found where something else was expected. For the other bodies only.
 
 #include <simdjson.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <string>
 #include <string_view>
 
-namespace optscope {
+namespace optscope::detail {
 
 /// What `value` is, for a message: `the string "abc"`, `a list`.
-inline std::string described(simdjson::dom::element value) {
+[[nodiscard]] inline std::string described(simdjson::dom::element value) {
   using simdjson::dom::element_type;
   switch (value.type()) {
     case element_type::ARRAY: return "a list";
     case element_type::OBJECT: return "an object";
     case element_type::NULL_VALUE: return "null";
-    case element_type::STRING: return "the string " + detail::quoted(value.get_string().value_unsafe());
+    case element_type::STRING: return "the string " + quoted(value.get_string().value_unsafe());
     default: return simdjson::minify(value);
   }
 }
 
 /// `json` with an exponent at whole numbers that may not fit into 64 bits: Python writes such numbers (transformers
 /// 1e30 for `model_max_length`), simdjson takes them as floating-point numbers only.
-inline std::string wide_numbers_as_floats(std::string_view json) {
+[[nodiscard]] inline std::string wide_numbers_as_floats(std::string_view json) {
   constexpr std::string_view digits = "0123456789", others = "+.eE";
   std::string result;
   bool inside = false;  // a string
@@ -68,4 +69,4 @@ class json_file {
   simdjson::dom::element root_;
 };
 
-}  // namespace optscope
+}  // namespace optscope::detail

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Bodies of vocabulary.hpp.
+
+#include <simdjson.h>
+
+#include <bit>
+#include <cstdint>
+#include <functional>
+#include <optscope/core/errors.hpp>
+#include <optscope/tokenizer/byte_map.hpp>
+#include <optscope/tokenizer/json_file.ipp>
+#include <optscope/tokenizer/vocabulary.hpp>
+#include <utility>
+
+namespace optscope {
+
+OPTSCOPE_INLINE vocabulary::vocabulary(const std::filesystem::path& file) {
+  const detail::json_file<tokenizer_error> json{file};
+  const auto fail = [&](std::string item, std::string expected, std::string found) {
+    throw tokenizer_error{file.string(), std::move(item), std::move(expected), std::move(found)};
+  };
+  simdjson::dom::object object;
+  if (json.root().get(object) != simdjson::SUCCESS)
+    fail("", "an object of entries and ids", detail::described(json.root()));
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto field : object) ++count;  // object.size() saturates
+  entries_.resize(count);
+  std::vector<bool> seen(count);
+  slots_.assign(std::bit_ceil(2 * count + 2), -1);
+  for (const auto field : object) {
+    const std::string item = "entry " + detail::quoted(field.key);
+    std::int64_t id = -1;
+    if (field.value.get(id) != simdjson::SUCCESS || id < 0 || id >= static_cast<std::int64_t>(count)) {
+      fail(item,
+           "an id from 0 to " + std::to_string(count - 1) + " (the file has " + std::to_string(count) + " entries)",
+           detail::described(field.value));
+    }
+    const auto index = static_cast<std::size_t>(id);
+    if (seen[index]) {
+      fail(item, "an id of its own", std::to_string(id) + ", which " + detail::quoted(entries_[index]) + " has");
+    }
+    if (find(field.key)) fail(item, "every entry once", "it twice");
+    seen[index] = true;
+    entries_[index] = field.key;
+    *slot_of(field.key) = static_cast<token_id>(id);
+  }
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const std::string symbol = byte_map::symbol(static_cast<unsigned char>(byte));
+    const std::optional<token_id> id = find(symbol);
+    if (!id) fail("", "an entry for every byte", "none for byte " + std::to_string(byte) + ", \"" + symbol + '"');
+    byte_ids_[byte] = *id;
+  }
+}
+
+OPTSCOPE_INLINE std::optional<token_id> vocabulary::find(std::string_view entry) const noexcept {
+  const token_id id = slots_[probe(entry)];
+  if (id < 0) return std::nullopt;
+  return id;
+}
+
+OPTSCOPE_INLINE token_id vocabulary::add(std::string_view entry) {
+  if (const auto known = find(entry)) return *known;
+  const auto id = static_cast<token_id>(entries_.size());
+  entries_.emplace_back(entry);
+  if (slots_.size() < 2 * entries_.size()) {
+    slots_.assign(2 * slots_.size(), -1);
+    for (std::size_t i = 0; i + 1 < entries_.size(); ++i) *slot_of(entries_[i]) = static_cast<token_id>(i);
+  }
+  *slot_of(entry) = id;
+  return id;
+}
+
+OPTSCOPE_INLINE std::size_t vocabulary::probe(std::string_view entry) const noexcept {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = std::hash<std::string_view>{}(entry)&mask;
+  while (slots_[slot] >= 0 && entries_[static_cast<std::size_t>(slots_[slot])] != entry) slot = (slot + 1) & mask;
+  return slot;
+}
+
+}  // namespace optscope
