@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <optscope/core/dtype.hpp>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/core/output_file.hpp>

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <span>
 #include <utility>
 

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
-#include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <system_error>
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <span>
 #include <string_view>
 

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <optscope/core/errors.hpp>
 #include <optscope/core/output_file.hpp>
 #include <string>
 #include <system_error>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <limits>
-#include <optscope/core/errors.hpp>
 #include <optscope/core/selection.hpp>
 #include <utility>
 
