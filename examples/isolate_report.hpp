@@ -5,6 +5,7 @@
 #include <optional>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/json_writer.hpp>
+#include <optscope/core/output_file.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/lines.hpp>

@@ -10,6 +10,7 @@
 #include <optscope/core/saved_state.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/plot/label.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
 #include <optscope/spectrum/automatic.hpp>

@@ -3,7 +3,10 @@
 
 #include <cstdlib>
 #include <limits>
+#include <optscope/core/output_file.hpp>
 #include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/label.hpp>
+#include <optscope/plot/lines.hpp>
 #include <optscope/plot/rows.hpp>
 #include <optscope/plot/streams.hpp>
 

@@ -4,6 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <optscope/core/dtype.hpp>
+#include <optscope/core/errors.hpp>
+#include <optscope/plot/encode.hpp>
+#include <span>
 #include <string>
 
 #include "made_up_study.hpp"

@@ -2,7 +2,13 @@
 // Spectra as panels, pictures and a page.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optscope/plot/spectra_report.hpp>
 
 using namespace optscope;

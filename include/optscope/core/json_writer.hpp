@@ -60,6 +60,14 @@ class json_writer {
     return key(name).value(std::forward<Value>(content));
   }
 
+  /// An array of the values of a range under `name`.
+  template <class Range>
+  json_writer& list(std::string_view name, const Range& values) {
+    key(name).begin_array();
+    for (const auto& each : values) value(each);
+    return end_array();
+  }
+
   /// Text that is JSON already.
   json_writer& raw(std::string_view json);
 

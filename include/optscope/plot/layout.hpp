@@ -2,11 +2,8 @@
 #pragma once
 // What the pictures share: ranges of values, the palette, and places on the page.
 
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <optscope/plot/label.hpp>
-#include <optscope/plot/palette.hpp>
+#include <optscope/core/compiled.hpp>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -15,45 +12,25 @@ namespace optscope::plot {
 namespace detail {
 
 /// Smallest and largest finite value, never equal: what a colour or an axis can span.
-template <class Values>
-[[nodiscard]] std::pair<double, double> finite_range(const Values& values) {
-  std::pair<double, double> range{INFINITY, -INFINITY};
-  for (const auto value : values) {
-    if (!std::isfinite(value)) continue;
-    range.first = std::min(range.first, static_cast<double>(value));
-    range.second = std::max(range.second, static_cast<double>(value));
-  }
-  if (range.first > range.second) return {0, 1};
-  if (range.first == range.second) range.second = range.first + std::max(1e-6, std::abs(range.first) * 1e-3);
-  return range;
-}
+[[nodiscard]] std::pair<double, double> finite_range(std::span<const float> values);
+[[nodiscard]] std::pair<double, double> finite_range(std::span<const double> values);
 
-[[nodiscard]] inline std::string viridis_palette() {
-  std::string text = "set palette defined (";
-  for (std::size_t i = 0; i < viridis_stops.size(); ++i)
-    text += (i ? "," : "") + std::to_string(i) + "'" + hex(viridis_stops[i]) + "'";
-  return text + ") maxcolors 256\n";
-}
+/// The command that sets viridis as the palette.
+[[nodiscard]] std::string viridis_palette();
 
 /// Where something stands on the page, in points from the upper left corner; gnuplot counts from the lower left.
 struct page {
   double width, height;
 
-  [[nodiscard]] std::string at(double x, double y) const {
-    return "screen " + number(x / width) + ", screen " + number(1 - y / height);
-  }
-  [[nodiscard]] std::string margins(double left, double top, double right, double bottom) const {
-    return "set lmargin at screen " + number(left / width) + "\nset rmargin at screen " + number(right / width) +
-           "\nset tmargin at screen " + number(1 - top / height) + "\nset bmargin at screen " +
-           number(1 - bottom / height) + "\n";
-  }
-  [[nodiscard]] std::string heading(const std::string& text, double x, double y, double size, double room) const {
-    const std::string shown = shortened(text, static_cast<std::size_t>(room / size * 1.8));
-    return "set label " + gnuplot_string(shown) + " at " + at(x, y) + " center noenhanced font '," + number(size) +
-           "'\n";
-  }
+  [[nodiscard]] std::string at(double x, double y) const;
+  [[nodiscard]] std::string margins(double left, double top, double right, double bottom) const;
+  [[nodiscard]] std::string heading(const std::string& text, double x, double y, double size, double room) const;
 };
 
 }  // namespace detail
 
 }  // namespace optscope::plot
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/plot/layout.ipp>
+#endif

@@ -2,27 +2,18 @@
 #pragma once
 // One self-contained HTML page: sections of text, tables and charts with their data inside, and nothing from outside.
 
-#include <algorithm>
-#include <array>
-#include <bit>
-#include <cmath>
-#include <cstddef>
 #include <filesystem>
-#include <optscope/core/json_writer.hpp>
-#include <optscope/core/mapped_file.hpp>
-#include <optscope/core/output_file.hpp>
-#include <optscope/plot/encode.hpp>
+#include <optscope/core/compiled.hpp>
 #include <optscope/plot/lines.hpp>
-#include <optscope/plot/palette.hpp>
-#include <optscope/plot/report_matrices.hpp>
-#include <optscope/plot/report_script.hpp>
-#include <optscope/plot/report_style.hpp>
-#include <optscope/plot/report_views.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+namespace optscope {
+class json_writer;
+}
 
 namespace optscope::plot {
 
@@ -30,7 +21,7 @@ namespace optscope::plot {
 ///
 ///     report page{"Singular spectra", "demo-model"};
 ///     page.facts("Model", {{"layers", "12"}, {"hidden", "768"}});
-///     page.chart("Spectra", "One line a layer.", panels, {"", "index", "singular value"});
+///     page.chart("Spectra", "One line per layer.", panels, {.x_label = "index", .y_label = "singular value"});
 ///     page.notes("How to read it", {"..."});
 ///     page.write("report.html");
 ///
@@ -38,165 +29,52 @@ namespace optscope::plot {
 /// Content-Security-Policy forbids the rest.
 class report {
  public:
-  explicit report(std::string title, std::string subtitle = {})
-      : title_{std::move(title)}, subtitle_{std::move(subtitle)} {}
+  using fact = std::pair<std::string, std::string>;  // name, value
+
+  explicit report(std::string title, std::string subtitle = {});
 
   /// Names with their values, side by side.
-  void facts(std::string_view heading, std::span<const std::pair<std::string, std::string>> rows) {
-    json_writer json = begin("facts", heading);
-    json.key("rows").begin_array();
-    for (const auto& [name, value] : rows) json.begin_array().value(name).value(value).end_array();
-    json.end_array();
-    end(json);
-  }
+  void facts(std::string_view heading, const std::vector<fact>& rows);
 
-  /// A table; columns whose cells are all numbers are set to the right.
-  void table(std::string_view heading, std::span<const std::string> columns,
-             std::span<const std::vector<std::string>> rows) {
-    json_writer json = begin("table", heading);
-    json.key("columns").begin_array();
-    for (const std::string& column : columns) json.value(column);
-    json.end_array().key("rows").begin_array();
-    for (const auto& row : rows) {
-      json.begin_array();
-      for (const std::string& cell : row) json.value(cell);
-      json.end_array();
-    }
-    json.end_array();
-    end(json);
-  }
+  /// A table. Columns whose cells are all numbers are aligned to the right.
+  void table(std::string_view heading, const std::vector<std::string>& columns,
+             const std::vector<std::vector<std::string>>& rows);
 
   /// Paragraphs.
-  void notes(std::string_view heading, std::span<const std::string> paragraphs) {
-    json_writer json = begin("notes", heading);
-    json.key("paragraphs").begin_array();
-    for (const std::string& paragraph : paragraphs) json.value(paragraph);
-    json.end_array();
-    end(json);
-  }
+  void notes(std::string_view heading, const std::vector<std::string>& paragraphs);
 
-  /// Line charts with hover and keyboard cursor, one for each panel: what `lines` draws as a picture. `width` of the
-  /// series is not used.
+  /// Line charts that are read by mouse and keyboard, one per panel: what `lines` draws as a picture. Series narrower
+  /// than 1 are drawn thin, all others alike.
   void chart(std::string_view heading, std::string_view note, std::span<const line_panel> panels,
-             const lines_options& options) {
-    json_writer json = begin("charts", heading);
-    json.field("note", note).field("xLabel", options.x_label).field("yLabel", options.y_label);
-    json.field("logX", options.log_x).field("logY", options.log_y).key("panels").begin_array();
-    for (const line_panel& panel : panels) {
-      json.begin_object().field("title", panel.title).key("series").begin_array();
-      for (const line_series& series : panel.series) write_series(json, series);
-      json.end_array();
-      if (panel.y_range)
-        json.key("yRange").begin_array().value(panel.y_range->first).value(panel.y_range->second).end_array();
-      json.end_object();
-    }
-    json.end_array();
-    end(json);
-  }
+             const lines_options& options);
 
-  /// A picture that was drawn as PNG.
-  void picture(std::string_view heading, std::string_view note, const std::filesystem::path& png) {
-    json_writer json = begin("picture", heading);
-    json.field("note", note).field("source", "data:image/png;base64," + base64(mapped_file{png}.bytes()));
-    end(json);
-  }
+  /// A picture that was drawn as PNG. Throws `file_error` if it is not there.
+  void picture(std::string_view heading, std::string_view note, const std::filesystem::path& png);
 
   /// A section of another kind, for which the page's script has a view. `begin` returns its open JSON object.
-  [[nodiscard]] json_writer begin(std::string_view kind, std::string_view heading) const {
-    json_writer json;
-    json.begin_object().field("kind", kind).field("heading", heading);
-    return json;
-  }
-  void end(json_writer& json) {
-    json.end_object();
-    sections_.push_back(json.text());
-  }
+  [[nodiscard]] json_writer begin(std::string_view kind, std::string_view heading) const;
+  void end(json_writer& json);
 
   /// Puts numbers into the page as float32 and returns the JSON by which the script finds them.
-  [[nodiscard]] std::string float32(std::span<const float> values) {
-    static_assert(std::endian::native == std::endian::little, "the page's arrays are little endian");
-    return store(base64(std::as_bytes(values)), "f32", 1);
-  }
+  [[nodiscard]] std::string float32(std::span<const float> values);
   /// The same in half the space, with three significant digits; values of any size.
-  [[nodiscard]] std::string float16(std::span<const float> values) {
-    float largest = 0;
-    for (const float value : values)
-      if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
-    const float scale = largest > 0 ? largest / 32768 : 1;
-    std::vector<std::uint16_t> halves(values.size());
-    std::transform(values.begin(), values.end(), halves.begin(), [&](float v) { return float_to_half(v / scale); });
-    return store(base64(std::as_bytes(std::span{halves})), "f16", scale);
-  }
+  [[nodiscard]] std::string float16(std::span<const float> values);
 
   /// The whole page.
-  [[nodiscard]] std::string html() const {
-    json_writer json;
-    json.begin_object().field("title", title_).field("subtitle", subtitle_).key("viridis").begin_array();
-    for (const rgb stop : viridis_stops)
-      json.begin_array().value(int{stop.red}).value(int{stop.green}).value(int{stop.blue}).end_array();
-    json.end_array().key("sections").begin_array();
-    for (const std::string& section : sections_) json.raw(section);
-    json.end_array().end_object();
-
-    std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-    page +=
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n";
-    page +=
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<link rel=\"icon\" "
-        "href=\"data:,\">\n";
-    page += "<title>" + escaped(title_) + (subtitle_.empty() ? "" : " – " + escaped(subtitle_)) + "</title>\n<style>";
-    page += report_style;
-    page +=
-        "</style>\n</head>\n<body>\n<main id=\"page\"></main>\n"
-        "<noscript><p>This report draws its pictures with a script; the same pictures lie beside it as "
-        "files.</p></noscript>\n";
-    page += "<script type=\"application/json\" id=\"report\">" + json.text() + "</script>\n";
-    for (std::size_t i = 0; i < arrays_.size(); ++i)
-      page += "<script type=\"text/plain\" id=\"array-" + std::to_string(i) + "\">" + arrays_[i] + "</script>\n";
-    page += "<script>\n'use strict';";
-    page += report_script;
-    page += report_matrices_view;
-    page += report_views;
-    page += "</script>\n</body>\n</html>\n";
-    return page;
-  }
+  [[nodiscard]] std::string html() const;
 
   /// Appears under its name when it is whole. Throws what `output_file` throws.
-  void write(const std::filesystem::path& path) const { write_file(path, html()); }
+  void write(const std::filesystem::path& path) const;
 
  private:
-  static void write_series(json_writer& json, const line_series& series) {
-    const auto numbers = [&](const char* name, const std::vector<double>& values) {
-      if (values.empty()) return;
-      json.key(name).begin_array();
-      for (const double value : values) json.value(static_cast<float>(value));
-      json.end_array();
-    };
-    json.begin_object().field("name", series.name).field("colour", hex(series.colour)).field("dashed", series.dashed);
-    json.field("thin", series.width < 1);
-    numbers("x", series.x);
-    numbers("y", series.y);
-    numbers("low", series.low);
-    numbers("high", series.high);
-    json.end_object();
-  }
-
-  static std::string escaped(std::string_view text) {
-    std::string result;
-    for (const char c : text) result += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
-    return result;
-  }
-
-  std::string store(std::string text, const char* type, float scale) {
-    json_writer json;
-    json.begin_object().field("array", arrays_.size()).field("type", type).field("scale", scale).end_object();
-    arrays_.push_back(std::move(text));
-    return json.text();
-  }
+  [[nodiscard]] std::string store(std::string text, const char* type, float scale);
 
   std::string title_, subtitle_;
   std::vector<std::string> sections_, arrays_;
 };
 
 }  // namespace optscope::plot
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/plot/report.ipp>
+#endif

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace optscope::plot {
+namespace optscope::plot::detail {
 
 inline constexpr std::string_view report_matrices_view = R"js(
 const texts = page.sections.find((section) => section.kind === 'texts')?.texts || [];
@@ -271,4 +271,4 @@ const matricesView = (data) => {
 };
 )js";
 
-}  // namespace optscope::plot
+}  // namespace optscope::plot::detail

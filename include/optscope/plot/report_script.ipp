@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace optscope::plot {
+namespace optscope::plot::detail {
 
 inline constexpr std::string_view report_script = R"js(
 // An element; strings among the children become text, never markup.
@@ -340,4 +340,4 @@ const legendOf = (series) => element(
                 s.name)));
 )js";
 
-}  // namespace optscope::plot
+}  // namespace optscope::plot::detail

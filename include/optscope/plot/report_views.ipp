@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace optscope::plot {
+namespace optscope::plot::detail {
 
 inline constexpr std::string_view report_views = R"js(
 const tableOf = (columns, rows) => {
@@ -257,4 +257,4 @@ window.addEventListener('beforeprint', () => document.querySelectorAll('details'
 }));
 )js";
 
-}  // namespace optscope::plot
+}  // namespace optscope::plot::detail

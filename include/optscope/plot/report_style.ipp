@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace optscope::plot {
+namespace optscope::plot::detail {
 
 inline constexpr std::string_view report_style = R"css(
 :root { --ink: #1d1f23; --muted: #5c616b; --line: #d9dce1; --pale: #f5f6f8; --accent: #c2410c; }
@@ -112,4 +112,4 @@ canvas { display: block; max-width: 100%; height: auto; }
 }
 )css";
 
-}  // namespace optscope::plot
+}  // namespace optscope::plot::detail

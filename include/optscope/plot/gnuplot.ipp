@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Bodies of gnuplot.hpp.
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <list>
+#include <map>
+#include <optscope/core/output_file.hpp>
+#include <optscope/plot/gnuplot.hpp>
+#include <optscope/plot/label.hpp>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+extern char** environ;
+
+namespace optscope::plot {
+
+namespace detail {
+
+/// A new folder of its own under the system's temporary folder, removed with everything in it.
+class scratch_folder {
+ public:
+  scratch_folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "optscope-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw file_error{pattern, "", "a temporary folder", std::strerror(errno)};
+    path_ = pattern;
+  }
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
+  ~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Writes a file of the scratch folder, which need not reach the disk.
+inline void put(const std::filesystem::path& file, std::string_view bytes) {
+  std::ofstream stream{file, std::ios::binary};
+  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!stream.flush()) throw write_error{file.string() + ": cannot write a temporary file"};
+}
+
+/// Runs a program (looked up in PATH), its output and messages going to files; the exit status, 128 + a signal's
+/// number, 127 if there is no such program.
+inline int run(std::vector<std::string> words, const std::string& output, const std::string& messages) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, messages.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  pid_t child = 0;
+  const int reason = ::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (reason == ENOENT || reason == ENOTDIR || reason == EACCES) return 127;
+  if (reason != 0) throw gnuplot_error{words[0] + ": cannot be started: " + std::strerror(reason)};
+
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) throw gnuplot_error{words[0] + ": cannot wait for it: " + std::strerror(errno)};
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// The commands with `?` for every character that no installed font has. Cairo's box for such a character, drawn by
+/// gnuplot 5.4, covers the whole picture. Asks fontconfig's `fc-list`, which comes with gnuplot's own libraries.
+inline std::string drawable(std::string_view commands, const scratch_folder& scratch) {
+  const auto file = [&](const char* name) { return (scratch.path() / name).string(); };
+  std::map<std::string, bool, std::less<>> known;
+  std::string text;
+  while (!commands.empty()) {
+    const std::string_view character = take_character(commands);
+    auto code = static_cast<unsigned>(static_cast<unsigned char>(character[0]));
+    if (character.size() > 1) code &= 0x7fu >> character.size();
+    for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3f);
+    // Latin letters, the ellipsis of `shortened` and the dashes are in every font.
+    bool has_font = code < 0x80 || (code >= 0xa0 && code < 0x180) || (code >= 0x2013 && code <= 0x2026);
+    if (!has_font) {
+      auto place = known.find(character);
+      if (place == known.end()) {
+        char digits[12];
+        const std::string hex_code{digits, std::to_chars(digits, digits + sizeof digits, code, 16).ptr};
+        const bool found = run({"fc-list", ":charset=" + hex_code}, file("fonts"), file("messages")) == 0 &&
+                           std::filesystem::file_size(file("fonts")) > 0;
+        place = known.emplace(character, found).first;
+      }
+      has_font = place->second;
+    }
+    text += has_font ? character : std::string_view{"?"};
+  }
+  return text;
+}
+
+/// Browsers smooth images that they enlarge; cells of a matrix have edges.
+inline void keep_pixels(const std::filesystem::path& svg) {
+  std::ifstream stream{svg, std::ios::binary};
+  std::string text{std::istreambuf_iterator<char>{stream}, {}};
+  const std::string_view from = "<image ", to = "<image style='image-rendering:pixelated' ";
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  stream.close();
+  put(svg, text);
+}
+
+}  // namespace detail
+
+OPTSCOPE_INLINE void draw(const std::vector<drawing>& together) {
+  if (together.empty()) return;
+  const detail::scratch_folder scratch;
+  const auto path = [&](const std::string& name) { return (scratch.path() / name).string(); };
+
+  std::list<output_file> outputs;
+  std::vector<std::filesystem::path> pixels;  // SVG
+  std::string script = "set encoding utf8\n";
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    const auto& [what, files] = together[i];
+    const std::string data = path("data" + std::to_string(i));
+    detail::put(data, {reinterpret_cast<const char*>(what.data.data()), what.data.size() * sizeof(float)});
+    script += "data = " + gnuplot_path(data) + "\n";
+    const std::string drawable = detail::drawable(what.commands, scratch);
+    for (const format type : files.formats) {
+      outputs.emplace_back(files.stem.string() + "." + std::string{name_of(type)});
+      const auto size = [width = what.width, height = what.height](double scale, const char* unit) {
+        return " size " + std::to_string(width * scale) + unit + "," + std::to_string(height * scale) + unit;
+      };
+      script += "reset\nset terminal ";
+      // PNG: 108 dots an inch, and gnuplot's own 96 for fonts.
+      if (type == format::png)
+        script += "pngcairo enhanced" + size(1.5, "") + " font 'sans,10' fontscale 1.125 linewidth 1.5";
+      if (type == format::svg)
+        script += "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
+      if (type == format::pdf)
+        script += "pdfcairo enhanced" + size(1 / 72.0, "in") + " font 'sans,10' fontscale 1 linewidth 1";
+      script += "\nset output " + gnuplot_path(outputs.back().temporary()) + "\n";
+      script += (type == format::svg ? what.commands : drawable) + "\nset output\n";
+      if (type == format::svg) pixels.push_back(outputs.back().temporary());
+    }
+  }
+
+  detail::put(path("script"), script);
+  const std::string& program = together[0].files.program;
+  const int status = detail::run({program, "--default-settings", path("script")}, path("output"), path("messages"));
+  if (status == 127) throw gnuplot_missing{program + ": not found; no picture is drawn (Debian: gnuplot-nox)"};
+  if (status != 0 && together.size() > 1) {  // one by one, so that the message names the picture
+    outputs.clear();
+    for (const drawing& each : together) draw(std::vector<drawing>{each});
+    return;
+  }
+  if (status != 0) {
+    // gnuplot repeats the line of the script, marks a place in it, and says last what is wrong.
+    std::ifstream stream{path("messages")};
+    std::string messages;
+    for (std::string line; std::getline(stream, line);)
+      if (!line.empty()) messages = line;
+    throw gnuplot_error{together[0].files.stem.string() + ": " + program + " failed (" + std::to_string(status) +
+                        "): " + messages};
+  }
+  for (const std::filesystem::path& svg : pixels) detail::keep_pixels(svg);
+  for (output_file& each : outputs) each.commit();
+}
+
+OPTSCOPE_INLINE void draw(const picture& what, const picture_files& files) {
+  if (files.batch != nullptr) {
+    files.batch->push_back({what, files});
+  } else {
+    draw(std::vector<drawing>{{what, files}});
+  }
+}
+
+OPTSCOPE_INLINE std::vector<std::vector<drawing>> deal(std::vector<drawing> all, std::size_t batches) {
+  std::stable_sort(all.begin(), all.end(), [](const drawing& a, const drawing& b) {
+    return a.what.width * a.what.height > b.what.width * b.what.height;
+  });
+  std::vector<std::vector<drawing>> dealt(batches);
+  for (std::size_t i = 0; i < all.size(); ++i) dealt[i % batches].push_back(std::move(all[i]));
+  return dealt;
+}
+
+}  // namespace optscope::plot

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Bodies of heatmap.hpp.
+
+#include <algorithm>
+#include <cmath>
+#include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/label.hpp>
+#include <optscope/plot/layout.hpp>
+
+namespace optscope::plot {
+
+OPTSCOPE_INLINE void heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options,
+                             const picture_files& files) {
+  using detail::page;
+  const std::size_t panels = matrices.extent(0), rows = matrices.extent(1), columns_of_matrix = matrices.extent(2);
+  const std::size_t across = options.columns != 0 ? options.columns
+                             : panels <= 4
+                                 ? std::max<std::size_t>(panels, 1)
+                                 : static_cast<std::size_t>(std::ceil(std::sqrt(static_cast<double>(panels) * 4 / 3)));
+  const std::size_t down = std::max<std::size_t>((panels + across - 1) / across, 1);
+
+  picture result;
+  for (std::size_t panel = 0; panel < panels; ++panel) {
+    const auto values = matrices.row(panel);
+    result.data.insert(result.data.end(), values.begin(), values.end());
+    // gnuplot draws no image of a single row or column.
+    if (values.size() == 1) result.data.insert(result.data.end(), 3, values[0]);
+  }
+  const auto [low, high] = options.range ? *options.range : detail::finite_range(result.data);
+  const std::size_t side = rows == 1 ? 2 : rows, side_across = columns_of_matrix == 1 ? 2 : columns_of_matrix;
+
+  const bool titled =
+      options.panel_titles.empty() ||
+      std::any_of(options.panel_titles.begin(), options.panel_titles.end(), [](auto& t) { return !t.empty(); });
+  const double left = 30, right = 78, gap = 12, caption = titled ? 18 : 2, top = options.title.empty() ? 10 : 40,
+               bottom = 26;
+  const double cell = std::clamp(
+      (820 - left - right - gap * static_cast<double>(across - 1)) / static_cast<double>(across), 96.0, 360.0);
+  const double width = left + right + cell * static_cast<double>(across) + gap * static_cast<double>(across - 1);
+  const double height =
+      top + bottom + (cell + caption) * static_cast<double>(down) + gap * static_cast<double>(down - 1);
+  const page sheet{width, height};
+  result.width = width;
+  result.height = height;
+
+  const std::string thin = across > 6 ? "0.6" : "1";
+  std::string& text = result.commands;
+  text = "set multiplot\nunset key\nunset colorbox\n" + detail::viridis_palette();
+  text += "set cbrange [" + number(low) + ":" + number(high) + "]\n";
+  text += "set xrange [-0.5:" + number(static_cast<double>(side_across) - 0.5) + "]\n";
+  text += "set yrange [" + number(static_cast<double>(side) - 0.5) + ":-0.5]\nset border lw 0.5 lc rgb '#444444'\n";
+  std::string tics;
+  std::size_t first = 0;
+  for (const group& rows_of_group : options.groups) {
+    const double centre = static_cast<double>(first) + static_cast<double>(rows_of_group.size) / 2 - 0.5;
+    const double share = static_cast<double>(rows_of_group.size) / static_cast<double>(std::max<std::size_t>(rows, 1));
+    const auto room = static_cast<std::size_t>(cell * share / 5.2);
+    tics +=
+        (tics.empty() ? "" : ",") + gnuplot_string(detail::shortened(rows_of_group.name, room)) + " " + number(centre);
+    first += rows_of_group.size;
+    if (first < rows) {
+      const std::string line = number(static_cast<double>(first) - 0.5);
+      text +=
+          "set arrow from " + line + ",graph 0 to " + line + ",graph 1 nohead front lc rgb 'white' lw " + thin + "\n";
+      text += "set arrow from graph 0,first " + line + " to graph 1,first " + line +
+              " nohead front lc rgb 'white' lw " + thin + "\n";
+    }
+  }
+  const std::string x_tics = options.groups.empty()
+                                 ? "set xtics auto out nomirror scale 0.4 font ',8'\n"
+                                 : "set xtics scale 0 offset 0,0.4 noenhanced font ',8' (" + tics + ")\n";
+  const std::string y_tics =
+      options.groups.empty()
+          ? "set ytics auto out nomirror scale 0.4 font ',8'\n"
+          : "set ytics scale 0 rotate by 90 center offset -0.7,0 noenhanced font ',8' (" + tics + ")\n";
+
+  for (std::size_t panel = 0; panel < panels; ++panel) {
+    const std::size_t row = panel / across, column = panel % across;
+    const double x = left + (cell + gap) * static_cast<double>(column);
+    const double y = top + caption + (cell + caption + gap) * static_cast<double>(row);
+    text += sheet.margins(x, y, x + cell, y + cell) + "unset label\n";
+    text += sheet.heading(
+        panel < options.panel_titles.size() ? options.panel_titles[panel] : "layer " + std::to_string(panel),
+        x + cell / 2, y - 8, across > 6 ? 8 : 10, cell);
+    if (panel == 0 && !options.title.empty()) text += sheet.heading(options.title, width / 2, 17, 13, width);
+    text += column == 0 ? y_tics : "unset ytics\n";
+    text += panel + across >= panels ? x_tics : "unset xtics\n";
+    if (panel + 1 == panels) {
+      const double bar_height = std::min(height - top - bottom - caption, 520.0);
+      const double bar_bottom = (height + top + caption - bottom + bar_height) / 2;
+      text += "set colorbox user vertical origin " + sheet.at(width - right + 16, bar_bottom) + " size screen " +
+              number(14 / width) + ", screen " + number(bar_height / height) + "\n";
+      text += "set cbtics font ',9' scale 0.5\nset cblabel " + gnuplot_string(options.value_label) +
+              " noenhanced font ',10'\n";
+    }
+    text += "plot data binary skip=" + std::to_string(panel * side * side_across * sizeof(float)) + " array=(" +
+            std::to_string(side_across) + "," + std::to_string(side) + ") format='%float' with image\n";
+  }
+  text += "unset multiplot\n";
+  draw(result, files);
+}
+
+OPTSCOPE_INLINE void heatmap(tensor_view<const float, 2> matrix, const heatmap_options& options,
+                             const picture_files& files) {
+  heatmap_options single = options;
+  if (single.panel_titles.empty()) single.panel_titles = {""};
+  const std::size_t rows = matrix.rows(), columns = matrix.cols();
+  std::vector<float> packed;
+  packed.reserve(rows * columns);
+  for (std::size_t row = 0; row < rows; ++row)
+    packed.insert(packed.end(), matrix.row(row).begin(), matrix.row(row).end());
+  heatmap(tensor_view<const float, 3>{packed.data(), {1, rows, columns}}, single, files);
+}
+
+}  // namespace optscope::plot
