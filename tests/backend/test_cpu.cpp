@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <limits>
 #include <optscope/backend/cpu.hpp>
+#include <optscope/backend/elementwise.hpp>
 #include <span>
 #include <utility>
 #include <vector>

@@ -1,4 +1,4 @@
-// expects: constraint
+// expects: the Backend of a model must satisfy backend_for<Backend, Scalar>
 #include <optscope/opt/model.hpp>
 
 using namespace optscope;
@@ -7,6 +7,7 @@ struct backend {};
 #else
 struct backend : cpu {
   using cpu::cpu;
+  backend with_threads(std::size_t threads) const { return backend{threads}; }
 };
 #endif
 void run(model<opt_125m, float, backend>& opt) { opt.run({{2}}); }

@@ -1,32 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The product that everything else is made of: some rows times a packed panel of columns, held in vector registers.
+// The loops that product.ipp is made of, for vectors of a given size: some rows times a panel, and a transposition.
 
 #include <cstddef>
-#include <optscope/core/simd.hpp>
-#include <type_traits>
 #include <utility>
 
-namespace optscope::kernel {
+namespace optscope::kernel::detail {
 
-/// A panel is at most so many vectors wide: 8 rows of 3 vectors fill the 32 registers of AVX-512 (24 sums, 3 columns,
-/// one broadcast), 4 rows the 16 of AVX2.
-inline constexpr std::size_t panel_vectors = 3;
-
-/// Elements of T in the widest vector of this CPU.
-template <class T>
-[[nodiscard]] std::size_t lanes() {
-  return simd::vector_bytes() / sizeof(T);
-}
-/// Columns of a whole panel.
-template <class T>
-[[nodiscard]] std::size_t panel_width() {
-  return panel_vectors * lanes<T>();
-}
-/// Rows that a tile of whole panels should have.
-[[nodiscard]] inline std::size_t tile_rows() { return simd::vector_bytes() == 64 ? 8 : 4; }
-
-namespace detail {
 template <class T, int Bytes>
 struct vector_of {
   typedef T type __attribute__((vector_size(Bytes), aligned(alignof(T)), may_alias));  // anywhere in an array of T
@@ -36,9 +16,8 @@ struct vector_of {
 /// c = start + a b. Every element is one chain of additions over the depth, whatever the tile: a row of c has the same
 /// bits in a tile of any other number of rows.
 template <class T, int Bytes, int Rows, int Vectors>
-[[gnu::always_inline]] inline void tile_body(const T* a, std::size_t lda, const T* b, std::size_t ldb,
-                                             std::size_t depth, const T* start, std::size_t start_stride, T* c,
-                                             std::size_t ldc) noexcept {
+[[gnu::always_inline]] inline void tile(const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t depth,
+                                        const T* start, std::size_t start_stride, T* c, std::size_t ldc) noexcept {
   using vector = typename vector_of<T, Bytes>::type;
   constexpr std::size_t width = Bytes / sizeof(T);
   vector sum[Rows][Vectors];
@@ -105,24 +84,5 @@ template <class T, int Bytes>
     for (std::size_t i = 0; i < n; ++i) out[k * gap + i] = w[i * stride + k];
   }
 }
-}  // namespace detail
 
-/// c (Rows, Vectors * lanes) = start + a (Rows, depth) b (depth, Vectors * lanes), b without gaps; `start` has a row
-/// each `start_stride` elements, 0 for one row that all begin with.
-template <class T, int Rows, int Vectors>
-void tile(const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t depth, const T* start,
-          std::size_t start_stride, T* c, std::size_t ldc) noexcept {
-  simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
-    detail::tile_body<T, decltype(bytes)::value, Rows, Vectors>(a, lda, b, ldb, depth, start, start_stride, c, ldc);
-  });
-}
-
-/// Transposes `lanes<T>()` rows of w, `stride` apart: out[k * gap + i] = w[i * stride + k], k < depth.
-template <class T>
-void transpose(const T* w, std::size_t stride, std::size_t depth, T* out, std::size_t gap) noexcept {
-  simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
-    detail::transpose<T, decltype(bytes)::value>(w, stride, depth, out, gap);
-  });
-}
-
-}  // namespace optscope::kernel
+}  // namespace optscope::kernel::detail

@@ -68,7 +68,7 @@ class forward_pass {
         probes_{probes...} {
     plan_.cached.resize(plan.lengths.size());
     // A row of one text must not depend on the others: texts share products only where the backend promises that.
-    chunks_ = chunks_of(plan.lengths, backend.template row_invariant<T>() ? 2560 : 0);
+    chunks_ = chunks_of(plan.lengths, backend.row_invariant() ? 2560 : 0);
     std::size_t rows = 0, chunk_rows = 0, longest = 0, square = 0;
     for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
       rows += plan.lengths[text];

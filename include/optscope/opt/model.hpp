@@ -47,8 +47,12 @@ struct model_has_site {
 /// `Variant` names the architecture (`any_opt`: the checkpoint's), `Scalar` is what is computed in (float; double as an
 /// oracle), `Backend` the arithmetic, `Weights` where the weights are while it runs.
 template <class Variant = any_opt, class Scalar = float, class Backend = cpu, class Weights = streamed_weights<Scalar>>
-  requires backend_for<Backend, Scalar> && weight_policy<Weights, Scalar>
+  requires weight_policy<Weights, Scalar>
 class model {
+  static_assert(
+      backend_for<Backend, Scalar>,
+      "the Backend of a model must satisfy backend_for<Backend, Scalar>: backend/backend.hpp lists its members");
+
  public:
   using scalar = Scalar;
   using backend_type = Backend;
@@ -378,7 +382,7 @@ class model {
                     tensor<Scalar, 2>& logits) {
     tensor<Scalar, 2> narrow{{projected() ? texts.size() : 0, shape_.embed_dim}};
     tensor<Scalar, 2> found{{texts.size(), shape_.vocabulary}};
-    const std::size_t together = backend_.template row_invariant<Scalar>() ? std::max<std::size_t>(1, texts.size()) : 1;
+    const std::size_t together = backend_.row_invariant() ? std::max<std::size_t>(1, texts.size()) : 1;
     for (std::size_t first = 0; first < texts.size(); first += together) {
       const std::size_t count = std::min(together, texts.size() - first);
       const tensor_view<Scalar, 2> some = rows.slice(first, count);
