@@ -16,7 +16,7 @@ using namespace optscope;
 namespace {
 
 template <class... Sites>
-auto sink_of(site_list<Sites...>, const program::app& app, const program::input& input, model<>& opt,
+auto sink_of(site_list<Sites...>, const program::app& app, const corpus& input, model<>& opt,
              std::vector<std::size_t> layers, std::vector<std::string> sites) {
   std::vector<std::size_t> lengths;
   std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
 
   return app.run(argc, argv, [&] {
-    const program::input input = app.read_input();
+    const corpus input = app.read_input();
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());

@@ -36,8 +36,8 @@ bool fits_in_memory(const architecture& shape) {
 }
 
 template <class Weights>
-token_batch continuations(const program::app& app, const checkpoint& files, const program::input& input,
-                          generation what, const fs::path& edits_file) {
+token_batch continuations(const program::app& app, const checkpoint& files, const corpus& input, generation what,
+                          const fs::path& edits_file) {
   model<any_opt, float, cpu, Weights> opt{files, cpu{app.threads}};
   app.report(opt);
   program::progress line{"tokens"};
@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
   return app.run(argc, argv, [&] {
     const bool drawn = top_k->count() + top_p->count() + seed->count() != 0;
     what.how.temperature = temperature.value_or(drawn ? 1 : 0);
-    const program::input input = app.read_input();
+    const corpus input = app.read_input();
     const checkpoint files{app.model};
     const architecture shape = architecture_of(files.configuration(), (app.model / "config.json").string());
     app.check(input, shape);
@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
                                 : continuations<streamed_weights<float>>(app, files, input, what, edits);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (as_json) {
-        std::cout << json_line(input.tokens[i], ids[i], input.words.get()) << '\n';
+        std::cout << json_line(input.tokens[i], ids[i], input.words ? &*input.words : nullptr) << '\n';
       } else if (input.words) {
         std::cout << input.words->decode(ids[i]) << '\n';
       } else {

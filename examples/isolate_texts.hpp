@@ -66,21 +66,22 @@ struct halves {
 
 /// Every second text of a category is measured; of a single one the second half is.
 inline halves read_halves(const program::app& app, const tokenizer& words, const settings& how) {
-  const program::corpus all{app.texts};
+  const corpus all = app.find_texts();
+  const std::vector<std::size_t> sizes = all.texts_of_each();
   halves result;
   result.categories = all.categories;
-  result.texts = all.sizes;
+  result.texts = sizes;
   const std::size_t count = all.categories.size();
   result.scoring.resize(count);
   result.training.resize(count);
   result.measured.resize(count);
   std::vector<std::size_t> taken(count), kept_bytes(count);
   constexpr std::size_t most_bytes = 400000;
-  for (std::size_t t = 0; t < all.texts.size(); ++t) {
+  for (std::size_t t = 0; t < all.size(); ++t) {
     const std::size_t c = all.category_of[t];
     const fs::path& path = all.texts[t].file;
-    const std::string content = program::content_of(path);
-    const bool single = all.sizes[c] == 1, measured = all.index_in[t] % 2 == 1;
+    const std::string content = all.content(t);
+    const bool single = sizes[c] == 1, measured = all.index_in_category(t) % 2 == 1;
     if (!single &&
         (measured ? result.measured[c].size() > 200 : taken[c] >= how.scoring && kept_bytes[c] > most_bytes)) {
       continue;
@@ -109,7 +110,7 @@ inline halves read_halves(const program::app& app, const tokenizer& words, const
     result.scoring[c].push_back(std::move(tokens));
   }
   for (std::size_t c = 0; c < count; ++c) {
-    if (all.sizes[c] == 1) {
+    if (sizes[c] == 1) {
       result.limits.push_back("category " + all.categories[c] +
                               " has one text: scores and measurements are of its halves");
     }

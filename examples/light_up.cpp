@@ -31,18 +31,19 @@ int main(int argc, char** argv) {
 
   return app.run(argc, argv, [&] {
     how.by = statistics.at(by);
-    corpus texts{app.texts};
-    const tokenizer words{app.model};
+    corpus texts = app.find_texts();
+    const tokenizer words = *texts.words;
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.make_folder("pictures");
 
     std::string run = "light_up " + fingerprint(opt.files());
-    for (const program::text& t : texts.texts) {
-      run += "\n" + t.category + " " + t.file.string() + " " + std::to_string(fs::file_size(t.file)) + " " +
-             std::to_string(fs::last_write_time(t.file).time_since_epoch().count());
+    for (std::size_t t = 0; t < texts.size(); ++t) {
+      const fs::path& file = texts.texts[t].file;
+      run += "\n" + texts.category_name(t) + " " + file.string() + " " + std::to_string(fs::file_size(file)) + " " +
+             std::to_string(fs::last_write_time(file).time_since_epoch().count());
     }
-    const text_groups groups{texts.sizes};
+    const text_groups groups{texts.texts_of_each()};
     findings found{fs::canonical(app.model).filename().string(),
                    describe(opt.shape()),
                    std::move(texts),

@@ -48,7 +48,7 @@ inline void write_summary(const findings& found, const settings& how, const toke
   json.field("by", name_of(how.by)).field("false_discovery_rate", finding);
   json.field("texts_a_group", found.groups.texts_each()).key("categories").begin_array();
   for (std::size_t c = 0; c < found.texts.categories.size(); ++c) {
-    json.begin_object().field("name", found.texts.categories[c]).field("texts", found.texts.sizes[c]);
+    json.begin_object().field("name", found.texts.categories[c]).field("texts", found.groups.texts(c));
     json.field("labellings", found.effects.at(how.by).labellings[c]);
     json.field("exact", static_cast<bool>(found.effects.at(how.by).exact[c])).key("findings").begin_object();
     for (const auto& [statistic, effects] : found.effects) {
@@ -139,7 +139,7 @@ inline void write_report(const findings& found, const settings& how, const token
   plot::report page{"What lights up", found.model_name};
   std::vector<std::pair<std::string, std::string>> facts{{"architecture", found.architecture_text}};
   for (std::size_t c = 0; c < names.size(); ++c)
-    facts.emplace_back(names[c], std::to_string(found.texts.sizes[c]) + " texts");
+    facts.emplace_back(names[c], std::to_string(found.groups.texts(c)) + " texts");
   facts.emplace_back("compared by", std::string{name_of(how.by)});
   page.facts("Texts", facts);
   if (!found.limits.empty()) page.notes("What these texts do not allow to say", found.limits);

@@ -52,9 +52,7 @@ void look(Model& opt, const tokenizer& words, const settings& how, findings& fou
   for (const std::size_t t : order) {
     const std::size_t c = all.category_of[t];
     if (size[c] >= how.look_tokens) continue;
-    const fs::path& path = all.texts[t].file;
-    std::vector<window> windows =
-        windows_of(words.encode(program::content_of(path), path.string()), opt.shape().max_positions, words.bos());
+    std::vector<window> windows = windows_of(all.read(t), opt.shape().max_positions, words.bos());
     const std::size_t fitting = std::max<std::size_t>(1, (how.look_tokens - size[c]) / opt.shape().max_positions);
     windows.resize(std::min(windows.size(), fitting));
     token_batch batch;
@@ -91,9 +89,10 @@ void look(Model& opt, const tokenizer& words, const settings& how, findings& fou
 /// What the texts do not allow to say.
 inline void state_limits(findings& found) {
   const corpus& all = found.texts;
-  const auto [fewest, most] = std::minmax_element(all.sizes.begin(), all.sizes.end());
+  const std::vector<std::size_t> sizes = all.texts_of_each();
+  const auto [fewest, most] = std::minmax_element(sizes.begin(), sizes.end());
   for (std::size_t c = 0; c < all.categories.size(); ++c) {
-    if (all.sizes[c] == 1) {
+    if (sizes[c] == 1) {
       found.limits.push_back("category " + all.categories[c] +
                              " has one text: how its texts differ among themselves is not known, its effects rest on "
                              "the other categories' spread");

@@ -18,7 +18,6 @@ namespace light_up {
 
 using namespace optscope;
 namespace fs = std::filesystem;
-using program::corpus;
 
 inline volatile std::sig_atomic_t interrupted = 0;
 
@@ -77,22 +76,21 @@ void add_up(Model& opt, const program::app& app, const tokenizer& words, const s
     parts.clear();
     size = 0;
     next = in_batch;
-    line(next.text, all.texts.size());
+    line(next.text, all.size());
     const auto now = std::chrono::steady_clock::now();
     if (interrupted != 0 || now - saved > save_every) {
       save_sums(file, run, next, found.sums);
       saved = now;
     }
     if (interrupted != 0) {
-      throw error{"stopped after " + std::to_string(next.text) + " of " + std::to_string(all.texts.size()) +
+      throw error{"stopped after " + std::to_string(next.text) + " of " + std::to_string(all.size()) +
                   " texts; the same command goes on from there"};
     }
   };
-  for (std::size_t t = next.text; t < all.texts.size(); ++t) {
-    const fs::path& path = all.texts[t].file;
-    const token_list tokens = words.encode(program::content_of(path), path.string());
+  for (std::size_t t = next.text; t < all.size(); ++t) {
+    const token_list tokens = all.read(t);
     const std::vector<window> windows = windows_of(tokens, opt.shape().max_positions, words.bos());
-    if (windows.empty()) throw bad_input{path.string(), "", "a text", "nothing in it"};
+    if (windows.empty()) all.refuse(t, "", "a text", "nothing in it");
     const std::size_t own = tokens.size() - windows[0].skip;
     for (std::size_t w = t == next.text ? next.window : 0; w < windows.size(); ++w) {
       if (size + windows[w].tokens.size() > batch_tokens) {
@@ -101,12 +99,12 @@ void add_up(Model& opt, const program::app& app, const tokenizer& words, const s
       }
       const bool last = w + 1 == windows.size();
       const std::size_t c = all.category_of[t];
-      parts.push_back({c, found.groups.of(c, all.index_in[t]), own, windows[w].skip, last});
+      parts.push_back({c, found.groups.of(c, all.index_in_category(t)), own, windows[w].skip, last});
       size += windows[w].tokens.size();
       batch.push_back(windows[w].tokens);
     }
   }
-  in_batch = {all.texts.size(), 0};
+  in_batch = {all.size(), 0};
   flush();
   save_sums(file, run, next, found.sums);  // until the outputs are there
 }

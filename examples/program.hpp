@@ -25,8 +25,8 @@
 #include <optscope/core/memory.hpp>
 #include <optscope/core/selection.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/corpus/corpus.hpp>
 #include <optscope/opt/tensors.hpp>
-#include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <span>
 #include <sstream>
@@ -36,9 +36,9 @@
 #include <utility>
 #include <vector>
 
-#include "input.hpp"
-
 namespace program {
+
+namespace fs = std::filesystem;
 
 /// Checks an option's value: a whole number from 1.
 inline std::string not_positive(const std::string& value) {
@@ -194,27 +194,27 @@ struct app {
     }
   }
   /// The same of one text, which the message names.
-  [[nodiscard]] std::vector<std::size_t> positions_of(const input& in, std::size_t text) const {
+  [[nodiscard]] std::vector<std::size_t> positions_of(const optscope::corpus& in, std::size_t text) const {
     try {
       return positions_of(in.tokens[text].size());
     } catch (const optscope::bad_input& e) {
-      refuse(in, text, e.item(), e.expected(), e.found());
+      in.refuse(text, e.item(), e.expected(), e.found());
     }
   }
 
   /// Refuses texts that a model of this shape cannot take, naming the file.
-  void check(const input& in, const optscope::architecture& shape) const {
+  void check(const optscope::corpus& in, const optscope::architecture& shape) const {
     for (std::size_t i = 0; i < in.tokens.size(); ++i) {
       const optscope::token_list& tokens = in.tokens[i];
       if (tokens.size() > shape.max_positions) {
         const std::string way_out = cli.get_option_no_throw("--length") == nullptr ? "" : ", or --length to cut";
-        refuse(in, i, "", "at most " + std::to_string(shape.max_positions) + " tokens" + way_out,
-               std::to_string(tokens.size()));
+        in.refuse(i, "", "at most " + std::to_string(shape.max_positions) + " tokens" + way_out,
+                  std::to_string(tokens.size()));
       }
       for (std::size_t at = 0; at < tokens.size(); ++at) {
         if (static_cast<std::size_t>(tokens[at]) < shape.vocabulary) continue;
-        refuse(in, i, "token " + std::to_string(at), "an id below " + std::to_string(shape.vocabulary),
-               std::to_string(tokens[at]));
+        in.refuse(i, "token " + std::to_string(at), "an id below " + std::to_string(shape.vocabulary),
+                  std::to_string(tokens[at]));
       }
     }
   }
@@ -244,50 +244,40 @@ struct app {
     if (broken.size() > most) say("and " + std::to_string(broken.size() - most) + " more tensors with NaN or infinity");
   }
 
-  /// Refuses a text of fewer than `minimum` tokens.
-  void require_tokens(const input& in, std::size_t text, std::size_t minimum) const {
-    const std::size_t found = in.tokens[text].size();
-    if (found >= minimum) return;
-    refuse(in, text, "", "at least " + std::to_string(minimum) + " tokens",
-           std::to_string(found) + ", " + std::to_string(minimum - found) + " too few");
-  }
-
   /// Reads `--texts`, `--prompt` or `--ids` and cuts to `--length`. A text of fewer than `minimum` tokens is bad input.
-  [[nodiscard]] input read_input(std::size_t minimum = 1) const {
-    input result;
+  [[nodiscard]] optscope::corpus read_input(std::size_t minimum = 1) const {
+    optscope::corpus result;
     if (!ids.empty()) {
-      result.tokens = optscope::read_token_lists(ids);
-      for (std::size_t i = 0; i < result.tokens.size(); ++i) {
-        result.texts.push_back({std::to_string(i), ids.stem().string(), ids, ""});
-      }
-      if (optscope::tokenizer::present_in(model)) result.words = std::make_shared<optscope::tokenizer>(model);
+      result = optscope::read_corpus_ids(ids);
+      if (optscope::tokenizer::present_in(model)) result.words.emplace(model);
     } else {
-      for (const fs::path& path : texts) {
-        std::vector<text> more = read_texts(path);
-        std::move(more.begin(), more.end(), std::back_inserter(result.texts));
+      result = optscope::find_corpus(texts);
+      result.words.emplace(model);
+      progress line{"reading texts"};
+      for (std::size_t t = 0; t < result.size(); ++t) {
+        result.tokens[t] = result.read(t);
+        line(t + 1, result.size());
       }
       for (std::size_t i = 0; i < prompts.size(); ++i) {
-        const std::string name = "prompt " + std::to_string(i);
-        result.texts.push_back({std::to_string(i), "prompt", name, prompts[i]});
-      }
-      keep_categories_together(result.texts);
-      result.words = std::make_shared<optscope::tokenizer>(model);
-      progress line{"reading texts"};
-      for (const text& t : result.texts) {
-        result.tokens.push_back(result.words->encode(t.content, t.file.string()));
-        line(result.tokens.size(), result.texts.size());
+        const std::string source = "prompt " + std::to_string(i);
+        result.add("prompt", {.name = std::to_string(i), .file = source, .item = ""},
+                   result.words->encode(prompts[i], source));
       }
     }
-    for (std::size_t i = 0; i < result.tokens.size(); ++i) {
-      optscope::token_list& tokens = result.tokens[i];
-      if (length != 0 && tokens.size() > length) tokens.resize(length);
-      require_tokens(result, i, minimum);
-      const std::string& category = result.texts[i].category;
-      const auto known = std::find(result.categories.begin(), result.categories.end(), category);
-      result.category_of.push_back(static_cast<std::size_t>(known - result.categories.begin()));
-      if (known == result.categories.end()) result.categories.push_back(category);
-    }
+    if (length != 0) result.tokens = optscope::trim(std::move(result.tokens), length);
+    for (std::size_t t = 0; t < result.size(); ++t) result.require_tokens(t, minimum);
     return result;
+  }
+
+  /// Finds the texts of `--texts` without reading them; they must be of at least two categories.
+  [[nodiscard]] optscope::corpus find_texts() const {
+    optscope::corpus found = optscope::find_corpus(texts);
+    if (found.categories.size() < 2) {
+      throw optscope::bad_input{texts.front().string(), "--texts", "at least two categories to compare (sub-folders)",
+                                "one: " + found.categories.front()};
+    }
+    found.words.emplace(model);
+    return found;
   }
 
   /// Makes a folder below `--out`, or `--out` itself, where results can be written.
@@ -342,14 +332,6 @@ struct app {
   }
 
  private:
-  /// Bad input in one text; with `--ids` the message says which list.
-  [[noreturn]] void refuse(const input& in, std::size_t text, const std::string& item, std::string expected,
-                           std::string found) const {
-    const std::string list = ids.empty() ? "" : "list " + std::to_string(text);
-    throw optscope::bad_input{in.texts[text].file.string(), list + (list.empty() || item.empty() ? "" : ", ") + item,
-                              std::move(expected), std::move(found)};
-  }
-
   /// The kernel ends a program with SIGBUS if it reads a mapped file that was cut since; here that is bad input, too.
   void explain_bus_errors() const {
     static std::string message;  // for the handler, which may only write and leave

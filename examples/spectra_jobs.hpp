@@ -84,7 +84,7 @@ struct job {
 
 class analysis {
  public:
-  analysis(const program::app& app, const program::input& input, model<any_opt, double>& opt, const choices& chosen)
+  analysis(const program::app& app, const corpus& input, model<any_opt, double>& opt, const choices& chosen)
       : app_{app}, input_{input}, opt_{opt}, chosen_{chosen} {
     chosen_.analysis.threads = app.threads;
     chosen_.analysis.memory = static_cast<std::size_t>(chosen.memory_gb * 1e9);
@@ -361,7 +361,7 @@ class analysis {
   }
 
   const program::app& app_;
-  const program::input& input_;
+  const corpus& input_;
   model<any_opt, double>& opt_;
   choices chosen_;
   double total_ = 0, done_ = 0;

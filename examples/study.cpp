@@ -100,7 +100,7 @@ struct study {
 };
 
 /// What the report says of the input.
-plot::study_report describe_input(const program::app& app, const program::input& input, const architecture& shape) {
+plot::study_report describe_input(const program::app& app, const corpus& input, const architecture& shape) {
   plot::study_report report;
   report.model = fs::canonical(app.model).filename().string();
   report.facts = {
@@ -111,8 +111,7 @@ plot::study_report describe_input(const program::app& app, const program::input&
   report.positions = app.positions_of_length();
   report.sets = {{"all positions", {}}, {"position " + std::to_string(report.positions.back()), {}}};
   for (std::size_t t = 0; t < input.tokens.size(); ++t) {
-    report.texts.push_back(
-        {input.texts[t].category, input.texts[t].name, input.first_words(t), input.tokens[t].size()});
+    report.texts.push_back({input.category_name(t), input.texts[t].name, input.first_words(t), input.tokens[t].size()});
     for (const std::size_t p : report.positions) report.sets[0].vectors.push_back({t, p, input.token_text(t, p)});
     report.sets[1].vectors.push_back(report.sets[0].vectors.back());
   }
@@ -174,7 +173,7 @@ int main(int argc, char** argv) {
   return app.run(argc, argv, [&] {
     keep_first(chosen_metrics);
     keep_first(dimensions);
-    const program::input input = app.read_input(app.length);
+    const corpus input = app.read_input(app.length);
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.check(input, opt.shape());

@@ -13,7 +13,7 @@ struct plan {
   std::size_t at = 0;
 };
 
-plan plan_of(const program::app& app, const program::input& input, const choices& chosen, const architecture& shape) {
+plan plan_of(const program::app& app, const corpus& input, const choices& chosen, const architecture& shape) {
   plan result{app.layers_of(shape.layers), parse_selection(chosen.text, input.tokens.size(), "--text"), chosen.lengths};
   result.at =
       chosen.at.empty() ? result.layers[result.layers.size() / 2] : parse_selection(chosen.at, shape.layers, "--at")[0];
@@ -26,14 +26,14 @@ plan plan_of(const program::app& app, const program::input& input, const choices
                     "at most " + std::to_string(shape.max_positions) + " tokens, the context of the model",
                     std::to_string(longest) + ", " + std::to_string(longest - shape.max_positions) + " too many"};
   }
-  for (const std::size_t text : result.texts) app.require_tokens(input, text, app.length);
-  app.require_tokens(input, result.texts[0], longest);
+  for (const std::size_t text : result.texts) input.require_tokens(text, app.length);
+  input.require_tokens(result.texts[0], longest);
   return result;
 }
 
 /// The jobs of a plan, and how they are compared.
-std::vector<comparison> compare(const plan& what, const choices& chosen, const program::input& input,
-                                std::size_t length, analysis& work) {
+std::vector<comparison> compare(const plan& what, const choices& chosen, const corpus& input, std::size_t length,
+                                analysis& work) {
   std::vector<comparison> all(3);
   comparison &layers = all[0], &lengths = all[1], &texts = all[2];
   const std::string at = ", layer " + std::to_string(what.at);
@@ -83,8 +83,7 @@ std::vector<comparison> compare(const plan& what, const choices& chosen, const p
 
 void write_summary(const plot::spectra_report& report, const std::vector<comparison>& comparisons,
                    const std::vector<job>& jobs, const std::vector<rank_notions>& ranks,
-                   const std::vector<std::vector<overlap_of>>& overlaps, const program::input& input,
-                   const fs::path& path) {
+                   const std::vector<std::vector<overlap_of>>& overlaps, const corpus& input, const fs::path& path) {
   json_writer json;
   json.begin_object().field("model", report.model).key("facts").begin_object();
   for (const auto& [name, value] : report.facts) json.field(name, value);
@@ -148,13 +147,13 @@ void write_summary(const plot::spectra_report& report, const std::vector<compari
 
 /// Report, pictures and summary of what was found.
 void publish(const analysis& work, const std::vector<comparison>& comparisons, const program::app& app,
-             const program::input& input, const choices& chosen, const plan& what, const architecture& shape,
+             const corpus& input, const choices& chosen, const plan& what, const architecture& shape,
              thread_pool& pool) {
   std::vector<rank_notions> ranks;
   for (const job& each : work.jobs) ranks.push_back(spectra::ranks_of(each, shape));
   plot::spectra_report report;
   report.model = fs::canonical(app.model).filename().string();
-  const std::string text = input.texts[what.texts[0]].category + " / " + input.texts[what.texts[0]].name;
+  const std::string text = input.category_name(what.texts[0]) + " / " + input.texts[what.texts[0]].name;
   report.facts = {{"architecture", describe(shape)},
                   {"tokens", std::to_string(app.length) + ", BOS included"},
                   {"text", text},
@@ -236,7 +235,7 @@ int main(int argc, char** argv) {
     chosen.blocks.erase(std::unique(chosen.blocks.begin(), chosen.blocks.end()), chosen.blocks.end());
     const std::size_t length = app.length;
     for (const std::size_t n : chosen.lengths) app.length = std::max(app.length, n);
-    const program::input input = app.read_input();
+    const corpus input = app.read_input();
     app.length = length;
     model<any_opt, double> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);

@@ -12,7 +12,7 @@ using namespace tokenizer_tests;
 namespace {
 
 // What `program::app` makes of a command line; the input goes to `found`.
-int run(std::vector<std::string> arguments, program::input& found, std::size_t minimum = 1) {
+int run(std::vector<std::string> arguments, optscope::corpus& found, std::size_t minimum = 1) {
   program::app app{"test", "Reads its input.", "--model examples/demo-model"};
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions"});
   arguments.insert(arguments.begin(), "test");
@@ -39,11 +39,11 @@ TEST_CASE("sub-folders are categories, in name order, and a leading number is no
   folder.write("texts/2-code/7.txt", "x = 7\n");
   folder.write("texts/2-code/7.md", "not a text");
   const std::string texts = folder / "texts";
-  program::input in;
+  optscope::corpus in;
   REQUIRE_EQ(run({"--model", model, "--texts", texts}, in), 0);
   REQUIRE_EQ(in.texts.size(), 3);
   CHECK_EQ(in.texts[0].name, "a");
-  CHECK_EQ(in.texts[1].content, "\ufefftwo\r\n");
+  CHECK_EQ(in.content(1), "\ufefftwo\r\n");
   CHECK_EQ(in.texts[2].name, "7");
   CHECK(in.categories == std::vector<std::string>{"prose", "code"});
   CHECK(in.category_of == std::vector<std::size_t>{0, 0, 1});
@@ -69,10 +69,10 @@ TEST_CASE("ids are taken as they are and need no tokenizer files") {
   const temporary_folder folder;
   folder.write("ids.json", "[[5, 6, 7], [8]]");
   fs::create_directory(folder / "model");
-  program::input in;
+  optscope::corpus in;
   REQUIRE_EQ(run({"--model", folder / "model", "--ids", folder / "ids.json"}, in), 0);
   CHECK(in.tokens == optscope::token_batch{{5, 6, 7}, {8}});
-  CHECK_EQ(in.words, nullptr);
+  CHECK_FALSE(in.words.has_value());
   CHECK_EQ(run({"--model", folder / "model", "--ids", folder / "ids.json"}, in, 2), 3);
   CHECK_EQ(run({"--model", folder / "model", "--texts", folder / "ids.json"}, in), 3);
 }
@@ -82,7 +82,7 @@ TEST_CASE("wrong usage exits with 2, bad input with 3") {
   folder.write("bad.txt", "a\xff");
   folder.write("good.txt", "a");
   const std::string model = (goldens / "tiny").string(), good = folder / "good.txt";
-  program::input in;
+  optscope::corpus in;
   CHECK_EQ(run({"--model", model, "--texts", good, "--positions", "-1", "--layers", "::-1"}, in), 0);
   CHECK_EQ(run({"--texts", good}, in), 2);
   CHECK_EQ(run({"--model", model}, in), 2);
