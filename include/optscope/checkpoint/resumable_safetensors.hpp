@@ -17,6 +17,7 @@
 #include <optscope/checkpoint/safetensors_writer.hpp>
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/tensor_writer.hpp>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -123,5 +124,7 @@ class resumable_safetensors {
   std::size_t begin_ = 0, size_ = 0;                // of the data
   std::size_t found_ = 0, written_ = 0, kept_ = 0;  // bytes of data
 };
+
+static_assert(resumable_writer<resumable_safetensors, float>);
 
 }  // namespace optscope

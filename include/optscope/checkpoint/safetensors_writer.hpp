@@ -11,6 +11,7 @@
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/core/tensor_writer.hpp>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -89,8 +90,6 @@ struct safetensors_header {
 class safetensors_writer {
  public:
   using item_type = safetensors_item;
-  template <class T>
-  static constexpr dtype type_of = std::is_same_v<T, double> ? dtype::f64 : dtype::f32;
 
   safetensors_writer(const std::filesystem::path& path, std::vector<safetensors_item> items,
                      const std::map<std::string, std::string>& metadata = {{"format", "pt"}})
@@ -138,5 +137,7 @@ class safetensors_writer {
   output_file file_;
   std::size_t current_ = 0, written_ = 0;
 };
+
+static_assert(tensor_writer<safetensors_writer, float> && tensor_writer<safetensors_writer, double>);
 
 }  // namespace optscope

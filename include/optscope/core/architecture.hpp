@@ -3,6 +3,8 @@
 // The numbers that make one OPT model differ from another.
 
 #include <cstddef>
+#include <optscope/core/compiled.hpp>
+#include <string>
 
 namespace optscope {
 
@@ -49,4 +51,11 @@ struct architecture {
   friend constexpr bool operator==(const architecture&, const architecture&) = default;
 };
 
+/// The architecture in words: `12 layers, hidden 768, 12 heads, ffn 3072, …`.
+[[nodiscard]] std::string describe(const architecture& shape);
+
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/architecture.ipp>
+#endif

@@ -77,9 +77,6 @@ concept fixed_variant = requires {
 /// The architecture that a config describes; `file` is named in errors.
 [[nodiscard]] architecture architecture_of(const config& from, const std::string& file);
 
-/// The architecture in words: `12 layers, hidden 768, 12 heads, ffn 3072, …`.
-[[nodiscard]] std::string describe(const architecture& shape);
-
 /// Throws `checkpoint_error` with both shapes unless the checkpoint has that of the variant `name`. The number of
 /// vocabulary rows may differ, as it does in fine-tuned models.
 void require_variant(architecture found, const architecture& shape, std::string_view name, const std::string& file);

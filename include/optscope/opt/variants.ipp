@@ -60,15 +60,6 @@ OPTSCOPE_INLINE architecture architecture_of(const config& from, const std::stri
           .nonlinearity = activation_of(from.activation_function, file)};
 }
 
-OPTSCOPE_INLINE std::string describe(const architecture& shape) {
-  const auto number = [](std::size_t value) { return std::to_string(value); };
-  return number(shape.layers) + " layers, hidden " + number(shape.hidden) + ", " + number(shape.heads) +
-         " heads, ffn " + number(shape.ffn) + ", embedding " + number(shape.embed_dim) + ", " +
-         number(shape.max_positions) + " positions, LayerNorm " + (shape.pre_layer_norm ? "before" : "after") +
-         " each block" + (shape.final_layer_norm ? " and at the end" : "") + (shape.bias ? "" : ", no biases") +
-         (shape.affine_layer_norm ? "" : ", LayerNorm without weights");
-}
-
 OPTSCOPE_INLINE void require_variant(architecture found, const architecture& shape, std::string_view name,
                                      const std::string& file) {
   const std::size_t rows = found.vocabulary;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
@@ -13,11 +14,53 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace optscope {
+
+namespace detail {
+/// An operation without its type.
+template <class T>
+struct any_operation {
+  std::string name;
+  std::function<bool(std::span<T>, const vector_place&)> call;
+
+  bool operator()(std::span<T> x, const vector_place& at) { return call(x, at); }
+};
+
+/// True if an operation is given the site of a vector.
+template <class Operation, class T, class List>
+inline constexpr bool takes_a_site = false;
+template <class Operation, class T, class... Sites>
+inline constexpr bool takes_a_site<Operation, T, site_list<Sites...>> =
+    (std::invocable<Operation&, Sites, std::span<T>, const vector_place&> || ...);
+
+/// The edits of a `basic_edit_list`, without its sites.
+template <class T>
+class edit_sequence {
+ public:
+  void add(const site_info& site, any_operation<T> operation, where chosen);
+  /// The error for a site that is none of `sites`, or that the operation cannot edit.
+  [[noreturn]] static void refuse(std::string_view site, std::string_view operation,
+                                  std::span<const site_info* const> sites);
+  void may_not_fire();
+  [[nodiscard]] std::size_t size() const noexcept { return edits_.size(); }
+  [[nodiscard]] std::size_t fired(std::size_t index) const { return edits_.at(index).operation.place().fired(); }
+  [[nodiscard]] bool wants(const site_info& site, std::size_t layer) const;
+  void begin(const run_plan& plan);
+  void edit(const site_info& site, const place& at, tensor_view<T, 3> view);
+  void finish() const;
+
+ private:
+  struct entry {
+    const site_info* site;
+    placed_operation<any_operation<T>> operation;
+    [[nodiscard]] bool acts_on(const site_info& of, std::size_t layer) const;
+  };
+  std::vector<entry> edits_;
+};
+}  // namespace detail
 
 /// Any number of edits, in the order in which they were added:
 ///
@@ -26,95 +69,73 @@ namespace optscope {
 ///     edits.add("z", set{means}, where{}.layers({3}).heads({1, 7}));
 ///     generate(opt, prompts, what, edits);
 ///
-/// Throws as `editor` does, each edit for itself.
+/// Each edit throws as `editor` does. `Scalar`: float or double.
 template <class Scalar = float, class Sites = common_sites>
 class basic_edit_list {
  public:
   using sites = Sites;
 
-  /// Throws `bad_input` if there is no such site.
+  /// Throws `bad_input` if there is no such site, or if the operation cannot edit it.
   template <class Operation>
   basic_edit_list& add(std::string_view site, Operation operation, where chosen = {}) {
+    const std::string name = detail::name_of(operation);
     bool found = false;
-    sites::for_each([&]<class Site>(Site) {
-      if constexpr (operation_on<Operation, Site, Scalar>) {
-        if (Site::name != site) return;
-        found = true;
-        edits_.push_back({site_index<Site>(), std::string{site}, any_operation{Site{}, operation}, chosen});
+    const auto add_at = [&](const site_info& at, auto call) {
+      edits_.add(at, {.name = name, .call = std::move(call)}, std::move(chosen));
+      found = true;
+    };
+    if constexpr (!detail::takes_a_site<Operation, Scalar, sites>) {
+      static_assert(
+          std::invocable<Operation&, std::span<Scalar>, const vector_place&>,
+          "an operation is called with (span of T, const vector_place&), T being the scalar of the edit list");
+      for (const site_info* each : sites::infos) {
+        if (each->name == site) add_at(*each, call_of<void>(std::move(operation)));
       }
-    });
-    if (!found) throw bad_input{"", "edit", "a site that can be edited so", std::string{site}};
+    } else {
+      sites::for_each([&]<class Site>(Site) {
+        if constexpr (operation_on<Operation, Site, Scalar>) {
+          if (Site::name == site) add_at(Site::info, call_of<Site>(std::move(operation)));
+        }
+      });
+    }
+    if (!found) detail::edit_sequence<Scalar>::refuse(site, name, sites::infos);
     return *this;
   }
   basic_edit_list& may_not_fire() {
-    for (entry& each : edits_) each.edit.may_not_fire();
+    edits_.may_not_fire();
     return *this;
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return edits_.size(); }
   /// Vectors that an edit changed in the last run or generation.
-  [[nodiscard]] std::size_t fired(std::size_t index) const { return edits_.at(index).edit.fired(); }
+  [[nodiscard]] std::size_t fired(std::size_t index) const { return edits_.fired(index); }
 
   template <class Site>
   [[nodiscard]] bool wants(Site, std::size_t layer) const {
-    for (const entry& each : edits_) {
-      if (each.site == site_index<Site>() && (!Site::per_layer || each.edit.chosen().has_layer(layer))) return true;
-    }
-    return false;
+    return edits_.wants(Site::info, layer);
   }
-  void begin(const run_plan& plan) {
-    for (entry& each : edits_) {
-      sites::for_each([&]<class Site>(Site site) {
-        if (each.site == site_index<Site>()) each.edit.chosen().check(site, plan, each.edit.text(each.name));
-      });
-      each.edit.begin(plan);
-    }
-  }
+  void begin(const run_plan& plan) { edits_.begin(plan); }
   template <class Site>
   void operator()(Site, const place& at, tensor_view<Scalar, Site::rank> view) {
-    for (entry& each : edits_) {
-      if (each.site != site_index<Site>() || (Site::per_layer && !each.edit.chosen().has_layer(at.layer))) continue;
-      each.edit.template edit<Site>(at, view);
-    }
+    edits_.edit(Site::info, at, detail::three_axes(view));
   }
-  void finish() const {
-    for (const entry& each : edits_) each.edit.finish(each.name);
-  }
+  void finish() const { edits_.finish(); }
 
  private:
-  /// An operation bound to a site, its type forgotten.
-  struct any_operation {
-    template <class Site, class Operation>
-    any_operation(Site, Operation operation)
-        : name{detail::name_of(operation)},
-          call{[operation = std::move(operation)](std::span<Scalar> x, const vector_place& at) mutable {
-            return detail::operate<Site>(operation, x, at);
-          }} {}
-    bool operator()(std::span<Scalar> x, const vector_place& at) { return call(x, at); }
-    std::string name;
-    std::function<bool(std::span<Scalar>, const vector_place&)> call;
-  };
-  struct entry {
-    std::size_t site;
-    std::string name;
-    detail::placed_operation<any_operation> edit;
-    entry(std::size_t of, std::string called, any_operation operation, where chosen)
-        : site{of}, name{std::move(called)}, edit{std::move(operation), std::move(chosen)} {}
-  };
-
-  template <class Site>
-  static std::size_t site_index() {
-    std::size_t index = 0, found = 0;
-    sites::for_each([&]<class Other>(Other) {
-      if (std::is_same_v<Other, Site>) found = index;
-      ++index;
-    });
-    return found;
+  template <class Site, class Operation>
+  static auto call_of(Operation operation) {
+    return [operation = std::move(operation)](std::span<Scalar> x, const vector_place& at) mutable {
+      return detail::operate<Site>(operation, x, at);
+    };
   }
 
-  std::vector<entry> edits_;
+  detail::edit_sequence<Scalar> edits_;
 };
 
 using edit_list = basic_edit_list<>;
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/probe/edit_list.ipp>
+#endif

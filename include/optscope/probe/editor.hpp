@@ -2,13 +2,12 @@
 #pragma once
 // Editors: an operation on the chosen vectors of sites.
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/probe/placement.hpp>
 #include <optscope/probe/where.hpp>
 #include <span>
 #include <string>
@@ -20,7 +19,15 @@
 namespace optscope {
 
 /// Changes a vector of a site: a type, or a lambda, with a call operator `(span of T, const vector_place&)`, or with
-/// the site in front: `(Site, span of T, const vector_place&)`. It may give a bool: false if it changed nothing.
+/// the site before these: `(Site, span of T, const vector_place&)`. It returns nothing, or a bool: false if it changed
+/// nothing. A member `name` is shown in messages; it is optional.
+///
+///     struct halve {
+///       static constexpr std::string_view name = "halve";
+///       void operator()(std::span<float> x, const vector_place&) const {
+///         for (float& unit : x) unit /= 2;
+///       }
+///     };
 template <class Operation, class Site, class T>
 concept operation_on = std::invocable<Operation&, Site, std::span<T>, const vector_place&> ||
                        std::invocable<Operation&, std::span<T>, const vector_place&>;
@@ -53,84 +60,65 @@ std::string name_of(const Operation& operation) {
   }
 }
 
-/// One operation with its choice of vectors, and how often it found one.
+/// One operation with its choice of vectors.
 template <class Operation>
 class placed_operation {
  public:
-  placed_operation(Operation operation, where chosen) : operation_{std::move(operation)}, where_{std::move(chosen)} {}
+  placed_operation(Operation operation, where chosen)
+      : operation_{std::move(operation)}, placement_{name_of(operation_), std::move(chosen)} {}
 
-  void begin(const run_plan& plan) {
-    if (!plan.continues) fired_ = 0;
-    rows_.clear();
-    for (std::size_t text = 0; text < plan.lengths.size(); ++text) rows_.push_back(where_.rows_of(plan, text));
-    heads_ = where_.heads_of(plan.shape.heads);
-  }
+  [[nodiscard]] placement& place() noexcept { return placement_; }
+  [[nodiscard]] const placement& place() const noexcept { return placement_; }
 
+  /// The view has three axes, as `three_axes` gives them.
   template <class Site, class T>
-  void edit(const place& at, tensor_view<T, Site::rank> view) {
-    static_assert(operation_on<Operation, Site, T>, "this operation takes no vectors of this site");
-    for (const std::size_t position : rows_[at.text]) {
-      if (position < at.first_position) continue;
-      const std::size_t row = position - at.first_position;
-      vector_place vector{at.text, at.layer, position, 0};
-      if constexpr (Site::rank == 2) {
-        if (row < view.rows()) edit_vector<Site>(view.row(row), vector);
-      } else {
-        const bool by_head = Site::layout == site_layout::head;
-        const std::size_t width = view.extent(2);
-        for (const std::size_t head : heads_) {
-          if (head >= view.extent(by_head ? 0 : 1)) continue;  // cut out of this layer
-          vector.head = head;
-          edit_vector<Site>(view.row(by_head ? head : row).subspan((by_head ? row : head) * width, width), vector);
-        }
+  void edit(const site_info& site, const optscope::place& at, tensor_view<T, 3> view) {
+    const bool by_head = site.layout() == site_layout::head;
+    placement_.for_rows(at.text, at.first_position, view.extent(by_head ? 1 : 0), [&](std::size_t row) {
+      vector_place vector{.text = at.text, .layer = at.layer, .position = at.first_position + row};
+      if (site.rank() == 2) {
+        edit_vector<Site>(view.row(row), vector);
+        return;
       }
-    }
-  }
-
-  [[nodiscard]] const where& chosen() const noexcept { return where_; }
-  [[nodiscard]] std::size_t fired() const noexcept { return fired_; }
-  void may_not_fire() noexcept { may_not_fire_ = true; }
-
-  [[nodiscard]] std::string text(const std::string& sites) const {
-    return name_of(operation_) + " at " + sites + where_.text();
-  }
-  void finish(const std::string& sites) const {
-    if (fired_ != 0 || may_not_fire_) return;
-    throw unfired_hook{"", text(sites), "something to edit", "no such place in what was run"};
+      const std::size_t width = view.extent(2);
+      for (const std::size_t head : placement_.heads()) {
+        if (head >= view.extent(by_head ? 0 : 1)) continue;  // cut from this layer
+        vector.head = head;
+        const std::span<T> all = view.row(by_head ? head : row);
+        edit_vector<Site>(all.subspan((by_head ? row : head) * width, width), vector);
+      }
+    });
   }
 
  private:
   template <class Site, class T>
   void edit_vector(std::span<T> x, const vector_place& at) {
-    if (!where_.units() && !where_.mask()) {
-      fired_ += operate<Site>(operation_, x, at);
+    const where& chosen = placement_.chosen();
+    if (!chosen.units() && !chosen.mask()) {
+      placement_.count(operate<Site>(operation_, x, at));
       return;
     }
-    // The operation sees the whole vector; of what it leaves, the chosen units are taken over.
+    // The operation sees the whole vector; the chosen units of what it leaves are kept.
     std::vector<T>& whole = std::get<std::vector<T>>(scratch_);
     whole.assign(x.begin(), x.end());
     if (!operate<Site>(operation_, std::span<T>{whole}, at)) return;
     bool any = false;
     const auto take = [&](std::size_t unit) {
-      if (unit >= x.size() || (where_.mask() && !where_.mask()(at, unit))) return;
+      if (unit >= x.size() || (chosen.mask() && !chosen.mask()(at, unit))) return;
       x[unit] = whole[unit];
       any = true;
     };
-    if (where_.units()) {
-      for (const std::size_t unit : *where_.units()) take(unit);
+    if (chosen.units()) {
+      for (const std::size_t unit : *chosen.units()) take(unit);
     } else {
       for (std::size_t unit = 0; unit < x.size(); ++unit) take(unit);
     }
-    fired_ += any;
+    placement_.count(any);
   }
 
   Operation operation_;
-  where where_;
-  std::vector<std::vector<std::size_t>> rows_;  // [text]: positions
-  std::vector<std::size_t> heads_;
+  placement placement_;
   std::tuple<std::vector<float>, std::vector<double>> scratch_;
-  std::size_t fired_ = 0;
-  bool may_not_fire_ = false;
 };
 }  // namespace detail
 
@@ -142,8 +130,8 @@ class placed_operation {
 ///     opt.run(texts, ablate, steer, halve, probe);  // in this order where they meet; the probe sees what they leave
 ///     ablate.fired();                               // vectors that were edited
 ///
-/// At the end of a run, or of `generate`, throws `unfired_hook` if it has edited nothing, unless `may_not_fire`;
-/// before it `bad_input` if layers, heads, units or texts are chosen that are none of the run's.
+/// Throws `bad_input` before a run if texts, layers, heads or units are chosen that the run does not have. Throws
+/// `unfired_hook` after a run, or after `generate`, if nothing was edited, unless `may_not_fire` was called.
 template <class Operation, class... Sites>
 class editor {
  public:
@@ -151,30 +139,31 @@ class editor {
 
   explicit editor(Operation operation, where chosen = {}) : edit_{std::move(operation), std::move(chosen)} {}
 
-  /// That nothing is found to edit is no error then.
+  /// Finding nothing to edit is then no error.
   editor& may_not_fire() noexcept {
-    edit_.may_not_fire();
+    edit_.place().may_not_fire();
     return *this;
   }
-  /// Vectors edited in the last run or generation: one a text, layer, position and head.
-  [[nodiscard]] std::size_t fired() const noexcept { return edit_.fired(); }
+  /// Vectors edited in the last run or generation: one per text, layer, position and head.
+  [[nodiscard]] std::size_t fired() const noexcept { return edit_.place().fired(); }
   /// Such as `zero at mlp_post, layers 3, units 17 40`.
-  [[nodiscard]] std::string text() const { return edit_.text(names()); }
+  [[nodiscard]] std::string text() const { return edit_.place().text(names()); }
 
   template <class Site>
   [[nodiscard]] bool wants(Site, std::size_t layer) const {
-    return !Site::per_layer || edit_.chosen().has_layer(layer);
+    return !Site::per_layer || edit_.place().chosen().has_layer(layer);
   }
   void begin(const run_plan& plan) {
-    (edit_.chosen().check(Sites{}, plan, text()), ...);
-    edit_.begin(plan);
+    for (const site_info* site : sites::infos) edit_.place().chosen().check(*site, plan, text());
+    edit_.place().begin(plan);
   }
   template <class Site, class T>
     requires(!std::is_const_v<T>)
   void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
-    edit_.template edit<Site>(at, view);
+    static_assert(operation_on<Operation, Site, T>, "this operation takes no vectors of this site");
+    edit_.template edit<Site>(Site::info, at, detail::three_axes(view));
   }
-  void finish() const { edit_.finish(names()); }
+  void finish() const { edit_.place().finish(names()); }
 
  private:
   static std::string names() {

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Editors' operations that put in what another run had: its means, its modes, or the vectors themselves.
+// Operations of editors that insert what another run had: its means, its modes, or the vectors themselves.
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/probe/operations.hpp>
 #include <optscope/probe/where.hpp>
 #include <span>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,27 +20,15 @@
 namespace optscope {
 
 /// The half-sample mode: the half of the sorted values that lies closest together, the half of that, and so on.
-/// For neurons behind a ReLU that is 0 where most are 0. Reorders `values`. (Bickel and Frühwirth 2006.)
-[[nodiscard]] inline double half_sample_mode(std::span<double> values) {
-  std::ranges::sort(values);
-  while (values.size() > 2) {
-    const std::size_t half = (values.size() + 1) / 2;
-    std::size_t best = 0;
-    for (std::size_t i = 1; i + half <= values.size(); ++i) {
-      if (values[i + half - 1] - values[i] < values[best + half - 1] - values[best]) best = i;
-    }
-    if (half == 2 && values.size() == 3 && values[2] - values[1] == values[1] - values[0]) return values[1];
-    values = values.subspan(best, half);
-  }
-  return values.size() == 2 ? (values[0] + values[1]) / 2 : values[0];
-}
+/// For neurons after a ReLU that is 0 where most are 0. Reorders `values`. (Bickel and Frühwirth 2006.)
+[[nodiscard]] double half_sample_mode(std::span<double> values);
 
 namespace detail {
-inline double mean_of(std::span<double> values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
+[[nodiscard]] double mean_of(std::span<double> values);
+/// Throws `bad_input` if a captured row has fewer than `expected` elements.
+void require_captured_width(std::size_t expected, std::size_t found);
+/// For `resample`: a number that depends on nothing but the three, each equally likely.
+[[nodiscard]] std::uint64_t draw_of(std::uint64_t seed, std::size_t text, std::size_t other);
 
 /// [layer][unit]: `number(values)` of what a capture kept of each unit, empty for layers without.
 template <class Capture, class Site, class Number>
@@ -89,14 +76,12 @@ bool copy_vector(const Capture& recorded, Site site, std::size_t text, const vec
   const std::size_t row = *found;
   const auto view = recorded(site, at.layer, text);
   if (view.data() == nullptr) return false;
-  if constexpr (Site::layout == site_layout::head) {  // keys: those that both have, later ones being hidden anyway
+  if constexpr (Site::layout == site_layout::head) {  // the keys that both have; later ones are hidden
     const std::size_t keys = view.extent(2);
     std::copy_n(view.row(at.head).data() + row * keys, std::min(keys, x.size()), x.begin());
   } else {
     const std::span<const typename decltype(view)::value_type> source = view.row(row);
-    if ((at.head + 1) * x.size() > source.size()) {
-      throw bad_input{"", "patch", "captured vectors of " + std::to_string(x.size()), std::to_string(source.size())};
-    }
+    require_captured_width((at.head + 1) * x.size(), source.size());
     std::copy_n(source.begin() + static_cast<std::ptrdiff_t>(at.head * x.size()), x.size(), x.begin());
   }
   return true;
@@ -104,7 +89,7 @@ bool copy_vector(const Capture& recorded, Site site, std::size_t text, const vec
 }  // namespace detail
 
 /// x = what a capture of another run has at the same site, layer, position and head; of the same text, or of text
-/// `from[text]`. What the capture does not have stays. The capture must outlive the editor.
+/// `from[text]`. Vectors that the capture does not have are not changed. The capture must outlive the editor.
 template <class Capture>
 class patch {
  public:
@@ -125,8 +110,9 @@ class patch {
   std::vector<std::size_t> from_;
 };
 
-/// x = what a capture has of another text than the one of the same index, at the same place: drawn once for each text
-/// and position from those that have the position, the same for all layers and heads and every time for a seed.
+/// x = what a capture has at the same place of another text, never the one of the same index. The other text is drawn
+/// once for each text and position from those that have the position; it is the same for all layers and heads, and the
+/// same whenever the seed is the same.
 template <class Capture>
 class resample {
  public:
@@ -141,14 +127,14 @@ class resample {
   }
 
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
-  /// The text that a position of a text is taken from: of those that have it, the one of the smallest hash, so that
-  /// all positions that the drawn text has come from it. `none` if no other has it.
+  /// The text from which a position of a text is taken: the one with the smallest hash among those that have the
+  /// position, so that all positions that the drawn text has come from it. `none` if no other text has it.
   [[nodiscard]] std::size_t source(std::size_t text, std::size_t position) const {
     std::size_t best = none;
     std::uint64_t lowest = 0;
     for (std::size_t other = 0; other < recorded_->texts(); ++other) {
       if (other == text || !recorded_->row_of(other, position)) continue;
-      const std::uint64_t drawn = mix(mix(seed_ + 1) ^ mix(mix(text + 1) + other));
+      const std::uint64_t drawn = detail::draw_of(seed_, text, other);
       if (best != none && drawn >= lowest) continue;
       best = other;
       lowest = drawn;
@@ -157,15 +143,12 @@ class resample {
   }
 
  private:
-  static std::uint64_t mix(std::uint64_t x) {  // the finaliser of SplitMix64
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-  }
-
   const Capture* recorded_;
   std::uint64_t seed_;
 };
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/probe/replace.ipp>
+#endif

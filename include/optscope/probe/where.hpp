@@ -2,16 +2,15 @@
 #pragma once
 // Which vectors of a site, and which of their elements: by text, layer, position, head, unit, or any rule.
 
-#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/probe/positions.hpp>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,7 +24,8 @@ struct vector_place {
   std::size_t head = 0;  ///< 0 for sites without heads
 };
 
-/// A choice of texts, layers, positions, heads and units; what is not named is chosen whole.
+/// A choice of texts, layers, positions, heads and units. Without a call of `layers`, all layers are chosen; the same
+/// holds for the rest.
 ///
 ///     where{}.layers({3, 4}).heads({0}).at(positions::last())
 ///     where{}.layers({3}).units({17, 40})                       // of mlp_post: two neurons
@@ -40,89 +40,29 @@ class where {
   where& layers(indices list) { return set(layers_, std::move(list)); }
   where& heads(indices list) { return set(heads_, std::move(list)); }
   where& units(indices list) { return set(units_, std::move(list)); }
-  /// Positions that a text does not have are not chosen. `positions::last()` is the last token of every run: while
-  /// generating, each new one.
-  where& at(positions which) {
-    positions_ = std::move(which);
-    return *this;
-  }
-  /// Of what is chosen by the rest, the elements for which the rule holds.
-  where& mask(rule chosen) {
-    mask_ = std::move(chosen);
-    return *this;
-  }
+  /// Positions that a text does not have are not chosen. `positions::last()` is the last token of every run: in a
+  /// generation, each new token.
+  where& at(positions which);
+  /// Of what the rest chooses, the elements for which the rule holds.
+  where& mask(rule chosen);
 
-  /// Such as `, layers 3 4, heads 0`; lists are cut.
-  [[nodiscard]] std::string text() const {
-    std::string result;
-    const auto add = [&](const char* what, const std::optional<indices>& list) {
-      if (!list) return;
-      result += std::string{", "} + what + (list->empty() ? " none" : "");
-      for (std::size_t i = 0; i < list->size(); ++i) {
-        if (i == 8) {
-          result += " ...";
-          break;
-        }
-        result += " " + std::to_string((*list)[i]);
-      }
-    };
-    add("texts", texts_);
-    add("layers", layers_);
-    add("heads", heads_);
-    add("units", units_);
-    if (positions_) result += ", at some positions";
-    if (mask_) result += ", by a mask";
-    return result;
-  }
+  /// Such as `, layers 3 4, heads 0`; lists are cut after eight entries.
+  [[nodiscard]] std::string text() const;
 
-  [[nodiscard]] bool has_layer(std::size_t layer) const { return !layers_ || std::ranges::count(*layers_, layer) != 0; }
+  [[nodiscard]] bool has_layer(std::size_t layer) const;
   [[nodiscard]] const std::optional<indices>& units() const noexcept { return units_; }
   [[nodiscard]] const rule& mask() const noexcept { return mask_; }
 
-  /// Throws `bad_input` with `item` if a text, or a layer, head or unit of the site, is none of the run's.
-  template <class Site>
-  void check(Site, const run_plan& plan, const std::string& item) const {
-    constexpr bool by_head = Site::rank == 3;
-    const auto inner = inner_shape(Site{}, plan.shape);
-    const auto refuse = [&](std::string expected, std::string found) {
-      throw bad_input{"", item, std::move(expected), std::move(found)};
-    };
-    const auto check = [&](const char* what, const std::optional<indices>& list, std::size_t extent) {
-      for (std::size_t i = 0; list && i < list->size(); ++i) {
-        if ((*list)[i] < extent) continue;
-        refuse(std::string{what} + " below " + std::to_string(extent), std::to_string((*list)[i]));
-      }
-    };
-    check("texts", texts_, plan.lengths.size());
-    if (layers_ && !Site::per_layer) refuse("no layers for this site", "some");
-    check("layers", layers_, plan.shape.layers);
-    if (heads_ && !by_head) refuse("no heads for this site", "some");
-    check("heads", heads_, plan.shape.heads);
-    if (Site::layout == site_layout::position) check("units", units_, by_head ? inner[1] : inner[0]);
-  }
+  /// Throws `bad_input` with `item` if a text, or a layer, head or unit of the site, is not in the run.
+  void check(const site_info& site, const run_plan& plan, const std::string& item) const;
 
   /// The positions of a text that are chosen and run, in order.
-  [[nodiscard]] indices rows_of(const run_plan& plan, std::size_t text) const {
-    indices rows;
-    if (plan.lengths[text] == 0 || (texts_ && std::ranges::count(*texts_, text) == 0)) return rows;
-    const std::size_t first = plan.first_position(text), end = plan.total(text);
-    for (const std::size_t row : (positions_ ? *positions_ : positions::all()).of(end)) {
-      if (row >= first && row < end) rows.push_back(row);
-    }
-    return rows;
-  }
-  [[nodiscard]] indices heads_of(std::size_t heads) const {
-    if (heads_) return *heads_;
-    return positions::all().of(heads);
-  }
+  [[nodiscard]] indices rows_of(const run_plan& plan, std::size_t text) const;
+  /// The chosen ones of this many heads.
+  [[nodiscard]] indices heads_of(std::size_t heads) const;
 
  private:
-  where& set(std::optional<indices>& list, indices values) {
-    std::ranges::sort(values);
-    values.erase(std::unique(values.begin(), values.end()), values.end());
-    list = std::move(values);
-    return *this;
-  }
+  where& set(std::optional<indices>& list, indices values);
 
   std::optional<indices> texts_, layers_, heads_, units_;
   std::optional<positions> positions_;
@@ -130,3 +70,7 @@ class where {
 };
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/probe/where.ipp>
+#endif
