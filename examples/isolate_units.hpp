@@ -320,7 +320,8 @@ struct candidates {
       std::optional<loss_attribution> loss;
       if (needs_gradients(how.by))
         loss = attribute(
-            opt, texts.scored(), words.bos(), [](std::size_t, std::size_t) {}, half, 2);
+            opt, texts.scored(), words.bos(), [](std::size_t, std::size_t) {},
+            attributed_part{.first = half, .step = 2});
       sets.push_back(set_by({part.sums, part.groups, loss ? &*loss : nullptr}, half));
     }
     overlaps result{overlap(sets[0], sets[1]), std::nullopt};

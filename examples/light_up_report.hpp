@@ -46,7 +46,7 @@ inline void write_summary(const findings& found, const settings& how, const toke
   json_writer json;
   json.begin_object().field("model", found.model_name).field("architecture", found.architecture_text);
   json.field("by", name_of(how.by)).field("false_discovery_rate", finding);
-  json.field("texts_a_group", found.groups.texts_each()).key("categories").begin_array();
+  json.field("texts_a_group", found.groups.texts_per_group()).key("categories").begin_array();
   for (std::size_t c = 0; c < found.texts.categories.size(); ++c) {
     json.begin_object().field("name", found.texts.categories[c]).field("texts", found.groups.texts(c));
     json.field("labellings", found.effects.at(how.by).labellings[c]);

@@ -80,8 +80,8 @@ void look(Model& opt, const tokenizer& words, const settings& how, findings& fou
       const auto [w, token] = places[i];
       neuron.contexts.push_back({which, {values[n][i], context(words, kept[w], token)}});
     };
-    for (const std::size_t i : highest_places(values[n], at.token, 6)) show("highest", i);
-    for (const std::size_t i : highest_places(values[n], at.token, 3, true)) show("lowest", i);
+    for (const std::size_t i : extreme_places(values[n], at.token, 6)) show("highest", i);
+    for (const std::size_t i : extreme_places(values[n], at.token, 3, extreme::lowest)) show("lowest", i);
     for (int i = 0; i < 3; ++i) show("random", bits() % at.size());
   }
 }
@@ -105,8 +105,8 @@ inline void state_limits(findings& found) {
   if (all.texts.size() == all.categories.size()) {
     found.limits.push_back("one text in every category: no effect size can be given (null)");
   }
-  if (found.groups.texts_each() > 1) {
-    found.limits.push_back("p is from groups of " + std::to_string(found.groups.texts_each()) +
+  if (found.groups.texts_per_group() > 1) {
+    found.limits.push_back("p is from groups of " + std::to_string(found.groups.texts_per_group()) +
                            " texts or more, of which the labels are exchanged; effect sizes are from single texts");
   }
   const unit_effects& effects = found.effects.begin()->second;

@@ -139,7 +139,7 @@ TEST_CASE("a neuron that follows one token is explained by it, one of the catego
   CHECK(of_category.gap_beyond_tokens > 0.3);  // tokens 5 to 19 are in category 0 alone
   CHECK(of_category.by_best < 0.3);
   CHECK(std::isnan(controls_of(flat, at, 1).by_token));
-  const auto places = highest_places(line_breaks, at.token, 30);
+  const auto places = extreme_places(line_breaks, at.token, 30);
   CHECK_EQ(places.size(), 30);
   CHECK_EQ(at.token[places[0]], 0);
   CHECK_NE(at.token[places[1]], 0);  // another token first

@@ -4,77 +4,100 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <optional>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/corpus/windows.hpp>
+#include <optscope/units/category_windows.hpp>
 #include <optscope/units/head_means.hpp>
 #include <optscope/units/head_norms.hpp>
+#include <optscope/units/text_groups.hpp>
 #include <optscope/units/unit_sums.hpp>
 #include <utility>
 #include <vector>
 
 namespace optscope {
 
-/// Sums of the activity of every unit over texts; each window of a text counts as one.
+/// Sums of the activity of every unit over texts; each window of a text counts as one text.
 struct activity {
   text_groups groups;
   unit_sums sums;
   head_means heads;
-  std::vector<activity> halves{};  ///< two: of every second window of a category; a single one is in both
+  /// Two: the sums over every second window of each category, beginning with the first and with the second. The only
+  /// window of a category is in both.
+  std::vector<activity> halves{};
 };
-/// Sums up `texts` [category][text] in windows of at most 256 tokens, what `editors` leave.
+
+namespace detail {
+
+/// The number of a category's windows in each half.
+[[nodiscard]] std::size_t windows_in_half(std::size_t windows, std::size_t half);
+
+/// Windows of one category that are run together, each with where it belongs in the whole and in a half.
+struct activity_batch {
+  token_batch tokens;
+  std::vector<text_part> in_whole, in_half;
+
+  void add(const window& what, std::size_t category, std::size_t index, const text_groups& whole,
+           const text_groups& half);
+};
+
+inline void expect(activity& by, std::vector<text_part> parts) {
+  by.heads.expect(parts);
+  by.sums.expect(std::move(parts));
+}
+
+}  // namespace detail
+
+/// Sums up the activity over `texts` [category][text], in windows of at most 256 tokens. `editors` change the run
+/// first. Costs one run over the texts.
+///
+///     const activity all = sum_up(opt, texts, words.bos());
+///     const double mean = all.sums.sum(category, unit_statistic::mean)[unit] / all.groups.texts(category);
 template <class Model, class... Editors>
-[[nodiscard]] activity sum_up(Model& opt, const std::vector<std::vector<token_list>>& texts,
-                              std::optional<token_id> bos, Editors&&... editors) {
+[[nodiscard]] activity sum_up(Model& opt, const category_texts& texts, std::optional<token_id> bos,
+                              Editors&&... editors) {
   constexpr std::size_t length = 256, together = 32;
-  std::vector<std::vector<window>> windows(texts.size());
-  for (std::size_t c = 0; c < texts.size(); ++c) {
-    for (const token_list& text : texts[c]) {
-      auto more = windows_of(text, std::min(length, opt.shape().max_positions), bos);
-      std::move(more.begin(), more.end(), std::back_inserter(windows[c]));
-    }
-  }
-  const auto empty = [&](auto size) {
+  const std::vector<std::vector<window>> windows =
+      windows_by_category(texts, std::min(length, opt.shape().max_positions), bos);
+  const std::vector<head_norms> norms = head_norms_of(opt);
+  const auto empty = [&](auto windows_used) {
     std::vector<std::size_t> sizes;
-    for (const auto& own : windows) sizes.push_back(size(own.size()));
+    for (const std::vector<window>& own : windows) sizes.push_back(windows_used(own.size()));
     const text_groups groups{sizes};
-    return activity{groups, unit_sums{opt.shape(), groups, head_norms_of(opt)}, head_means{opt.shape(), groups}};
+    return activity{groups, unit_sums{opt.shape(), groups, norms}, head_means{opt.shape(), groups}};
   };
   activity result = empty([](std::size_t count) { return count; });
   for (const std::size_t half : {0, 1}) {
-    result.halves.push_back(empty([half](std::size_t n) { return n == 1 ? 1 : (n + 1 - half) / 2; }));
+    result.halves.push_back(empty([&](std::size_t count) { return detail::windows_in_half(count, half); }));
   }
+
   for (std::size_t c = 0; c < windows.size(); ++c) {
-    token_batch batch;
-    std::vector<text_part> parts, in_half;
-    const auto add = [&](const window& w, std::size_t index, const activity& half) {
-      batch.push_back(w.tokens);
-      parts.push_back({c, result.groups.of(c, index), w.tokens.size() - w.skip, w.skip, true});
-      in_half.push_back(parts.back());
-      in_half.back().group = half.groups.of(c, index / 2);
-    };
-    const auto expect = [](activity& by, std::vector<text_part> next) {
-      by.heads.expect(next);
-      by.sums.expect(std::move(next));
-    };
+    const std::vector<window>& own = windows[c];
     for (const std::size_t parity : {0, 1}) {
       activity& half = result.halves[parity];
-      for (std::size_t first = parity; first < windows[c].size(); first += 2 * together) {
-        for (std::size_t i = first; i < std::min(first + 2 * together, windows[c].size()); i += 2) {
-          add(windows[c][i], i, half);
+      for (std::size_t first = parity; first < own.size(); first += 2 * together) {
+        detail::activity_batch batch;
+        for (std::size_t i = first; i < std::min(first + 2 * together, own.size()); i += 2) {
+          batch.add(own[i], c, i, result.groups, half.groups);
         }
-        expect(result, std::exchange(parts, {}));
-        expect(half, std::exchange(in_half, {}));
-        opt.run(std::exchange(batch, {}), editors..., result.sums, result.heads, half.sums, half.heads);
+        detail::expect(result, std::move(batch.in_whole));
+        detail::expect(half, std::move(batch.in_half));
+        opt.run(batch.tokens, editors..., result.sums, result.heads, half.sums, half.heads);
       }
-      if (parity == 0 || windows[c].size() != 1) continue;
-      add(windows[c][0], 0, half);
-      expect(half, in_half);
-      opt.run(batch, editors..., half.sums, half.heads);
     }
+    if (own.size() != 1) continue;
+    activity& second = result.halves[1];
+    detail::activity_batch batch;
+    batch.add(own[0], c, 0, result.groups, second.groups);
+    detail::expect(second, std::move(batch.in_half));
+    opt.run(batch.tokens, editors..., second.sums, second.heads);
   }
   return result;
 }
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/units/activity.ipp>
+#endif

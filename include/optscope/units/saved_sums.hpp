@@ -3,7 +3,7 @@
 // The sums of a long run over texts in a file, so that the run can be stopped and resumed.
 
 #include <cstdint>
-#include <optscope/core/saved_state.hpp>
+#include <optscope/core/compiled.hpp>
 #include <optscope/units/unit_sums.hpp>
 #include <string>
 
@@ -14,27 +14,15 @@ struct run_place {
   std::uint64_t text = 0, window = 0;
 };
 
-template <class File>
-void fields_of(File& file, run_place& next) {
-  file(next.text, next.window);
-}
-template <class File>
-void fields_of(File& file, unit_sums& sums) {
-  sums.for_each_array([&](auto values) { file(values); });
-}
-
 /// Writes the sums and the place to resume from; see `write_state`. `fingerprint` says which run they belong to.
-inline void save_sums(const std::string& file, const std::string& fingerprint, const run_place& next,
-                      const unit_sums& sums) {
-  write_state(file, fingerprint, next, sums);
-}
+void save_sums(const std::string& file, const std::string& fingerprint, const run_place& next, const unit_sums& sums);
 
 /// Reads the sums of the same run and returns the place to resume from: the beginning if there is no file. Throws
 /// `bad_input` if the file is another run's or broken.
-[[nodiscard]] inline run_place load_sums(const std::string& file, const std::string& fingerprint, unit_sums& sums) {
-  run_place next;
-  static_cast<void>(read_state(file, fingerprint, next, sums));
-  return next;
-}
+[[nodiscard]] run_place load_sums(const std::string& file, const std::string& fingerprint, unit_sums& sums);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/units/saved_sums.ipp>
+#endif
