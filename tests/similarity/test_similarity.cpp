@@ -2,11 +2,17 @@
 // Expected numbers: tests/goldens/similarity/make_similarity_goldens.py (numpy, scikit-learn).
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
+#include <optscope/interop/xtensor.hpp>
 #include <optscope/similarity/blocks.hpp>
 #include <optscope/similarity/metrics.hpp>
+#include <optscope/similarity/set_metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 using namespace optscope;
@@ -35,7 +41,7 @@ vector_labels labels() {
 
 bool near(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance; }
 
-struct distance_metric {  // a user's own, with a state that `prepare` sets
+struct distance_metric {  // a custom metric, with a state that `prepare` sets
   double scale = 0;
   void prepare(tensor_view<const float, 2> all) { scale = static_cast<double>(all.rows()); }
   double operator()(std::span<const float> x, std::span<const float> y) const {
@@ -44,6 +50,67 @@ struct distance_metric {  // a user's own, with a state that `prepare` sets
     return sum * scale;
   }
 };
+
+/// Exactly the members of a metric, of doubles; not symmetric, and it says nothing about that.
+struct first_minus_last {
+  int* calls;
+  double operator()(std::span<const double> x, std::span<const double> y) const {
+    ++*calls;
+    return x.front() - y.back();
+  }
+};
+static_assert(metric<first_minus_last, double> && !metric<first_minus_last, float>);
+
+/// Exactly the members of a metric of sets, without `prepare`; not symmetric.
+struct more_vectors {
+  double operator()(tensor_view<const float, 2> x, tensor_view<const float, 2> y) const {
+    return static_cast<double>(x.rows()) - 0.5 * static_cast<double>(y.rows());
+  }
+};
+/// The same with one: what it compares is a type that no tensor converts to.
+struct mean_width {
+  static constexpr bool symmetric = true;
+  struct width {
+    double value;
+  };
+  int* prepared;
+  width prepare(tensor_view<const float, 2> set) const {
+    ++*prepared;
+    return {static_cast<double>(set.cols())};
+  }
+  double operator()(const width& x, const width& y) const { return (x.value + y.value) / 2; }
+};
+static_assert(set_metric<more_vectors> && set_metric<mean_width> && !set_metric<more_vectors, double>);
+static_assert(!set_metric<cosine> && !metric<cka>);
+static_assert(std::is_same_v<prepared_set<more_vectors, float>, tensor_view<const float, 2>>);
+
+/// CKA by its other formula, over features: |YᵀX|² / (|XᵀX| |YᵀY|) of centred columns.
+double cka_of_features(tensor_view<const float, 2> x, tensor_view<const float, 2> y) {
+  const auto centred = [](tensor_view<const float, 2> set) {
+    std::vector<std::vector<double>> columns(set.cols());
+    for (std::size_t j = 0; j < set.cols(); ++j) {
+      double sum = 0;
+      for (std::size_t i = 0; i < set.rows(); ++i) sum += static_cast<double>(set(i, j));
+      for (std::size_t i = 0; i < set.rows(); ++i) {
+        columns[j].push_back(static_cast<double>(set(i, j)) - sum / static_cast<double>(set.rows()));
+      }
+    }
+    return columns;
+  };
+  const auto squares = [](const auto& a, const auto& b) {
+    double sum = 0;
+    for (const auto& p : a) {
+      for (const auto& q : b) {
+        double product = 0;
+        for (std::size_t i = 0; i < p.size(); ++i) product += p[i] * q[i];
+        sum += product * product;
+      }
+    }
+    return sum;
+  };
+  const auto a = centred(x), b = centred(y);
+  return squares(a, b) / std::sqrt(squares(a, a) * squares(b, b));
+}
 
 }  // namespace
 
@@ -86,6 +153,70 @@ TEST_CASE("a user's metric sees the whole set first, then pairs, and strided vie
   const tensor_view<const float, 2> x{data, {2, 2}, 3};
   const auto matrix = similarity<distance_metric>(x);
   CHECK_EQ(matrix(0, 1), 14.0f);  // (3 + 4) * 2 rows
+}
+
+TEST_CASE("a metric that does not say that it is symmetric is computed both ways, and doubles stay doubles") {
+  const tensor<float, 2> floats = vectors();
+  tensor<double, 2> x{floats.shape()};
+  for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<double>(floats.data()[i]) / 3;
+  int calls = 0;
+  const auto matrix = similarity(x, first_minus_last{&calls});
+  static_assert(std::is_same_v<decltype(matrix), const tensor<double, 2>>);
+  CHECK_EQ(calls, 30 * 30);
+  CHECK_EQ(matrix(3, 8), x(3, 0) - x(8, width - 1));
+  CHECK_EQ(matrix(8, 3), x(8, 0) - x(3, width - 1));
+  const auto angle = similarity<cosine>(x);
+  CHECK(near(angle(17, 3), -0.447213595499958, 1e-14));
+  static_assert(std::is_same_v<decltype(similarity<cosine>(floats)), tensor<float, 2>>);
+}
+
+TEST_CASE("tensors, views, xtensor containers, their views and expressions give the same matrix") {
+  const tensor<float, 2> x = vectors();
+  const auto expected = similarity<scaled_cosine>(x);
+  const xt::xtensor<float, 2> container = x;
+  const xt::xtensor<float, 2, xt::layout_type::column_major> columns = container;
+  const auto same = [&](const tensor<float, 2>& found) {
+    return std::ranges::equal(std::span{found.data(), found.size()}, std::span{expected.data(), expected.size()});
+  };
+  CHECK(same(similarity<scaled_cosine>(x.view())));
+  CHECK(same(similarity<scaled_cosine>(container)));
+  CHECK(same(similarity<scaled_cosine>(columns)));
+  CHECK(same(similarity<scaled_cosine>(adapt(x))));
+  CHECK(same(similarity<scaled_cosine>(container * 2.0f - container)));
+}
+
+TEST_CASE("CKA is that of the formula over features, 1 under shift, rotation and factor, and NaN without variance") {
+  const tensor<float, 2> x = vectors();
+  tensor<float, 2> y{{x.rows(), 4}}, turned{x.shape()};
+  for (std::size_t i = 0; i < x.rows(); ++i) {
+    for (std::size_t j = 0; j < 4; ++j) y(i, j) = x(i, j) * x(i, j + 2) + static_cast<float>(i % 3);
+    for (std::size_t j = 0; j < width; ++j) turned(i, j) = 4 - 2 * x(i, j);
+    turned(i, 0) = 2 * (0.6f * x(i, 0) - 0.8f * x(i, 1)) + 1;
+    turned(i, 1) = 2 * (0.8f * x(i, 0) + 0.6f * x(i, 1));
+  }
+  const std::vector<tensor_view<const float, 2>> sets{x, y, turned};
+  const auto matrix = similarity<cka>(sets);
+  CHECK_EQ(matrix.shape(), std::array<std::size_t, 2>{3, 3});
+  CHECK(near(matrix(0, 1), cka_of_features(x, y), 1e-6));
+  CHECK(near(matrix(1, 0), matrix(0, 1), 0));
+  CHECK(matrix(0, 1) < 0.9f);
+  CHECK(near(matrix(0, 0), 1, 1e-6));
+  CHECK(near(matrix(0, 2), 1, 1e-6));
+  CHECK(near(matrix(1, 2), matrix(0, 1), 1e-6));
+  const tensor<float, 2> equal{{x.rows(), 3}}, fewer{{4, 3}};
+  CHECK(std::isnan(cka{}(cka{}.prepare(x.view()), cka{}.prepare(equal.view()))));
+  CHECK_THROWS_WITH_AS(static_cast<void>(similarity<cka>(std::vector<tensor<float, 2>>{x, fewer})),
+                       "cka: expected two sets with equally many vectors, found 4 and 30", bad_input);
+}
+
+TEST_CASE("a custom metric of sets takes sets of any kind, prepares each once, and is not mirrored unless it says so") {
+  const std::vector<xt::xtensor<float, 2>> sets{xt::zeros<float>({4, 2}), xt::zeros<float>({3, 6})};
+  const auto counts = similarity<more_vectors>(sets);
+  CHECK_EQ(counts(0, 1), 2.5f);
+  CHECK_EQ(counts(1, 0), 1.0f);
+  int prepared = 0;
+  CHECK_EQ(similarity(sets, mean_width{&prepared})(1, 0), 4.0f);
+  CHECK_EQ(prepared, 2);
 }
 
 TEST_CASE("block means and the exact permutation test agree with enumeration in numpy") {

@@ -1,80 +1,82 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The metric concept and the metrics of the study.
+// The concept of a metric of two vectors, and the metrics of the study.
 
-#include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <span>
-#include <type_traits>
 
 namespace optscope {
 
-/// A measure of how alike two activation vectors are: any type with a call operator for two spans of equal length.
+/// A measure of how alike two activation vectors of `T` are: any type with a constant call operator for two spans of
+/// equal length.
 ///
 ///     struct dot_product {
+///       static constexpr bool symmetric = true;
 ///       double operator()(std::span<const float> x, std::span<const float> y) const {
 ///         return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
 ///       }
 ///     };
 ///
-/// A metric that must see the whole set first has a member `void prepare(tensor_view<const T, 2> vectors)`, which is
-/// called once before the first pair.
+/// Optional members:
+///
+/// * `static constexpr bool symmetric = true` says that measure(x, y) is measure(y, x), always. `similarity` then calls
+///   it once for a pair and not twice. Without it both are computed.
+/// * `void prepare(tensor_view<const T, 2> vectors)` is called once before the first pair, for metrics that depend on
+/// the
+///   whole set (`metric_of_prepared_vectors`).
 template <class M, class T = float>
-concept metric = requires(const M measure, std::span<const T> x) {
+concept metric = std::move_constructible<M> && requires(const M& measure, std::span<const T> x) {
   { measure(x, x) } -> std::convertible_to<double>;
 };
 
-/// The scalar product, summed in double.
+/// A metric that sees all vectors before the first pair.
+template <class M, class T = float>
+concept metric_of_prepared_vectors =
+    metric<M, T> && requires(M& measure, tensor_view<const T, 2> vectors) { measure.prepare(vectors); };
+
+namespace detail {
+/// True only if the metric says so.
+template <class M>
+inline constexpr bool is_symmetric = requires { requires M::symmetric; };
+}  // namespace detail
+
+/// The scalar product of two vectors of float or double, summed in double.
 template <class T>
-[[nodiscard]] double dot(std::span<const T> x, std::span<const T> y) {
-  double lanes[4] = {};
-  std::size_t i = 0;
-  for (; i + 4 <= x.size(); i += 4) {
-    for (std::size_t lane = 0; lane < 4; ++lane) {
-      lanes[lane] += static_cast<double>(x[i + lane]) * static_cast<double>(y[i + lane]);
-    }
-  }
-  for (; i < x.size(); ++i) lanes[0] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
-  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
-}
+[[nodiscard]] double dot(std::span<const T> x, std::span<const T> y);
 
 /// Cosine of the angle between two vectors, in [-1, 1]; 0 if one of them is zero.
 struct cosine {
   static constexpr const char* name = "cosine";
+  static constexpr bool symmetric = true;
 
   template <class T>
-  [[nodiscard]] double operator()(std::span<const T> x, std::span<const T> y) const {
-    const double scale = std::sqrt(dot(x, x)) * std::sqrt(dot(y, y));
-    return scale == 0 ? 0 : std::clamp(dot(x, y) / scale, -1.0, 1.0);
-  }
+  [[nodiscard]] double operator()(std::span<const T> x, std::span<const T> y) const;
 };
 
 /// The study's measure: x·y / L², L being the length of the longest vector of the set, so that two short vectors stay
-/// short. In [-1, 1]; 1 only for the longest vector with itself.
-struct scaled_cosine {
+/// short. In [-1, 1]; 1 only for the longest vector with itself. 0 for all pairs if all vectors are zero.
+class scaled_cosine {
+ public:
   static constexpr const char* name = "scaled_cosine";
+  static constexpr bool symmetric = true;
 
   template <class T>
-  void prepare(tensor_view<const T, 2> vectors) {
-    longest_squared_ = 0;
-    for (std::size_t i = 0; i < vectors.rows(); ++i) {
-      const std::span<const T> row = vectors.row(i);
-      longest_squared_ = std::max(longest_squared_, dot(row, row));
-    }
-  }
-
+  void prepare(tensor_view<const T, 2> vectors);
   template <class T>
-  [[nodiscard]] double operator()(std::span<const T> x, std::span<const T> y) const {
-    return longest_squared_ == 0 ? 0 : std::clamp(dot(x, y) / longest_squared_, -1.0, 1.0);
-  }
+  [[nodiscard]] double operator()(std::span<const T> x, std::span<const T> y) const;
 
  private:
   double longest_squared_ = 0;
 };
 
-static_assert(metric<cosine> && metric<scaled_cosine> && metric<cosine, double>);
+static_assert(metric<cosine> && metric<cosine, double>);
+static_assert(metric_of_prepared_vectors<scaled_cosine> && metric_of_prepared_vectors<scaled_cosine, double>);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/similarity/metrics.ipp>
+#endif

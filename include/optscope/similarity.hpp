@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Everything in similarity/: metrics of vectors and of sets, similarity matrices, their blocks.
+
+#include <optscope/similarity/blocks.hpp>
+#include <optscope/similarity/metrics.hpp>
+#include <optscope/similarity/set_metrics.hpp>
+#include <optscope/similarity/similarity.hpp>
+#include <optscope/similarity/vectors.hpp>
