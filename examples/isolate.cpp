@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
     pruned_model opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     require_even_layers(opt.files(), "to take units out");
-    app.make_folder("pictures");
+    app.make_folder();
 
     std::vector<std::size_t> layers;
     const std::vector<std::size_t> whole = how.keep_layers.empty()

@@ -8,9 +8,9 @@
 #include <optscope/core/output_file.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
 #include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/intervals.hpp>
 #include <optscope/plot/lines.hpp>
 #include <optscope/plot/report.hpp>
-#include <optscope/plot/rows.hpp>
 #include <set>
 
 #include "isolate_study.hpp"
@@ -31,9 +31,7 @@ struct reported_study : study {
     write_summary(app.out / "summary.json", kept);
     write_scores(app.out / "scores.tsv", kept);
     write_continuations(app.out / "continuations.json", kept);
-    const std::optional<std::string> no_pictures = draw(app.out / "pictures", kept);
-    write_report(app.out, kept, !no_pictures);
-    if (no_pictures) throw error{*no_pictures + "\n  all else is there: " + (app.out / "report.html").string()};
+    make_report(kept).write(app.out, opt.backend().pool());
   }
 
  private:
@@ -142,13 +140,13 @@ struct reported_study : study {
   /// Share turned and loss over the share removed.
   std::vector<plot::line_panel> panels(std::size_t kept) const {
     const isolated& found = kept_of[kept];
-    plot::line_panel turned{
-        "continued as " + texts.categories[kept] + ", of the other prompts", {}, std::pair{0.0, 1.0}};
-    plot::line_panel loss{"held-back loss, removed by score", {}, {}};
-    std::size_t colour = 0;
+    plot::line_panel turned{.title = "continued as " + texts.categories[kept] + ", of the other prompts",
+                            .y_range = plot::value_range{.low = 0, .high = 1}};
+    plot::line_panel loss{.title = "held-back loss, removed by score"};
     for (const auto& [name, points] : {std::pair{"by score", &found.by_score}, std::pair{"by chance", &found.random},
                                        std::pair{"reversed", &found.reversed}}) {
-      plot::line_series series{name, {0}, {whole_on_curves.turned_share(kept)}, {}, {}, plot::hue(colour++)};
+      plot::line_series series{
+          .name = name, .x = {0}, .y = {whole_on_curves.turned_share(kept)}, .colour = plot::hue(turned.series.size())};
       const auto [first_low, first_high] =
           wilson(whole_on_curves.turned(kept).first, whole_on_curves.turned(kept).second);
       series.low = {first_low};
@@ -164,7 +162,8 @@ struct reported_study : study {
       turned.series.push_back(std::move(series));
     }
     for (std::size_t c = 0; c < texts.categories.size(); ++c) {
-      plot::line_series series{texts.categories[c], {0}, {whole_on_curves.loss[c]}, {}, {}, plot::hue(3 + c)};
+      plot::line_series series{
+          .name = texts.categories[c], .x = {0}, .y = {whole_on_curves.loss[c]}, .colour = plot::hue(3 + c)};
       for (std::size_t i = 0; i < found.by_score.share.size(); ++i) {
         series.x.push_back(found.by_score.share[i]);
         series.y.push_back(found.by_score.behaviours[i].loss[c]);
@@ -174,11 +173,12 @@ struct reported_study : study {
     return {turned, loss};
   }
 
-  void draw_rows(const fs::path& stem, std::size_t kept) const {
+  plot::picture draw_rows(std::size_t kept) const {
     const std::string& name = texts.categories[kept];
     std::vector<std::string> names;
-    plot::rows_panel share{"other prompts continued as " + name, {}, {}, {}, std::pair{0.0, 1.0}};
-    plot::rows_panel cost{"loss of " + name + " above the whole model's", {}, {}, {}, {}, plot::hue(1)};
+    plot::interval_panel share{.title = "other prompts continued as " + name,
+                               .x_range = plot::value_range{.low = 0, .high = 1}};
+    plot::interval_panel cost{.title = "loss of " + name + " above the whole model's", .colour = plot::hue(1)};
     for (const row& each : rows) {
       names.push_back(each.what);
       const auto [hits, count] = each.found.turned(kept);
@@ -188,38 +188,26 @@ struct reported_study : study {
       share.high.push_back(high);
       cost.values.push_back(each.found.loss.empty() ? missing : each.found.loss[kept] - rows[0].found.loss[kept]);
     }
-    plot::rows(names, std::vector<plot::rows_panel>{share, cost}, "Where it sits: keeping " + name, {stem});
+    return plot::intervals(names, std::vector<plot::interval_panel>{share, cost}, "Where it sits: keeping " + name);
   }
 
-  std::optional<std::string> draw(const fs::path& folder, std::size_t kept) const {
-    try {
-      if (!kept_of[kept].by_score.share.empty()) {
-        const auto both = panels(kept);
-        plot::lines(both, {"Keeping " + texts.categories[kept], "share of the units removed", "share; nats a token"},
-                    {folder / "curve"});
+  plot::picture draw_matrix() const {
+    tensor<float, 2> matrix{{kept_of.size(), kept_of.size()}};
+    for (std::size_t k = 0; k < kept_of.size(); ++k) {
+      for (std::size_t c = 0; c < kept_of.size(); ++c) {
+        matrix(k, c) = static_cast<float>(kept_of[k].final.judged[c][k]) /
+                       static_cast<float>(std::max<std::size_t>(1, kept_of[k].final.prompts(c)));
       }
-      if (!rows.empty()) draw_rows(folder / "where-it-sits", kept);
-      if (how.alone) return std::nullopt;
-      tensor<float, 2> matrix{{kept_of.size(), kept_of.size()}};
-      for (std::size_t k = 0; k < kept_of.size(); ++k) {
-        for (std::size_t c = 0; c < kept_of.size(); ++c) {
-          matrix(k, c) = static_cast<float>(kept_of[k].final.judged[c][k]) /
-                         static_cast<float>(std::max<std::size_t>(1, kept_of[k].final.prompts(c)));
-        }
-      }
-      plot::heatmap_options options;
-      options.title = "Kept (down), prompt (across)";
-      options.value_label = "continued as the kept category";
-      for (const std::string& name : texts.categories) options.groups.push_back({name, 1});
-      options.range = {0, 1};
-      plot::heatmap(matrix.view(), options, {folder / "matrix"});
-    } catch (const plot::gnuplot_missing& e) {
-      return e.what();
     }
-    return std::nullopt;
+    plot::heatmap_options options;
+    options.title = "Kept (down), prompt (across)";
+    options.value_label = "continued as the kept category";
+    for (const std::string& name : texts.categories) options.groups.push_back({.name = name, .size = 1});
+    options.range = plot::value_range{.low = 0, .high = 1};
+    return plot::heatmap(matrix.view(), options);
   }
 
-  void write_report(const fs::path& folder, std::size_t kept, bool pictures) const {
+  plot::report make_report(std::size_t kept) const {
     const std::vector<std::string>& names = texts.categories;
     const isolated& found = kept_of[kept];
     plot::report page{"Only " + names[kept], opt.files().folder().filename().string()};
@@ -247,11 +235,15 @@ struct reported_study : study {
     if (!rows.empty())
       page.notes("Verdict", std::vector<std::string>{verdict(rows, kept, opt.layers(), names[kept], found.reached)});
     if (!limits().empty()) page.notes("Limits of this run", limits());
-    if (!found.by_score.share.empty())
+    if (!found.by_score.share.empty()) {
       page.chart("Curves",
                  "Bands are 95 % intervals of the share (Wilson). By chance: " + std::to_string(how.draws) +
                      " draws for every point, counted together.",
-                 panels(kept), {"", "share of the units removed", ""});
+                 panels(kept), {.x_label = "share of the units removed"});
+      page.picture_file("curve", plot::lines(panels(kept), {.title = "Keeping " + names[kept],
+                                                            .x_label = "share of the units removed",
+                                                            .y_label = "share; nats per token"}));
+    }
 
     std::vector<std::string> columns{"kept", "removed", "loss of it"};
     for (const std::string& name : names) columns.push_back("prompts: " + name);
@@ -264,7 +256,7 @@ struct reported_study : study {
       for (std::size_t c = 0; c < names.size(); ++c) cells.back().push_back(percent_of(b.judged[c][k], b.prompts(c)));
     }
     page.table("Continued as the kept category, all categories in turn", columns, cells);
-    if (pictures && !how.alone) page.picture("The matrix", "", folder / "pictures/matrix.png");
+    if (!how.alone) page.picture("The matrix", "", "matrix", draw_matrix());
 
     columns = {"what is removed", "units"};
     for (const std::string& name : names) columns.push_back("loss of " + name);
@@ -284,17 +276,15 @@ struct reported_study : study {
       }
     }
     if (!rows.empty()) {
-      if (pictures) {
-        page.picture("Where it sits",
-                     "Points with 95 % intervals (Wilson); bars are nats a token, none where no texts were measured.",
-                     folder / "pictures/where-it-sits.png");
-      }
+      page.picture("Where it sits",
+                   "Points with 95 % intervals (Wilson); bars are nats per token, none where no texts were measured.",
+                   "where-it-sits", draw_rows(kept));
       page.table("Where it sits, in numbers", columns, cells);
     }
-    plot::line_panel where{"", {}, {}};
-    if (!how.directions()) where.y_range = std::pair{0.0, 1.0};
+    plot::line_panel where;
+    if (!how.directions()) where.y_range = plot::value_range{.low = 0, .high = 1};
     for (const unit_kind kind : kinds) {
-      plot::line_series series{std::string{name_of(kind)} + "s", {}, {}, {}, {}, plot::hue(where.series.size())};
+      plot::line_series series{.name = std::string{name_of(kind)} + "s", .colour = plot::hue(where.series.size())};
       for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
         const layer_removal& gone = found.what.layers[layer];
         const std::size_t removed = kind == unit_kind::head     ? gone.heads.size()
@@ -305,7 +295,7 @@ struct reported_study : study {
       }
       where.series.push_back(std::move(series));
     }
-    page.chart("The removed parts by layer", "", std::vector<plot::line_panel>{where}, {"", "layer", "share removed"});
+    page.chart("The removed parts by layer", "", std::vector<plot::line_panel>{where}, {.y_label = "share removed"});
 
     cells.clear();
     std::vector<std::size_t> shown(names.size());
@@ -346,7 +336,7 @@ struct reported_study : study {
             "model.",
             "Continuations are drawn at temperature 0.8 from the best tokens of probability 0.9 together. On curves "
             "and in the table of where it sits one of 16 tokens or more ends when the judge is sure (0.85)."});
-    page.write(folder / "report.html");
+    return page;
   }
 };
 

@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
     const tokenizer words = *texts.words;
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
-    app.make_folder("pictures");
+    app.make_folder();
 
     std::string run = "light_up " + fingerprint(opt.files());
     for (std::size_t t = 0; t < texts.size(); ++t) {
@@ -67,16 +67,8 @@ int main(int argc, char** argv) {
 
     write_table(found, how, app.out / "units.tsv");
     write_summary(found, how, words, app.out / "summary.json");
-    std::optional<std::string> no_pictures;
-    try {
-      draw_map(found, how, unit_kind::head, app.out / "pictures/heads");
-      draw_map(found, how, unit_kind::neuron, app.out / "pictures/neurons");
-    } catch (const plot::gnuplot_missing& e) {
-      no_pictures = e.what();
-    }
-    write_report(found, how, words, app.out, !no_pictures);
+    make_report(found, how, words).write(app.out, opt.backend().pool());
     fs::remove(app.out / "state");
-    if (no_pictures) throw error{*no_pictures + "\n  all else is there: " + (app.out / "report.html").string()};
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

@@ -95,7 +95,7 @@ inline void write_summary(const findings& found, const settings& how, const toke
 }
 
 /// Effect sizes of a kind as a map for each category: (category, layer, unit).
-inline void draw_map(const findings& found, const settings& how, unit_kind kind, const fs::path& stem) {
+inline plot::picture draw_map(const findings& found, const settings& how, unit_kind kind) {
   const unit_table& units = found.sums.units();
   tensor<float, 3> maps{{found.texts.categories.size(), units.layers(), units.count(kind)}};
   std::vector<float> sizes;
@@ -116,9 +116,9 @@ inline void draw_map(const findings& found, const settings& how, unit_kind kind,
   if (!sizes.empty()) {  // a few extremes must not take all the colours
     const auto high = sizes.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(sizes.size() - 1));
     std::nth_element(sizes.begin(), high, sizes.end());
-    options.range = {-std::max(*high, 1e-6f), std::max(*high, 1e-6f)};
+    options.range = plot::value_range{.low = -std::max(*high, 1e-6f), .high = std::max(*high, 1e-6f)};
   }
-  plot::heatmap(maps.view(), options, {stem});
+  return plot::heatmap(maps.view(), options);
 }
 
 inline std::string name_of_unit(const unit& what) {
@@ -132,8 +132,7 @@ inline std::string rounded(double value, int digits = 3) {
   return std::isfinite(value) && std::snprintf(buffer, sizeof buffer, "%.*g", digits, value) > 0 ? buffer : "–";
 }
 
-inline void write_report(const findings& found, const settings& how, const tokenizer& words, const fs::path& folder,
-                         bool pictures) {
+inline plot::report make_report(const findings& found, const settings& how, const tokenizer& words) {
   const std::vector<std::string>& names = found.texts.categories;
   const unit_effects& effects = found.effects.at(how.by);
   plot::report page{"What lights up", found.model_name};
@@ -155,18 +154,16 @@ inline void write_report(const findings& found, const settings& how, const token
   }
   page.table("Findings at a false discovery rate of 5 %", columns, rows);
 
-  if (pictures) {
-    page.picture("Heads",
-                 "Effect size of the norm of each head's result: yellow is more active than for the other "
-                 "categories, dark less.",
-                 folder / "pictures/heads.png");
-    page.picture("Neurons", "The same of every MLP neuron.", folder / "pictures/neurons.png");
-  }
+  page.picture("Heads",
+               "Effect size of the norm of each head's result: yellow is more active than for the other "
+               "categories, dark less.",
+               "heads", draw_map(found, how, unit_kind::head));
+  page.picture("Neurons", "The same of every MLP neuron.", "neurons", draw_map(found, how, unit_kind::neuron));
   std::vector<plot::line_panel> panels;
   for (const unit_kind kind : {unit_kind::layer, unit_kind::attention, unit_kind::mlp}) {
-    plot::line_panel panel{std::string{name_of(kind)} + ", norm", {}, {}};
+    plot::line_panel panel{.title = std::string{name_of(kind)} + ", norm"};
     for (std::size_t c = 0; c < names.size(); ++c) {
-      plot::line_series series{names[c], {}, {}, {}, {}, plot::hue(c)};
+      plot::line_series series{.name = names[c], .colour = plot::hue(c)};
       for (std::size_t layer = 0; layer < found.sums.units().layers(); ++layer) {
         series.x.push_back(static_cast<double>(layer));
         series.y.push_back(effects.g(c, found.sums.units().first(kind, layer)));
@@ -178,7 +175,7 @@ inline void write_report(const findings& found, const settings& how, const token
   page.chart("Layers and blocks",
              "Effect size of the norms: of the stream behind a layer, of what attention adds, of "
              "what the MLP adds.",
-             panels, {"", "layer", "g"});
+             panels, {.y_label = "g"});
 
   rows.clear();
   for (std::size_t c = 0; c < names.size(); ++c) {
@@ -230,7 +227,7 @@ inline void write_report(const findings& found, const settings& how, const token
                  "by position: once the position is. Gap beyond tokens: what is left of the difference between the "
                  "category and the rest when each token's mean is taken off. A neuron whose gap is near zero follows "
                  "single tokens that the category has more of."});
-  page.write(folder / "report.html");
+  return page;
 }
 
 }  // namespace light_up

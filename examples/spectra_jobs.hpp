@@ -356,7 +356,7 @@ class analysis {
     }
     line_->clear();
     std::cout << of.name << ": " << of.found.size << " values by " << of.found.method << " (" << of.found.reason
-              << "), " << plot::number(std::round(10 * of.found.seconds) / 10) << " s\n"
+              << "), " << plot::gnuplot_number(std::round(10 * of.found.seconds) / 10) << " s\n"
               << std::flush;
   }
 

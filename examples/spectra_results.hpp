@@ -27,7 +27,7 @@ struct comparison {
   std::vector<std::string> labels;             // [curve]
   std::vector<plot::rgb> colours;              // [curve]
   std::vector<std::size_t> categories{};       // [curve], of texts
-  std::vector<plot::group> groups{};           // of the curves
+  std::vector<plot::row_group> groups{};       // of the curves
 };
 
 inline std::string title_of(const std::string& block) { return block == "attn" ? "attention" : "dense (MLP)"; }

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The similarity study: how alike attention outputs and decoder outputs of different texts are, layer by layer.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <deque>
 #include <map>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/plot/study_pictures.hpp>
 #include <optscope/plot/study_report.hpp>
 #include <optscope/plot/study_summary.hpp>
 #include <optscope/probe/capture.hpp>
@@ -135,22 +133,6 @@ void keep_first(std::vector<T>& list) {
   list.erase(end, list.end());
 }
 
-/// The report and the pictures, on all threads: each batch of pictures is a process of gnuplot.
-void draw(const study& s, const program::app& app, const std::vector<std::size_t>& dimensions, thread_pool& pool) {
-  const auto batches = plot::deal(plot::study_pictures(s.report, app.out / "pictures", dimensions), 2 * pool.size());
-  program::progress line{"report and pictures"};
-  std::atomic<std::size_t> done{0};
-  pool.parallel_for(batches.size() + 1, [&](std::size_t i, std::size_t worker) {
-    if (i == 0) {
-      plot::write_report(s.report, app.out / "report.html");
-    } else {
-      plot::draw(batches[i - 1]);
-    }
-    ++done;
-    if (worker == 0) line(done, batches.size() + 1);
-  });
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -185,7 +167,6 @@ int main(int argc, char** argv) {
       }
     }
     const fs::path data = app.make_folder("data");
-    app.make_folder("pictures");
 
     capture<site::attn_out, site::resid_post> probe{positions::these(s.report.positions)};
     probe.only_layers(s.report.layers);
@@ -202,11 +183,10 @@ int main(int argc, char** argv) {
       s.follow(std::string{Site::name}, vectors_of, data);
     });
     plot::write_summary(s.report, app.out / "summary.json");
-    try {
-      draw(s, app, dimensions, opt.backend().pool());
-    } catch (const plot::gnuplot_missing& e) {
-      throw error{e.what() +
-                  ("\n  all else is there: " + (app.out / "report.html").string() + ", data/, summary.json")};
+    {
+      program::progress line{"pictures"};
+      plot::make_report(s.report, dimensions)
+          .write(app.out, opt.backend().pool(), [&](std::size_t done, std::size_t total) { line(done, total); });
     }
     std::cout << (app.out / "report.html").string() << '\n';
   });

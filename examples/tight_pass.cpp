@@ -165,7 +165,8 @@ void publish(const analysis& work, const std::vector<comparison>& comparisons, c
   for (const comparison& each : comparisons) {
     report.sets.push_back(set_of(each, work.jobs, ranks, chosen.blocks));
     if (each.name == "layers" && each.labels.size() > 1) {
-      report.sets.back().levels = {{double(what.layers.front()), double(what.layers.back())}};
+      report.sets.back().levels =
+          plot::value_range{.low = double(what.layers.front()), .high = double(what.layers.back())};
       for (std::size_t block = 0; block < chosen.blocks.size(); ++block)
         report.widths.push_back(width_of(each, texts, block, chosen.blocks[block], work.jobs, ranks));
     }
@@ -181,9 +182,7 @@ void publish(const analysis& work, const std::vector<comparison>& comparisons, c
   report.tables = tables_of(work.jobs, ranks, shape.hidden);
   report.notes = notes_of(work.jobs, shape);
   write_summary(report, comparisons, work.jobs, ranks, overlaps, input, app.out / "summary.json");
-  plot::write_report(report, app.out / "report.html");
-  const auto batches = plot::deal(plot::spectra_pictures(report, app.make_folder("pictures")), pool.size());
-  pool.parallel_for(batches.size(), [&](std::size_t i, std::size_t) { plot::draw(batches[i]); });
+  plot::make_report(report).write(app.out, pool);
 }
 
 }  // namespace
@@ -250,12 +249,7 @@ int main(int argc, char** argv) {
     } catch (const stopped&) {
       throw error{"stopped; the same command goes on from here"};
     }
-    try {
-      publish(work, comparisons, app, input, chosen, what, opt.shape(), opt.backend().pool());
-    } catch (const plot::gnuplot_missing& e) {
-      throw error{e.what() +
-                  ("\n  all else is there: " + (app.out / "report.html").string() + ", *.npy, summary.json")};
-    }
+    publish(work, comparisons, app, input, chosen, what, opt.shape(), opt.backend().pool());
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

@@ -6,11 +6,13 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optscope/core/tensor.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace made_up {
@@ -80,6 +82,21 @@ struct folder {
     if (::mkdtemp(pattern.data()) != nullptr) path = pattern;
   }
   ~folder() { std::filesystem::remove_all(path); }
+};
+
+/// A variable of the environment has another value until the end of the scope.
+class environment_variable {
+ public:
+  environment_variable(std::string name, const std::string& value)
+      : name_{std::move(name)}, before_{std::getenv(name_.c_str())} {
+    ::setenv(name_.c_str(), value.c_str(), 1);
+  }
+  environment_variable(const environment_variable&) = delete;
+  environment_variable& operator=(const environment_variable&) = delete;
+  ~environment_variable() { ::setenv(name_.c_str(), before_.c_str(), 1); }
+
+ private:
+  std::string name_, before_;
 };
 
 inline std::string contents(const std::filesystem::path& path) {

@@ -3,6 +3,7 @@
 // The report of a made-up study.
 
 #include <numeric>
+#include <optscope/core/output_file.hpp>
 #include <optscope/plot/study_report.hpp>
 #include <string>
 
@@ -75,5 +76,10 @@ struct study {
     report.notes = {"The arrays behind this page are in data/, the pictures in pictures/."};
   }
 };
+
+/// The page alone: drawing the pictures takes long.
+inline void write_page(const optscope::plot::study_report& study, const std::filesystem::path& folder) {
+  optscope::write_file(folder / "report.html", optscope::plot::make_report(study).html());
+}
 
 }  // namespace made_up

@@ -136,7 +136,7 @@ std::string verdict(const std::string& browser, const std::filesystem::path& fol
 std::string page_of_study(const std::filesystem::path& folder) {
   made_up::study study{96};
   study.report.texts[1].name = "<b id=\"injected\">bold</b>";
-  optscope::plot::write_report(study.report, folder / "report.html");
+  made_up::write_page(study.report, folder);
   return made_up::contents(folder / "report.html");
 }
 

@@ -5,9 +5,9 @@
 #include <limits>
 #include <optscope/core/output_file.hpp>
 #include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/intervals.hpp>
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/lines.hpp>
-#include <optscope/plot/rows.hpp>
 #include <optscope/plot/streams.hpp>
 
 #include "made_up.hpp"
@@ -20,7 +20,8 @@ namespace {
 bool gnuplot_is_here() {
   const made_up::folder folder;
   try {
-    draw({"plot data binary array=(2,2) format='%float' with image", {0, 1, 1, 0}}, {folder.path / "a", {format::svg}});
+    draw({.commands = "plot data binary array=(2,2) format='%float' with image", .data = {0, 1, 1, 0}},
+         {.stem = folder.path / "a", .formats = {image_format::svg}});
   } catch (const gnuplot_missing&) {
     return false;
   }
@@ -60,16 +61,10 @@ std::size_t files_in(const std::filesystem::path& folder) {
       std::distance(std::filesystem::directory_iterator{folder}, std::filesystem::directory_iterator{}));
 }
 
-const std::vector<group> categories{{"articles", 4}, {"papers", 3}, {"code", 3}};
+const std::vector<row_group> categories{
+    {.name = "articles", .size = 4}, {.name = "papers", .size = 3}, {.name = "code", .size = 3}};
 // What a file name may hold, and gnuplot, a shell, XML and enhanced text each read in a way of their own.
 const std::string nasty = R"(q"q'q`touch oops`$(touch oops)\n\q</script>&amp;x_a^{b}@c~d%g#e|f)";
-
-// PATH for the time of a test.
-struct path_variable {
-  std::string before{std::getenv("PATH")};
-  explicit path_variable(const std::string& value) { ::setenv("PATH", value.c_str(), 1); }
-  ~path_variable() { ::setenv("PATH", before.c_str(), 1); }
-};
 }  // namespace
 
 TEST_CASE("viridis starts, passes and ends at its colours, and a shade keeps its hue between dark and light") {
@@ -95,18 +90,19 @@ TEST_CASE("heat maps, streams and line charts come out whole in all three format
   const made_up::folder folder;
   const auto streams_of_all = made_up::streams(24);
   const auto matrices = made_up::cosines(streams_of_all, true);
-  heatmap(matrices.view(), {"Similarity", "cosine", {}, categories}, {folder.path / "heat"});
-  check_pictures(folder.path / "heat");
-  heatmap(tensor_view<const float, 2>{matrices.data(), {10, 10}}, {"One"}, {folder.path / "one"});
-  check_pictures(folder.path / "one");
-  streams(streams_of_all.view(), 3, {"Stream", "value", categories}, {folder.path / "stream"});
-  check_pictures(folder.path / "stream");
-  line_panel panel{"", {{"falling", {1, 10, 100}, {5, 3, 0}, {4, 2, 0}, {6, 4, 1}}}};
-  lines_options options{"Spectrum", "index", "singular value"};
-  options.log_x = options.log_y = true;
-  lines({&panel, 1}, options, {folder.path / "lines"});
-  check_pictures(folder.path / "lines");
-  rows_panel share{"share"}, cost{"cost"};
+  const auto drawn = [&](const picture& what, const char* name) {
+    draw(what, {.stem = folder.path / name});
+    check_pictures(folder.path / name);
+  };
+  drawn(heatmap(matrices.view(), {.title = "Similarity", .groups = categories}), "heat");
+  drawn(heatmap(tensor_view<const float, 2>{matrices.data(), {10, 10}}, {.title = "One"}), "one");
+  drawn(streams(streams_of_all.view(), 3, {.title = "Stream", .y_label = "value", .categories = categories}), "stream");
+  const line_series falling{.name = "falling", .x = {1, 10, 100}, .y = {5, 3, 0}, .low = {4, 2, 0}, .high = {6, 4, 1}};
+  const line_panel panel{.series = {falling}};
+  drawn(lines({&panel, 1},
+              {.title = "Spectrum", .x_label = "index", .y_label = "singular value", .log_x = true, .log_y = true}),
+        "lines");
+  interval_panel share{.title = "share"}, cost{.title = "cost"};
   std::vector<std::string> names;
   for (int i = 0; i < 16; ++i) {
     names.push_back("half of layer " + std::to_string(i));
@@ -115,8 +111,7 @@ TEST_CASE("heat maps, streams and line charts come out whole in all three format
     share.high.push_back(i / 15.0);
     cost.values.push_back(2 - i);
   }
-  rows(names, std::vector<rows_panel>{share, cost}, "Rows", {folder.path / "rows"});
-  check_pictures(folder.path / "rows");
+  drawn(intervals(names, std::vector<interval_panel>{share, cost}, "Rows"), "rows");
   CHECK_EQ(files_in(folder.path), 15);
 }
 
@@ -125,19 +120,19 @@ TEST_CASE("an empty chart, one value, equal values and values that are not finit
   const made_up::folder folder;
   const float one = 0.5f, nan = std::numeric_limits<float>::quiet_NaN();
   const float equal[8] = {1, 1, 1, 1, 1, 1, 1, 1}, holes[8] = {nan, 1, 2, nan, nan, nan, nan, nan};
-  const picture_files files{folder.path / "a", {format::png}};
-  heatmap(tensor_view<const float, 2>{&one, {1, 1}}, {"", "x", {}, {{"a", 1}}}, files);
-  heatmap(tensor_view<const float, 3>{equal, {2, 2, 2}}, {}, files);
-  heatmap(tensor_view<const float, 3>{holes, {2, 2, 2}}, {}, files);
-  streams(tensor_view<const float, 3>{holes, {8, 1, 1}}, {}, files);
-  streams(tensor_view<const float, 3>{&one, {1, 1, 1}}, {}, files);
-  lines({}, {"nothing"}, files);
-  const line_panel empty{"empty", {}};
-  lines({&empty, 1}, {"nothing"}, files);
+  const picture_files files{.stem = folder.path / "a", .formats = {image_format::png}};
+  const line_panel empty{.title = "empty"};
   const std::vector<std::string> names{"a", "b"};
-  const rows_panel without{"", {nan, 0}}, nothing{"", {nan, nan}, {nan, nan}, {nan, nan}};
-  rows(names, std::vector<rows_panel>{without, nothing}, "", files);
-  rows({}, {}, "nothing", files);
+  const interval_panel without{.values = {nan, 0}},
+      nothing{.values = {nan, nan}, .low = {nan, nan}, .high = {nan, nan}};
+  for (const picture& each :
+       {heatmap(tensor_view<const float, 2>{&one, {1, 1}}, {.groups = {{.name = "a", .size = 1}}}),
+        heatmap(tensor_view<const float, 3>{equal, {2, 2, 2}}), heatmap(tensor_view<const float, 3>{holes, {2, 2, 2}}),
+        streams(tensor_view<const float, 3>{holes, {8, 1, 1}}), streams(tensor_view<const float, 3>{&one, {1, 1, 1}}),
+        lines({}, {.title = "nothing"}), lines({&empty, 1}, {.title = "nothing"}),
+        intervals(names, std::vector<interval_panel>{without, nothing}, ""), intervals({}, {}, "nothing")}) {
+    draw(each, files);
+  }
   CHECK_EQ(files_in(folder.path), 1);
 }
 
@@ -148,9 +143,14 @@ TEST_CASE("names from files reach the picture as they are and run nothing") {
   const auto stem = folder.path / "it's `a` $(b) \"c\" é";
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path);
-  heatmap(matrices.view(), {nasty, nasty, std::vector<std::string>(12, nasty), {{nasty, 5}, {"日本語\nx", 5}}}, {stem});
-  line_panel panel{nasty, {{nasty, {0, 1}, {1, 2}}}};
-  lines({&panel, 1}, {nasty, nasty, nasty}, {"|relative", {format::svg}});
+  draw(heatmap(matrices.view(), {.title = nasty,
+                                 .value_label = nasty,
+                                 .panel_titles = std::vector<std::string>(12, nasty),
+                                 .groups = {{.name = nasty, .size = 5}, {.name = "日本語\nx", .size = 5}}}),
+       {.stem = stem});
+  const line_panel panel{.title = nasty, .series = {{.name = nasty, .x = {0, 1}, .y = {1, 2}}}};
+  draw(lines({&panel, 1}, {.title = nasty, .x_label = nasty, .y_label = nasty}),
+       {.stem = "|relative", .formats = {image_format::svg}});
   std::filesystem::current_path(before);
   check_pictures(stem);
   CHECK_EQ(files_in(folder.path), 4);
@@ -163,9 +163,10 @@ TEST_CASE("names from files reach the picture as they are and run nothing") {
 
 TEST_CASE("a missing gnuplot is an error of its own and leaves no file") {
   const made_up::folder folder, empty;
-  const path_variable path{empty.path.string()};
+  const made_up::environment_variable path{"PATH", empty.path.string()};
   const float values[4] = {0, 1, 1, 0};
-  CHECK_THROWS_AS(heatmap(tensor_view<const float, 2>{values, {2, 2}}, {}, {folder.path / "a"}), gnuplot_missing);
+  CHECK_THROWS_AS(draw(heatmap(tensor_view<const float, 2>{values, {2, 2}}), {.stem = folder.path / "a"}),
+                  gnuplot_missing);
   CHECK(std::filesystem::is_empty(folder.path));
 }
 
@@ -174,14 +175,14 @@ TEST_CASE("a gnuplot that fails says why and leaves no file, nor the old picture
   const made_up::folder folder;
   write_file(folder.path / "a.png", "old");
   try {
-    draw({"plot no_such_function(x)", {}}, {folder.path / "a"});
+    draw({.commands = "plot no_such_function(x)"}, {.stem = folder.path / "a"});
     FAIL("no exception");
   } catch (const gnuplot_error& problem) {
     CHECK_NE(std::string{problem.what()}.find("no_such_function"), std::string::npos);
   }
   CHECK_EQ(files_in(folder.path), 1);
   CHECK_EQ(contents(folder.path / "a.png"), "old");
-  CHECK_THROWS_AS(draw({"plot x", {}}, {folder.path / "missing" / "a"}), file_error);
+  CHECK_THROWS_AS(draw({.commands = "plot x"}, {.stem = folder.path / "missing" / "a"}), file_error);
 }
 
 // gnuplot 5.4 with Cairo fills the picture with black where a character has no font: U+E0FF is private, no font has it.
@@ -190,7 +191,8 @@ TEST_CASE("a character without a font leaves the picture as it would be with a q
   const made_up::folder folder;
   const float values[4] = {0, 1, 1, 0};
   for (const char* name : {"\xee\x83\xbf", "?"})
-    heatmap(tensor_view<const float, 2>{values, {2, 2}}, {name, "value"}, {folder.path / name, {format::png}});
+    draw(heatmap(tensor_view<const float, 2>{values, {2, 2}}, {.title = name}),
+         {.stem = folder.path / name, .formats = {image_format::png}});
   CHECK_EQ(contents(folder.path / "\xee\x83\xbf.png"), contents(folder.path / "?.png"));
 }
 
@@ -198,5 +200,5 @@ TEST_CASE("a label is cut at a character, not within one") {
   CHECK_EQ(plot::detail::shortened("articles", 8), "articles");
   CHECK_EQ(plot::detail::shortened("articles", 4), "art…");
   CHECK_EQ(plot::detail::shortened("日本語の本", 3), "日本…");
-  CHECK_EQ(quantile_range({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000}, 0.1, 0.9).second, doctest::Approx(9.4));
+  CHECK_EQ(quantile_range({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000}, {.low = 0.1, .high = 0.9}).high, doctest::Approx(9.4));
 }

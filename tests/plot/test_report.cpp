@@ -5,7 +5,9 @@
 #include <cmath>
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/threads.hpp>
 #include <optscope/plot/encode.hpp>
+#include <optscope/plot/heatmap.hpp>
 #include <span>
 #include <string>
 
@@ -57,7 +59,7 @@ TEST_CASE("a float becomes the nearest half, and every half comes back as it was
 TEST_CASE("the page refers to nothing outside itself") {
   const made_up::folder folder;
   made_up::study study{24};
-  write_report(study.report, folder.path / "report.html");
+  made_up::write_page(study.report, folder.path);
   const std::string page = contents(folder.path / "report.html");
   for (const char* reference :
        {"http:", "https:", "src=", "@import", "url(", "<link rel=\"style", "fetch(", "import(", "XMLHttp"})
@@ -74,8 +76,8 @@ TEST_CASE("texts, names and tokens cannot leave the script element that holds th
   const made_up::folder folder;
   made_up::study study{8};
   const std::size_t scripts = [&] {
-    write_report(study.report, folder.path / "plain.html");
-    return count(contents(folder.path / "plain.html"), "<script");
+    made_up::write_page(study.report, folder.path);
+    return count(contents(folder.path / "report.html"), "<script");
   }();
   const std::string nasty = "</script><script>alert(1)</script><!--\"'\\\n\x01&amp; \xff\xe2\x82";
   study.report.title = study.report.model = nasty;
@@ -83,7 +85,7 @@ TEST_CASE("texts, names and tokens cannot leave the script element that holds th
   study.report.notes = {nasty};
   study.report.texts[0] = {nasty, nasty, nasty, 1};
   study.report.sets[0].vectors[0].token = nasty;
-  write_report(study.report, folder.path / "report.html");
+  made_up::write_page(study.report, folder.path);
   const std::string page = contents(folder.path / "report.html");
   CHECK_EQ(count(page, "<script"), scripts);
   CHECK_EQ(count(page, "</script>"), scripts);
@@ -95,7 +97,7 @@ TEST_CASE("streams that are too large keep their best dimensions, and the page k
   made_up::study study{64};
   study.report.stream_bytes =
       2 * 2 * 1200 * 5;  // two sites, 2 bytes, 12 layers of 10 texts of 10 positions, 5 dimensions
-  write_report(study.report, folder.path / "report.html");
+  made_up::write_page(study.report, folder.path);
   const std::string page = contents(folder.path / "report.html");
   // The best are 17, 54, 27, 0, 37: d * 37 + 17 modulo 64.
   CHECK_EQ(count(page, "\"kept\":[0,17,27,37,54]"), 2);
@@ -103,9 +105,40 @@ TEST_CASE("streams that are too large keep their best dimensions, and the page k
 
 TEST_CASE("a report without data is a page, and a report into a missing folder an error") {
   const made_up::folder folder;
-  write_report({}, folder.path / "report.html");
+  made_up::write_page({}, folder.path);
   CHECK_NE(contents(folder.path / "report.html").find("</html>"), std::string::npos);
-  CHECK_THROWS_AS(write_report({}, folder.path / "missing" / "report.html"), file_error);
+  CHECK_THROWS_AS(report{"nothing"}.write(folder.path / "missing"), file_error);
+}
+
+TEST_CASE(
+    "a report's pictures are files and parts of the page; without gnuplot the page says that they are not drawn") {
+  const made_up::folder folder, empty;
+  const float values[4] = {0, 1, 1, 0};
+  report page{"Pictures"};
+  page.picture("In the page", "A note.", "shown", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
+  page.picture_file("beside", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
+  std::size_t last = 0;
+  try {
+    thread_pool pool{2};
+    page.write(folder.path, pool, [&](std::size_t done, std::size_t) { last = done; });
+    const std::string html = contents(folder.path / "report.html");
+    CHECK_EQ(count(html, "data:image/png;base64,iVBORw0KGgo"), 1);
+    for (const char* name : {"shown.png", "shown.svg", "shown.pdf", "beside.png", "beside.svg", "beside.pdf"})
+      CHECK_MESSAGE(std::filesystem::exists(folder.path / "pictures" / name), name);
+    CHECK_LE(last, 2);
+  } catch (const gnuplot_missing&) {
+    MESSAGE("skipped: gnuplot is not installed (Debian: gnuplot-nox)");
+  }
+  const made_up::environment_variable path{"PATH", empty.path.string()};
+  try {
+    page.write(folder.path);
+    FAIL("no exception");
+  } catch (const gnuplot_missing& problem) {
+    CHECK_NE(std::string{problem.what()}.find("report.html has everything else"), std::string::npos);
+  }
+  const std::string html = contents(folder.path / "report.html");
+  CHECK_EQ(count(html, "data:image/png"), 0);
+  CHECK_NE(html.find("\"source\":null"), std::string::npos);
 }
 
 TEST_CASE("groups are runs of equal categories") {

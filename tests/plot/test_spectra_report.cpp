@@ -2,13 +2,8 @@
 // Spectra as panels, pictures and a page.
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optscope/plot/spectra_report.hpp>
 
 using namespace optscope;
@@ -39,7 +34,7 @@ const line_series* named(const line_panel& panel, const std::string& name) {
 }  // namespace
 
 TEST_CASE("a spectrum's panel has few points, a sharp fall, the noise shaded and the bound dashed") {
-  const spectra_set set{"layers", "Spectra", false, std::nullopt, {"attention"}, {{fallen()}}};
+  const spectra_set set{.name = "layers", .title = "Spectra", .blocks = {"attention"}, .curves = {{fallen()}}};
   const std::vector<line_panel> panels = spectrum_panels(set);
   REQUIRE(panels.size() == 1);
   const line_series* noise = named(panels[0], "noise");
@@ -72,7 +67,8 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
   sampled.errors = {1, 10, 50};
   sampled.largest = 4;
   sampled.floor = 1;
-  const spectra_set set{"lengths", "Spectra", true, std::nullopt, {"attention"}, {{fallen(), sampled}}};
+  const spectra_set set{
+      .name = "lengths", .title = "Spectra", .shares = true, .blocks = {"attention"}, .curves = {{fallen(), sampled}}};
   const line_panel panel = spectrum_panels(set)[0];
   CHECK(named(panel, "layer 3")->x.back() == 1);
   const line_series* curve = named(panel, "768 tokens");
@@ -86,7 +82,7 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
   CHECK(most == std::vector<double>{0.94, 1});
   // Bounds of counts hold at lower thresholds too: the lines run one way.
   sampled.errors = {1, 95, 50};
-  const line_panel bounded = spectrum_panels({"", "", true, std::nullopt, {"attention"}, {{sampled}}})[0];
+  const line_panel bounded = spectrum_panels({.shares = true, .blocks = {"attention"}, .curves = {{sampled}}})[0];
   for (const line_series& series : bounded.series) {
     if (series.name.empty() && series.x.size() == 3) CHECK(std::is_sorted(series.x.begin(), series.x.end()));
     if (series.name.empty() && series.x.size() == 3 && series.x.back() == 0.94) CHECK(series.x[1] == 0.009);
@@ -95,14 +91,15 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
 }
 
 TEST_CASE("the narrowest layer is marked in the panel of the width, as a tight pass if it stands out") {
-  width_panel width{"attention", {0, 1, 2}, {{"effective rank", {0.5, 0.1, 0.4}}}, 1.0};
+  width_panel width{
+      .block = "attention", .layers = {0, 1, 2}, .notions = {{"effective rank", {0.5, 0.1, 0.4}}}, .tight_pass = 1};
   const std::vector<line_panel> panels = width_panels({width});
   CHECK(named(panels[0], "tight pass") == nullptr);
   const line_series* mark = named(panels[0], "narrowest");
   REQUIRE(mark != nullptr);
   CHECK(mark->x == std::vector<double>{1, 1});
-  CHECK(mark->y[0] > panels[0].y_range->first);
-  CHECK(mark->y[1] < panels[0].y_range->second);
+  CHECK(mark->y[0] > panels[0].y_range->low);
+  CHECK(mark->y[1] < panels[0].y_range->high);
   width.stands_out = width.inside = true;
   CHECK(named(width_panels({width})[0], "tight pass") != nullptr);
 }
@@ -110,24 +107,30 @@ TEST_CASE("the narrowest layer is marked in the panel of the width, as a tight p
 TEST_CASE("the pictures have the names of the sets, and the page holds tables, notes and overlaps") {
   spectra_report report;
   report.model = "a <model>";
-  report.sets = {{"layers", "Over the layers", false, std::pair{0.0, 3.0}, {"attention"}, {{fallen()}}}};
-  report.widths = {{"attention", {0, 1, 2}, {{"effective rank", {0.5, 0.1, 0.4}}}, 1.0}};
-  report.widths[0].verdict = "layer 1 is the narrowest.";
+  report.sets = {{.name = "layers",
+                  .title = "Over the layers",
+                  .levels = value_range{.low = 0, .high = 3},
+                  .blocks = {"attention"},
+                  .curves = {{fallen()}}}};
+  report.widths = {{.block = "attention",
+                    .layers = {0, 1, 2},
+                    .notions = {{"effective rank", {0.5, 0.1, 0.4}}},
+                    .tight_pass = 1,
+                    .verdict = "layer 1 is the narrowest."}};
   tensor<float, 2> overlap{{2, 2}};
   overlap(0, 0) = overlap(1, 1) = 1;
   overlap(0, 1) = overlap(1, 0) = 0.256f;
-  report.overlaps = {{"texts", "Directions", {"one", "two"}, {}, {{"attention, what it writes", overlap}}}};
-  report.tables = {{"Ranks", {"spectrum", "bound"}, {{"attn-3", "4000"}}}};
+  report.overlaps = {{.name = "texts",
+                      .title = "Directions",
+                      .rows = {"one", "two"},
+                      .panels = {{.title = "attention, what it writes", .values = overlap}}}};
+  report.tables = {{.title = "Ranks", .columns = {"spectrum", "bound"}, .rows = {{"attn-3", "4000"}}}};
   report.notes = {"What an edge means."};
+  const plot::report written = make_report(report);
   std::vector<std::string> names;
-  for (const drawing& each : spectra_pictures(report, "pictures")) names.push_back(each.files.stem.string());
-  CHECK(names == std::vector<std::string>{"pictures/spectra-layers", "pictures/width", "pictures/directions-texts"});
-  const auto path =
-      std::filesystem::temp_directory_path() / ("optscope-spectra-" + std::to_string(::getpid()) + ".html");
-  write_report(report, path);
-  std::ifstream in{path};
-  const std::string page{std::istreambuf_iterator<char>{in}, {}};
-  std::filesystem::remove(path);
+  for (const auto& [name, what] : written.pictures()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"spectra-layers", "width", "directions-texts"});
+  const std::string page = written.html();
   for (const char* part : {"a &lt;model>", "\"attn-3\",\"4000\"", "What an edge means.", "\"0.26\"", "Over the layers",
                            "attention: layer 1 is the narrowest."}) {
     CHECK_MESSAGE(page.find(part) != std::string::npos, part);

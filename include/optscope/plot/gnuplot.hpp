@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Runs gnuplot as a child process: one description of a picture, one file for each format.
+// Pictures as gnuplot draws them: one description, one file per format.
 
 #include <cstddef>
 #include <filesystem>
@@ -17,58 +17,56 @@ struct gnuplot_missing : error {
   using error::error;
 };
 
-/// gnuplot ran and failed; `what()` carries what it wrote to its standard error.
+/// gnuplot ran and failed. `what()` names the picture and ends with the last line of gnuplot's messages.
 struct gnuplot_error : error {
   using error::error;
 };
 
-enum class format { png, svg, pdf };
+enum class image_format { png, svg, pdf };
 
 /// `png`, `svg`, `pdf`: also the file's extension.
-[[nodiscard]] constexpr std::string_view name_of(format type) noexcept {
-  return type == format::png ? "png" : type == format::svg ? "svg" : "pdf";
+[[nodiscard]] constexpr std::string_view name_of(image_format format) noexcept {
+  return format == image_format::png ? "png" : format == image_format::svg ? "svg" : "pdf";
 }
 
-struct drawing;
-
-/// Where pictures go. `stem` = `pictures/streams` gives `pictures/streams.png` and so on.
+/// Where a picture goes. `stem` = `pictures/streams` gives `pictures/streams.png` and so on.
 struct picture_files {
   std::filesystem::path stem{};
-  std::vector<format> formats{format::png, format::svg, format::pdf};
-  std::string program = "gnuplot";        ///< looked up in PATH unless it holds a slash
-  std::vector<drawing>* batch = nullptr;  ///< takes the picture, for `draw` of many at once; null: it is drawn now
+  std::vector<image_format> formats{image_format::png, image_format::svg, image_format::pdf};
 };
 
-/// What gnuplot draws: commands without `set terminal` and `set output`, which may read `data` by the gnuplot string
-/// variable `data` (a file of float32), and the size in points (1/72 inch).
+/// What gnuplot draws. The commands contain no `set terminal` and no `set output`; they may plot `data`, a gnuplot
+/// string variable that names a file with the numbers of `picture::data` as float32.
 struct picture {
   std::string commands{};
   std::vector<float> data{};
-  double width = 720, height = 540;
+  double width = 720, height = 540;  ///< points (1/72 inch)
 };
 
 /// A picture and where it goes.
 struct drawing {
-  picture what;
-  picture_files files;
+  picture what{};
+  picture_files files{};
 };
 
-/// Draws pictures in every format of their files with one process of gnuplot, whose start costs as much as a small
-/// picture. The files of all appear together, when all are whole. Throws as `draw` of one does; the message is of the
-/// first that fails.
-void draw(const std::vector<drawing>& together);
-
-/// Draws one picture in every format of `files`, or adds it to `files.batch`; the files appear together, when all are
+/// Draws one picture in every format of `files`, with the `gnuplot` of PATH. All files appear together, once all are
 /// whole.
 ///
-///     picture square{"plot data binary array=(2,2) format='%float' with image", {0, 1, 1, 0}};
-///     draw(square, {"pictures/square"});
+///     const picture square{.commands = "plot data binary array=(2,2) format='%float' with image",
+///                          .data = {0, 1, 1, 0}};
+///     draw(square, {.stem = "pictures/square"});
 ///
 /// Throws `gnuplot_missing`, `gnuplot_error`, and what `output_file` throws. Safe to call from several threads.
 void draw(const picture& what, const picture_files& files);
 
-/// Deals pictures out to so many batches, whose pictures take about the same time together.
-[[nodiscard]] std::vector<std::vector<drawing>> deal(std::vector<drawing> all, std::size_t batches);
+/// Draws many pictures with one gnuplot process, whose start takes as long as a small picture. The files of all
+/// pictures appear together, once all are whole. Throws as above; a `gnuplot_error` names the first picture that
+/// failed.
+void draw(const std::vector<drawing>& pictures);
+
+/// Splits pictures into `count` batches that take about the same time to draw, one for each call of `draw`. Batches are
+/// empty where there are fewer pictures than batches.
+[[nodiscard]] std::vector<std::vector<drawing>> split_into_batches(std::vector<drawing> pictures, std::size_t count);
 
 }  // namespace optscope::plot
 

@@ -31,7 +31,7 @@ namespace optscope::plot {
 
 namespace detail {
 
-/// A new folder of its own under the system's temporary folder, removed with everything in it.
+/// A new folder under TMPDIR (else /tmp), removed at the end with everything in it.
 class scratch_folder {
  public:
   scratch_folder() {
@@ -51,15 +51,15 @@ class scratch_folder {
   std::filesystem::path path_;
 };
 
-/// Writes a file of the scratch folder, which need not reach the disk.
+/// Writes a file of the scratch folder.
 inline void put(const std::filesystem::path& file, std::string_view bytes) {
   std::ofstream stream{file, std::ios::binary};
   stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!stream.flush()) throw write_error{file.string() + ": cannot write a temporary file"};
 }
 
-/// Runs a program (looked up in PATH), its output and messages going to files; the exit status, 128 + a signal's
-/// number, 127 if there is no such program.
+/// Runs a program (looked up in PATH) with its output and messages going to files. Returns its exit status, 128 + a
+/// signal's number, or 127 if there is no such program.
 inline int run(std::vector<std::string> words, const std::string& output, const std::string& messages) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -83,8 +83,9 @@ inline int run(std::vector<std::string> words, const std::string& output, const 
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/// The commands with `?` for every character that no installed font has. Cairo's box for such a character, drawn by
-/// gnuplot 5.4, covers the whole picture. Asks fontconfig's `fc-list`, which comes with gnuplot's own libraries.
+/// The commands with `?` in place of every character that no installed font has: the box that gnuplot 5.4 draws through
+/// Cairo for such a character covers the whole picture. Asks fontconfig's `fc-list`, which gnuplot's own libraries
+/// bring.
 inline std::string drawable(std::string_view commands, const scratch_folder& scratch) {
   const auto file = [&](const char* name) { return (scratch.path() / name).string(); };
   std::map<std::string, bool, std::less<>> known;
@@ -112,7 +113,7 @@ inline std::string drawable(std::string_view commands, const scratch_folder& scr
   return text;
 }
 
-/// Browsers smooth images that they enlarge; cells of a matrix have edges.
+/// Tells browsers not to smooth the images in an SVG: the cells of a matrix have edges.
 inline void keep_pixels(const std::filesystem::path& svg) {
   std::ifstream stream{svg, std::ios::binary};
   std::string text{std::istreambuf_iterator<char>{stream}, {}};
@@ -123,78 +124,86 @@ inline void keep_pixels(const std::filesystem::path& svg) {
   put(svg, text);
 }
 
+/// The commands that set gnuplot's terminal for a picture.
+inline std::string terminal(image_format format, const picture& what) {
+  const auto size = [&](double scale, const char* unit) {
+    return " size " + std::to_string(what.width * scale) + unit + "," + std::to_string(what.height * scale) + unit;
+  };
+  switch (format) {
+    case image_format::png:  // 108 dots per inch; gnuplot assumes 96 for fonts
+      return "pngcairo enhanced" + size(1.5, "") + " font 'sans,10' fontscale 1.125 linewidth 1.5";
+    case image_format::svg:
+      return "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
+    case image_format::pdf: break;
+  }
+  return "pdfcairo enhanced" + size(1 / 72.0, "in") + " font 'sans,10' fontscale 1 linewidth 1";
+}
+
+/// What is wrong, from gnuplot's messages: it repeats the line of the script, marks a place in it, and says last what
+/// is wrong.
+inline std::string last_line(const std::filesystem::path& messages) {
+  std::ifstream stream{messages};
+  std::string line, last;
+  while (std::getline(stream, line)) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
+
 }  // namespace detail
 
-OPTSCOPE_INLINE void draw(const std::vector<drawing>& together) {
-  if (together.empty()) return;
+OPTSCOPE_INLINE void draw(const std::vector<drawing>& pictures) {
+  if (pictures.empty()) return;
   const detail::scratch_folder scratch;
   const auto path = [&](const std::string& name) { return (scratch.path() / name).string(); };
 
   std::list<output_file> outputs;
-  std::vector<std::filesystem::path> pixels;  // SVG
+  std::vector<std::filesystem::path> svgs;
   std::string script = "set encoding utf8\n";
-  for (std::size_t i = 0; i < together.size(); ++i) {
-    const auto& [what, files] = together[i];
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const auto& [what, files] = pictures[i];
     const std::string data = path("data" + std::to_string(i));
     detail::put(data, {reinterpret_cast<const char*>(what.data.data()), what.data.size() * sizeof(float)});
     script += "data = " + gnuplot_path(data) + "\n";
     const std::string drawable = detail::drawable(what.commands, scratch);
-    for (const format type : files.formats) {
-      outputs.emplace_back(files.stem.string() + "." + std::string{name_of(type)});
-      const auto size = [width = what.width, height = what.height](double scale, const char* unit) {
-        return " size " + std::to_string(width * scale) + unit + "," + std::to_string(height * scale) + unit;
-      };
-      script += "reset\nset terminal ";
-      // PNG: 108 dots an inch, and gnuplot's own 96 for fonts.
-      if (type == format::png)
-        script += "pngcairo enhanced" + size(1.5, "") + " font 'sans,10' fontscale 1.125 linewidth 1.5";
-      if (type == format::svg)
-        script += "svg enhanced" + size(1, "") + " font 'sans-serif,10' linewidth 1 background '#ffffff'";
-      if (type == format::pdf)
-        script += "pdfcairo enhanced" + size(1 / 72.0, "in") + " font 'sans,10' fontscale 1 linewidth 1";
-      script += "\nset output " + gnuplot_path(outputs.back().temporary()) + "\n";
-      script += (type == format::svg ? what.commands : drawable) + "\nset output\n";
-      if (type == format::svg) pixels.push_back(outputs.back().temporary());
+    for (const image_format format : files.formats) {
+      outputs.emplace_back(files.stem.string() + "." + std::string{name_of(format)});
+      const std::filesystem::path& target = outputs.back().temporary();
+      const bool svg = format == image_format::svg;
+      script += "reset\nset terminal " + detail::terminal(format, what) + "\nset output " + gnuplot_path(target) + "\n";
+      script += (svg ? what.commands : drawable) + "\nset output\n";
+      if (svg) svgs.push_back(target);
     }
   }
 
   detail::put(path("script"), script);
-  const std::string& program = together[0].files.program;
-  const int status = detail::run({program, "--default-settings", path("script")}, path("output"), path("messages"));
-  if (status == 127) throw gnuplot_missing{program + ": not found; no picture is drawn (Debian: gnuplot-nox)"};
-  if (status != 0 && together.size() > 1) {  // one by one, so that the message names the picture
+  const int status = detail::run({"gnuplot", "--default-settings", path("script")}, path("output"), path("messages"));
+  if (status == 127) throw gnuplot_missing{"gnuplot: not found; no picture is drawn (Debian: gnuplot-nox)"};
+  if (status != 0 && pictures.size() > 1) {  // one by one, so that the message names the picture
     outputs.clear();
-    for (const drawing& each : together) draw(std::vector<drawing>{each});
+    for (const drawing& each : pictures) draw(each.what, each.files);
     return;
   }
   if (status != 0) {
-    // gnuplot repeats the line of the script, marks a place in it, and says last what is wrong.
-    std::ifstream stream{path("messages")};
-    std::string messages;
-    for (std::string line; std::getline(stream, line);)
-      if (!line.empty()) messages = line;
-    throw gnuplot_error{together[0].files.stem.string() + ": " + program + " failed (" + std::to_string(status) +
-                        "): " + messages};
+    throw gnuplot_error{pictures[0].files.stem.string() + ": gnuplot failed with exit status " +
+                        std::to_string(status) + ": " + detail::last_line(path("messages"))};
   }
-  for (const std::filesystem::path& svg : pixels) detail::keep_pixels(svg);
+  for (const std::filesystem::path& svg : svgs) detail::keep_pixels(svg);
   for (output_file& each : outputs) each.commit();
 }
 
 OPTSCOPE_INLINE void draw(const picture& what, const picture_files& files) {
-  if (files.batch != nullptr) {
-    files.batch->push_back({what, files});
-  } else {
-    draw(std::vector<drawing>{{what, files}});
-  }
+  draw(std::vector<drawing>{{.what = what, .files = files}});
 }
 
-OPTSCOPE_INLINE std::vector<std::vector<drawing>> deal(std::vector<drawing> all, std::size_t batches) {
-  std::stable_sort(all.begin(), all.end(), [](const drawing& a, const drawing& b) {
+OPTSCOPE_INLINE std::vector<std::vector<drawing>> split_into_batches(std::vector<drawing> pictures, std::size_t count) {
+  // Large ones first, in turn: the time that a picture takes grows with its area.
+  std::stable_sort(pictures.begin(), pictures.end(), [](const drawing& a, const drawing& b) {
     return a.what.width * a.what.height > b.what.width * b.what.height;
   });
-  std::vector<std::vector<drawing>> dealt(batches);
-  for (std::size_t i = 0; i < all.size(); ++i) dealt[i % batches].push_back(std::move(all[i]));
-  return dealt;
+  std::vector<std::vector<drawing>> batches(count);
+  for (std::size_t i = 0; i < pictures.size(); ++i) batches[i % count].push_back(std::move(pictures[i]));
+  return batches;
 }
 
 }  // namespace optscope::plot

@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Heat maps: square matrices side by side, one a layer, in one colour range.
+// Heat maps: one or more matrices side by side, with one colour range for all.
 
 #include <cstddef>
 #include <optional>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/plot/axes.hpp>
 #include <optscope/plot/gnuplot.hpp>
-#include <optscope/plot/palette.hpp>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace optscope::plot {
 
 struct heatmap_options {
   std::string title{};
-  std::string value_label = "cosine";                ///< stands beside the colour bar
-  std::vector<std::string> panel_titles{};           ///< one a matrix; `layer 0`, `layer 1`, … if empty
-  std::vector<group> groups{};                       ///< categories of the rows, in order; sizes add up to the rows
-  std::optional<std::pair<double, double>> range{};  ///< of the colours; the data's own if absent
-  std::size_t columns = 0;                           ///< panels in a row; 0 chooses
+  std::string value_label = "cosine";       ///< next to the colour bar
+  std::vector<std::string> panel_titles{};  ///< one per matrix; if empty, `layer 0`, `layer 1`, …
+  std::vector<row_group> groups{};          ///< of rows and columns alike, in order; their sizes add up to the rows
+  std::optional<value_range> range{};       ///< of the colours; if absent, that of all values
+  std::size_t columns = 0;                  ///< panels side by side; 0: chosen by their number
 };
 
-/// Draws `matrices` (panel, row, column), row 0 at the top, white lines between the groups, one colour bar.
-void heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options, const picture_files& files);
+/// `matrices` (panel, row, column) with row 0 at the top, white lines between groups, and one colour bar. Values that
+/// are not finite are white.
+[[nodiscard]] picture heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options = {});
 
 /// One matrix (row, column), such as what `similarity` returns for a layer.
-void heatmap(tensor_view<const float, 2> matrix, const heatmap_options& options, const picture_files& files);
+///
+///     draw(heatmap(similarity<cosine>(vectors), {.title = "Layer 3"}), {.stem = "pictures/layer-3"});
+[[nodiscard]] picture heatmap(tensor_view<const float, 2> matrix, const heatmap_options& options = {});
 
 }  // namespace optscope::plot
 

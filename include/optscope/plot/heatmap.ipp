@@ -10,8 +10,7 @@
 
 namespace optscope::plot {
 
-OPTSCOPE_INLINE void heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options,
-                             const picture_files& files) {
+OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options) {
   using detail::page;
   const std::size_t panels = matrices.extent(0), rows = matrices.extent(1), columns_of_matrix = matrices.extent(2);
   const std::size_t across = options.columns != 0 ? options.columns
@@ -47,20 +46,21 @@ OPTSCOPE_INLINE void heatmap(tensor_view<const float, 3> matrices, const heatmap
   const std::string thin = across > 6 ? "0.6" : "1";
   std::string& text = result.commands;
   text = "set multiplot\nunset key\nunset colorbox\n" + detail::viridis_palette();
-  text += "set cbrange [" + number(low) + ":" + number(high) + "]\n";
-  text += "set xrange [-0.5:" + number(static_cast<double>(side_across) - 0.5) + "]\n";
-  text += "set yrange [" + number(static_cast<double>(side) - 0.5) + ":-0.5]\nset border lw 0.5 lc rgb '#444444'\n";
+  text += "set cbrange [" + gnuplot_number(low) + ":" + gnuplot_number(high) + "]\n";
+  text += "set xrange [-0.5:" + gnuplot_number(static_cast<double>(side_across) - 0.5) + "]\n";
+  text +=
+      "set yrange [" + gnuplot_number(static_cast<double>(side) - 0.5) + ":-0.5]\nset border lw 0.5 lc rgb '#444444'\n";
   std::string tics;
   std::size_t first = 0;
-  for (const group& rows_of_group : options.groups) {
+  for (const row_group& rows_of_group : options.groups) {
     const double centre = static_cast<double>(first) + static_cast<double>(rows_of_group.size) / 2 - 0.5;
     const double share = static_cast<double>(rows_of_group.size) / static_cast<double>(std::max<std::size_t>(rows, 1));
     const auto room = static_cast<std::size_t>(cell * share / 5.2);
-    tics +=
-        (tics.empty() ? "" : ",") + gnuplot_string(detail::shortened(rows_of_group.name, room)) + " " + number(centre);
+    tics += (tics.empty() ? "" : ",") + gnuplot_string(detail::shortened(rows_of_group.name, room)) + " " +
+            gnuplot_number(centre);
     first += rows_of_group.size;
     if (first < rows) {
-      const std::string line = number(static_cast<double>(first) - 0.5);
+      const std::string line = gnuplot_number(static_cast<double>(first) - 0.5);
       text +=
           "set arrow from " + line + ",graph 0 to " + line + ",graph 1 nohead front lc rgb 'white' lw " + thin + "\n";
       text += "set arrow from graph 0,first " + line + " to graph 1,first " + line +
@@ -90,7 +90,7 @@ OPTSCOPE_INLINE void heatmap(tensor_view<const float, 3> matrices, const heatmap
       const double bar_height = std::min(height - top - bottom - caption, 520.0);
       const double bar_bottom = (height + top + caption - bottom + bar_height) / 2;
       text += "set colorbox user vertical origin " + sheet.at(width - right + 16, bar_bottom) + " size screen " +
-              number(14 / width) + ", screen " + number(bar_height / height) + "\n";
+              gnuplot_number(14 / width) + ", screen " + gnuplot_number(bar_height / height) + "\n";
       text += "set cbtics font ',9' scale 0.5\nset cblabel " + gnuplot_string(options.value_label) +
               " noenhanced font ',10'\n";
     }
@@ -98,11 +98,10 @@ OPTSCOPE_INLINE void heatmap(tensor_view<const float, 3> matrices, const heatmap
             std::to_string(side_across) + "," + std::to_string(side) + ") format='%float' with image\n";
   }
   text += "unset multiplot\n";
-  draw(result, files);
+  return result;
 }
 
-OPTSCOPE_INLINE void heatmap(tensor_view<const float, 2> matrix, const heatmap_options& options,
-                             const picture_files& files) {
+OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 2> matrix, const heatmap_options& options) {
   heatmap_options single = options;
   if (single.panel_titles.empty()) single.panel_titles = {""};
   const std::size_t rows = matrix.rows(), columns = matrix.cols();
@@ -110,7 +109,7 @@ OPTSCOPE_INLINE void heatmap(tensor_view<const float, 2> matrix, const heatmap_o
   packed.reserve(rows * columns);
   for (std::size_t row = 0; row < rows; ++row)
     packed.insert(packed.end(), matrix.row(row).begin(), matrix.row(row).end());
-  heatmap(tensor_view<const float, 3>{packed.data(), {1, rows, columns}}, single, files);
+  return heatmap(tensor_view<const float, 3>{packed.data(), {1, rows, columns}}, single);
 }
 
 }  // namespace optscope::plot

@@ -29,7 +29,7 @@ namespace detail {
 [[nodiscard]] std::string gnuplot_path(const std::filesystem::path& file);
 
 /// A number as gnuplot reads it, whatever the locale.
-[[nodiscard]] std::string number(double value);
+[[nodiscard]] std::string gnuplot_number(double value);
 
 }  // namespace optscope::plot
 

@@ -66,7 +66,7 @@ OPTSCOPE_INLINE std::string gnuplot_path(const std::filesystem::path& file) {
   return literal + '"';
 }
 
-OPTSCOPE_INLINE std::string number(double value) {
+OPTSCOPE_INLINE std::string gnuplot_number(double value) {
   char buffer[40];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::general, 9).ptr};
 }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the pictures share: ranges of values, the palette, and places on the page.
+// Gnuplot commands that all pictures share: ranges, the palette, and places on the page.
 
 #include <optscope/core/compiled.hpp>
+#include <optscope/plot/axes.hpp>
 #include <span>
 #include <string>
-#include <utility>
 
 namespace optscope::plot {
 
 namespace detail {
 
-/// Smallest and largest finite value, never equal: what a colour or an axis can span.
-[[nodiscard]] std::pair<double, double> finite_range(std::span<const float> values);
-[[nodiscard]] std::pair<double, double> finite_range(std::span<const double> values);
+/// From the smallest to the largest finite value, never empty: what colours or an axis can span. [0, 1] without any.
+[[nodiscard]] value_range finite_range(std::span<const float> values);
+[[nodiscard]] value_range finite_range(std::span<const double> values);
 
 /// The command that sets viridis as the palette.
 [[nodiscard]] std::string viridis_palette();
 
-/// Where something stands on the page, in points from the upper left corner; gnuplot counts from the lower left.
+/// Converts places in points from the upper left corner to shares of the page from the lower left, as gnuplot wants.
 struct page {
   double width, height;
 

@@ -4,48 +4,49 @@
 
 #include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/plot/axes.hpp>
 #include <optscope/plot/gnuplot.hpp>
 #include <optscope/plot/palette.hpp>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace optscope::plot {
 
-/// One line. `low` and `high` are empty or draw a band around it. Points that are not finite interrupt the line.
+/// One line. `low` and `high` are empty, or have a value per point and draw a band. A point that is not finite
+/// interrupts the line.
 struct line_series {
-  std::string name{};  ///< for the legend; no entry if empty
+  std::string name{};  ///< in the legend; empty: no entry
   std::vector<double> x{}, y{};
   std::vector<double> low{}, high{};
   rgb colour{};
-  double width = 1.5;
+  double width = 1.5;  ///< points
   bool dashed = false;
 };
 
 struct line_panel {
   std::string title{};
   std::vector<line_series> series{};
-  std::optional<std::pair<double, double>> y_range{};  ///< of the axis; the data's own if absent
+  std::optional<value_range> y_range{};  ///< of the axis; if absent, that of the values
 };
 
 struct lines_options {
   std::string title{}, x_label = "layer", y_label{};
   bool log_x = false, log_y = false;
-  /// A colour bar (viridis) from first to second, for series that are coloured by a level, such as `viridis(layer
-  /// / 11.0)`.
-  std::optional<std::pair<double, double>> levels{};
+  /// The levels at both ends of a colour bar in viridis, for series coloured by a level, such as `viridis(layer /
+  /// 11.0)`. It takes the place of the legend, where no series has a name.
+  std::optional<value_range> levels{};
   std::string level_label = "layer";
-  double panel_width = 0, panel_height = 0;  ///< points; 0 chooses
+  double panel_width = 0, panel_height = 0;  ///< points; 0: chosen by the number of panels
 };
 
-/// Draws the panels side by side, and to their right the names of the series, each once.
+/// The panels side by side. To their right, the names of all series, each once.
 ///
-///     line_series within{"within a text", {0, 1, 2}, {0.4, 0.6, 0.9}};
-///     within.colour = hue(0);
-///     const line_panel panel{"attn_out", {within}};
-///     lines({&panel, 1}, {"Similarity by layer"}, {"pictures/similarity"});
-void lines(std::span<const line_panel> panels, const lines_options& options, const picture_files& files);
+///     const line_series within{
+///         .name = "within a text", .x = {0, 1, 2}, .y = {0.4, 0.6, 0.9}, .colour = hue(0)};
+///     const line_panel panel{.title = "attn_out", .series = {within}};
+///     draw(lines({&panel, 1}, {.title = "Similarity by layer"}), {.stem = "pictures/similarity"});
+[[nodiscard]] picture lines(std::span<const line_panel> panels, const lines_options& options);
 
 }  // namespace optscope::plot
 

@@ -12,8 +12,7 @@
 
 namespace optscope::plot {
 
-OPTSCOPE_INLINE void lines(std::span<const line_panel> panels, const lines_options& options,
-                           const picture_files& files) {
+OPTSCOPE_INLINE picture lines(std::span<const line_panel> panels, const lines_options& options) {
   const double columns = static_cast<double>(std::max<std::size_t>(panels.size(), 1));
   const double panel_width = options.panel_width > 0 ? options.panel_width : panels.size() > 1 ? 330 : 470;
   const double panel_height = options.panel_height > 0 ? options.panel_height : 300;
@@ -56,9 +55,9 @@ OPTSCOPE_INLINE void lines(std::span<const line_panel> panels, const lines_optio
     double step = 1;
     for (const double next : {2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0})
       if ((x_high - x_low) / step > 12) step = next;
-    text += "set xtics " + number(std::ceil(x_low / step) * step) + "," + number(step) + "\n";
+    text += "set xtics " + gnuplot_number(std::ceil(x_low / step) * step) + "," + gnuplot_number(step) + "\n";
   }
-  if (x_high > x_low) text += "set xrange [" + number(x_low) + ":" + number(x_high) + "]\n";
+  if (x_high > x_low) text += "set xrange [" + gnuplot_number(x_low) + ":" + gnuplot_number(x_high) + "]\n";
 
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const line_panel& panel = panels[p];
@@ -69,7 +68,8 @@ OPTSCOPE_INLINE void lines(std::span<const line_panel> panels, const lines_optio
     if (p == 0 && !options.title.empty())
       text += sheet.heading(options.title, (result.width - right + left) / 2, 17, 13, result.width);
     if (!panel.title.empty()) text += sheet.heading(panel.title, x + panel_width / 2, top - 10, 10, panel_width);
-    text += panel.y_range ? "set yrange [" + number(panel.y_range->first) + ":" + number(panel.y_range->second) + "]\n"
+    text += panel.y_range ? "set yrange [" + gnuplot_number(panel.y_range->low) + ":" +
+                                gnuplot_number(panel.y_range->high) + "]\n"
                           : "set yrange [*:*]\n";
 
     std::string bands, curves;
@@ -88,7 +88,7 @@ OPTSCOPE_INLINE void lines(std::span<const line_panel> panels, const lines_optio
       if (series.low.size() >= points && series.high.size() >= points)
         bands += source({&series.x, &series.low, &series.high}) +
                  " notitle with filledcurves fs transparent solid 0.18 noborder" + colour + ", ";
-      curves += source({&series.x, &series.y}) + " notitle with lines lw " + number(series.width) + colour +
+      curves += source({&series.x, &series.y}) + " notitle with lines lw " + gnuplot_number(series.width) + colour +
                 (series.dashed ? " dt 2" : "") + ", ";
     }
     if (p + 1 == panels.size()) {
@@ -100,9 +100,10 @@ OPTSCOPE_INLINE void lines(std::span<const line_panel> panels, const lines_optio
         curves += "keyentry with lines lw 2 lc rgb '" + hex(entry->colour) + "'" + (entry->dashed ? " dt 2" : "") +
                   " title " + gnuplot_string(detail::shortened(entry->name, 30)) + ", ";
       if (options.levels && legend.empty()) {
-        text += "set cbrange [" + number(options.levels->first) + ":" + number(options.levels->second) + "]\n";
+        text +=
+            "set cbrange [" + gnuplot_number(options.levels->low) + ":" + gnuplot_number(options.levels->high) + "]\n";
         text += "set colorbox user vertical origin " + sheet.at(x_after, top + panel_height) + " size screen " +
-                number(12 / result.width) + ", screen " + number(panel_height / result.height) + "\n";
+                gnuplot_number(12 / result.width) + ", screen " + gnuplot_number(panel_height / result.height) + "\n";
         text += "set cbtics font ',9' scale 0.5\nset cblabel " + gnuplot_string(options.level_label) +
                 " noenhanced font ',10'\n";
         curves += "'+' using 1:(NaN):(0) notitle with lines palette, ";
@@ -112,7 +113,7 @@ OPTSCOPE_INLINE void lines(std::span<const line_panel> panels, const lines_optio
     text += all.empty() ? "" : "plot " + all.substr(0, all.size() - 2) + "\n";
   }
   text += "unset multiplot\n";
-  draw(result, files);
+  return result;
 }
 
 }  // namespace optscope::plot

@@ -52,12 +52,6 @@ inline constexpr std::array<rgb, 17> viridis_stops{{{68, 1, 84},
 /// The hue of a category from dark (member 0) to light (the last of `members`).
 [[nodiscard]] rgb shade(std::size_t category, std::size_t member, std::size_t members);
 
-/// Consecutive rows, lines or texts that belong together.
-struct group {
-  std::string name;
-  std::size_t size = 0;
-};
-
 }  // namespace optscope::plot
 
 #ifndef OPTSCOPE_COMPILED

@@ -3,6 +3,7 @@
 // Bodies of report.hpp.
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -10,12 +11,14 @@
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/core/threads.hpp>
 #include <optscope/plot/encode.hpp>
 #include <optscope/plot/report.hpp>
 #include <optscope/plot/report_matrices.ipp>
 #include <optscope/plot/report_script.ipp>
 #include <optscope/plot/report_style.ipp>
 #include <optscope/plot/report_views.ipp>
+#include <system_error>
 
 namespace optscope::plot {
 
@@ -41,6 +44,29 @@ inline std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : text) result += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
   return result;
+}
+
+/// A PNG as the JSON string of an image's source.
+inline std::string png_source(const std::filesystem::path& png) {
+  return "\"data:image/png;base64," + base64(mapped_file{png}.bytes()) + "\"";
+}
+
+/// Draws pictures as files of a folder, in batches on all threads.
+inline void draw_files(const std::vector<std::pair<std::string, picture>>& pictures,
+                       const std::filesystem::path& folder, thread_pool& pool, const report::counter& progress) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) throw file_error{folder.string(), "", "a writable folder", failed.message()};
+  std::vector<drawing> drawings;
+  for (const auto& [name, what] : pictures) drawings.push_back({.what = what, .files = {.stem = folder / name}});
+  const std::size_t count = std::min(drawings.size(), 2 * pool.size());
+  const auto batches = split_into_batches(std::move(drawings), count);
+  std::atomic<std::size_t> done{0};
+  pool.parallel_for(batches.size(), [&](std::size_t batch, std::size_t worker) {
+    draw(batches[batch]);
+    ++done;
+    if (worker == 0 && progress) progress(done, batches.size());
+  });
 }
 
 }  // namespace detail
@@ -89,18 +115,23 @@ OPTSCOPE_INLINE void report::chart(std::string_view heading, std::string_view no
     for (const line_series& series : panel.series) detail::write_series(json, series);
     json.end_array();
     if (panel.y_range)
-      json.key("yRange").begin_array().value(panel.y_range->first).value(panel.y_range->second).end_array();
+      json.key("yRange").begin_array().value(panel.y_range->low).value(panel.y_range->high).end_array();
     json.end_object();
   }
   json.end_array();
   end(json);
 }
 
-OPTSCOPE_INLINE void report::picture(std::string_view heading, std::string_view note,
-                                     const std::filesystem::path& png) {
+OPTSCOPE_INLINE void report::picture(std::string_view heading, std::string_view note, std::string name,
+                                     plot::picture what) {
   json_writer json = begin("picture", heading);
-  json.field("note", note).field("source", "data:image/png;base64," + base64(mapped_file{png}.bytes()));
-  end(json);
+  json.field("note", note).key("source");
+  sections_.push_back({.json = json.text(), .picture = name});
+  picture_file(std::move(name), std::move(what));
+}
+
+OPTSCOPE_INLINE void report::picture_file(std::string name, plot::picture what) {
+  pictures_.emplace_back(std::move(name), std::move(what));
 }
 
 OPTSCOPE_INLINE json_writer report::begin(std::string_view kind, std::string_view heading) const {
@@ -111,7 +142,7 @@ OPTSCOPE_INLINE json_writer report::begin(std::string_view kind, std::string_vie
 
 OPTSCOPE_INLINE void report::end(json_writer& json) {
   json.end_object();
-  sections_.push_back(json.text());
+  sections_.push_back({.json = json.text(), .picture = {}});
 }
 
 OPTSCOPE_INLINE std::string report::float32(std::span<const float> values) {
@@ -129,13 +160,20 @@ OPTSCOPE_INLINE std::string report::float16(std::span<const float> values) {
   return store(base64(std::as_bytes(std::span{halves})), "f16", scale);
 }
 
-OPTSCOPE_INLINE std::string report::html() const {
+OPTSCOPE_INLINE std::string report::html(const std::filesystem::path& pictures) const {
   json_writer json;
   json.begin_object().field("title", title_).field("subtitle", subtitle_).key("viridis").begin_array();
   for (const rgb stop : viridis_stops)
     json.begin_array().value(int{stop.red}).value(int{stop.green}).value(int{stop.blue}).end_array();
   json.end_array().key("sections").begin_array();
-  for (const std::string& section : sections_) json.raw(section);
+  for (const section& each : sections_) {
+    if (each.picture.empty()) {
+      json.raw(each.json);
+    } else {
+      const std::string source = pictures.empty() ? "null" : detail::png_source(pictures / (each.picture + ".png"));
+      json.raw(each.json + source + "}");
+    }
+  }
   json.end_array().end_object();
 
   std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
@@ -150,8 +188,8 @@ OPTSCOPE_INLINE std::string report::html() const {
   page += detail::report_style;
   page +=
       "</style>\n</head>\n<body>\n<main id=\"page\"></main>\n"
-      "<noscript><p>This report draws its pictures with a script; the same pictures lie beside it as "
-      "files.</p></noscript>\n";
+      "<noscript><p>This report draws its pictures with a script; the pictures are also files in "
+      "the folder pictures.</p></noscript>\n";
   page += "<script type=\"application/json\" id=\"report\">" + json.text() + "</script>\n";
   for (std::size_t i = 0; i < arrays_.size(); ++i)
     page += "<script type=\"text/plain\" id=\"array-" + std::to_string(i) + "\">" + arrays_[i] + "</script>\n";
@@ -163,7 +201,27 @@ OPTSCOPE_INLINE std::string report::html() const {
   return page;
 }
 
-OPTSCOPE_INLINE void report::write(const std::filesystem::path& path) const { write_file(path, html()); }
+OPTSCOPE_INLINE void report::write(const std::filesystem::path& folder, thread_pool& pool,
+                                   const counter& progress) const {
+  const std::filesystem::path pictures = folder / "pictures", page = folder / "report.html";
+  const auto without_pictures = [&](const error& reason) {
+    write_file(page, html());
+    return std::string{reason.what()} + "\n  " + page.string() + " has everything else";
+  };
+  try {
+    if (!pictures_.empty()) detail::draw_files(pictures_, pictures, pool, progress);
+  } catch (const gnuplot_missing& reason) {
+    throw gnuplot_missing{without_pictures(reason)};
+  } catch (const gnuplot_error& reason) {
+    throw gnuplot_error{without_pictures(reason)};
+  }
+  write_file(page, html(pictures));
+}
+
+OPTSCOPE_INLINE void report::write(const std::filesystem::path& folder) const {
+  thread_pool pool{1};
+  write(folder, pool);
+}
 
 OPTSCOPE_INLINE std::string report::store(std::string text, const char* type, float scale) {
   json_writer json;

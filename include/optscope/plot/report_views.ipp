@@ -236,7 +236,8 @@ const views = {
        }))],
   picture: ({note, source}) =>
       [...(note ? [element('p', {class: 'note'}, note)] : []),
-       element('img', {src: source, alt: note || '', style: 'max-width:100%'})],
+       source ? element('img', {src: source, alt: note || '', style: 'max-width:100%'}) :
+                element('p', {class: 'note'}, 'gnuplot could not draw this picture.')],
   matrices: matricesView,
   curves: curvesView,
   streams: streamsView,

@@ -3,11 +3,13 @@
 // Singular spectra as pictures and as a page: spectra with their floors and bounds, width over layers, overlaps.
 
 #include <cstddef>
-#include <filesystem>
 #include <optional>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/plot/axes.hpp>
 #include <optscope/plot/lines.hpp>
+#include <optscope/plot/palette.hpp>
+#include <optscope/plot/report.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +32,7 @@ struct spectrum_curve {
 struct spectra_set {
   std::string name{}, title{};                        ///< "layers", "Spectra over the layers"
   bool shares = false;                                ///< x is the share of all values: for different numbers
-  std::optional<std::pair<double, double>> levels{};  ///< of the colours, where they are viridis
+  std::optional<value_range> levels{};                ///< of the colours, where they are viridis
   std::vector<std::string> blocks{};                  ///< titles of the panels: attention, dense
   std::vector<std::vector<spectrum_curve>> curves{};  ///< (block, curve)
 };
@@ -57,7 +59,7 @@ struct overlap_panel {
 struct overlap_set {
   std::string name{}, title{};      ///< "layers"
   std::vector<std::string> rows{};  ///< what is compared
-  std::vector<group> groups{};      ///< categories of the rows; empty: numbers
+  std::vector<row_group> groups{};  ///< categories of the rows; empty: numbers
   std::vector<overlap_panel> panels{};
 };
 
@@ -85,11 +87,8 @@ struct spectra_report {
 /// Panels of the width over the layers, the narrowest dashed.
 [[nodiscard]] std::vector<line_panel> width_panels(const std::vector<width_panel>& widths);
 
-/// The pictures, to be drawn: `spectra-NAME` for each of the sets, `width`, `directions-NAME` for each of the overlaps.
-[[nodiscard]] std::vector<drawing> spectra_pictures(const spectra_report& report, const std::filesystem::path& folder);
-
-/// Writes the page. Throws what `output_file` throws.
-void write_report(const spectra_report& content, const std::filesystem::path& path);
+/// The page and its pictures: `spectra-NAME` for each of the sets, `width`, `directions-NAME` for each of the overlaps.
+[[nodiscard]] report make_report(const spectra_report& content);
 
 }  // namespace optscope::plot
 

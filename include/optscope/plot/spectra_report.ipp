@@ -139,10 +139,9 @@ OPTSCOPE_INLINE std::vector<line_panel> width_panels(const std::vector<width_pan
     low = std::pow(10, std::floor(std::log10(low)));
     panel.y_range = {low, std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))))};
     if (width.tight_pass) {
-      panel.series.push_back(
-          detail::line_of(width.inside && width.stands_out.value_or(false) ? "tight pass" : "narrowest", {29, 31, 35},
-                          {*width.tight_pass, *width.tight_pass},
-                          {1.01 * panel.y_range->first, 0.99 * panel.y_range->second}, 1.2, true));
+      panel.series.push_back(detail::line_of(
+          width.inside && width.stands_out.value_or(false) ? "tight pass" : "narrowest", {29, 31, 35},
+          {*width.tight_pass, *width.tight_pass}, {1.01 * panel.y_range->low, 0.99 * panel.y_range->high}, 1.2, true));
     }
     panels.push_back(std::move(panel));
   }
@@ -174,29 +173,20 @@ inline lines_options width_options() {
   return options;
 }
 
-}  // namespace detail
-
-OPTSCOPE_INLINE std::vector<drawing> spectra_pictures(const spectra_report& report,
-                                                      const std::filesystem::path& folder) {
-  std::vector<drawing> pictures;
-  const auto files = [&](const std::string& name) {
-    picture_files result{folder / name};
-    result.batch = &pictures;
-    return result;
-  };
-  for (const spectra_set& set : report.sets) {
+inline void add_pictures(report& page, const spectra_report& content) {
+  for (const spectra_set& set : content.sets) {
     std::vector<line_panel> panels = spectrum_panels(set);
-    lines_options options = detail::options_of(set);
+    lines_options options = options_of(set);
     options.levels = set.levels;
     for (line_panel& panel : panels) {
       for (line_series& series : panel.series) {
         if (set.levels) series.name.clear();  // a colour bar in the place of the legend
       }
     }
-    lines(panels, options, files("spectra-" + set.name));
+    page.picture_file("spectra-" + set.name, lines(panels, options));
   }
-  if (!report.widths.empty()) lines(width_panels(report.widths), detail::width_options(), files("width"));
-  for (const overlap_set& set : report.overlaps) {
+  if (!content.widths.empty()) page.picture_file("width", lines(width_panels(content.widths), width_options()));
+  for (const overlap_set& set : content.overlaps) {
     if (set.panels.empty()) continue;
     const std::size_t rows = set.rows.size();
     tensor<float, 3> all{{set.panels.size(), rows, rows}};
@@ -210,12 +200,13 @@ OPTSCOPE_INLINE std::vector<drawing> spectra_pictures(const spectra_report& repo
       options.panel_titles.push_back(set.panels[i].title);
       std::copy_n(set.panels[i].values.data(), rows * rows, all.row(i).data());
     }
-    heatmap(all.view(), options, files("directions-" + set.name));
+    page.picture_file("directions-" + set.name, heatmap(all.view(), options));
   }
-  return pictures;
 }
 
-OPTSCOPE_INLINE void write_report(const spectra_report& content, const std::filesystem::path& path) {
+}  // namespace detail
+
+OPTSCOPE_INLINE report make_report(const spectra_report& content) {
   report page{content.title, content.model};
   if (!content.facts.empty()) page.facts("Model and run", content.facts);
   for (const spectra_set& set : content.sets) {
@@ -238,13 +229,14 @@ OPTSCOPE_INLINE void write_report(const spectra_report& content, const std::file
       for (std::size_t i = 0; i < set.rows.size(); ++i) {
         std::vector<std::string>& row = rows.emplace_back(1, panel.title + ": " + set.rows[i]);
         for (std::size_t j = 0; j < set.rows.size(); ++j)
-          row.push_back(number(std::round(100 * static_cast<double>(panel.values(i, j))) / 100));
+          row.push_back(gnuplot_number(std::round(100 * static_cast<double>(panel.values(i, j))) / 100));
       }
     }
     if (!rows.empty()) page.table(set.title, columns, rows);
   }
   page.notes("How to read this page", content.notes);
-  page.write(path);
+  detail::add_pictures(page, content);
+  return page;
 }
 
 }  // namespace optscope::plot

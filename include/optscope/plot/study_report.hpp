@@ -3,10 +3,10 @@
 // The similarity study's report: texts, matrices, similarity by layer, streams.
 
 #include <cstddef>
-#include <filesystem>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
-#include <optscope/plot/palette.hpp>
+#include <optscope/plot/axes.hpp>
+#include <optscope/plot/report.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,7 +55,8 @@ struct report_streams {
   std::string file{};                             ///< where all values are, named on the page
 };
 
-/// Everything the page shows. Texts of a category stand together. Views need to live until `write_report` returns.
+/// Everything the report shows. Texts of a category are next to each other. The views must be valid until `make_report`
+/// returns.
 ///
 ///     plot::study_report study;
 ///     study.model = "demo-model";
@@ -68,7 +69,7 @@ struct report_streams {
 ///     study.curves = {{"attn_out", "cosine", within_text, within_category, between, p}, ...};
 ///     study.streams = {{"attn_out", streams.view(), best, best_by_layer, "data/stream-attn_out.npy"}, ...};
 ///     study.notes = {"A paragraph.", "Another."};
-///     plot::write_report(study, "report.html");
+///     plot::make_report(study).write("study-report");
 struct study_report {
   std::string title = "Similarity study", model{};
   std::vector<std::pair<std::string, std::string>> facts{};  ///< of model and run, in the heading
@@ -84,11 +85,15 @@ struct study_report {
 };
 
 /// Consecutive texts of one category, each text counted `rows` times: the groups that `heatmap` and `streams` take.
-[[nodiscard]] std::vector<group> groups_of(const std::vector<report_text>& texts, std::size_t rows = 1);
+[[nodiscard]] std::vector<row_group> groups_of(const std::vector<report_text>& texts, std::size_t rows = 1);
 
-/// Writes the page. Sections without data are left out. About 4/3 of the bytes of matrices and streams (see
-/// `study_report::matrix_bytes` and `stream_bytes`). Throws what `output_file` throws.
-void write_report(const study_report& study, const std::filesystem::path& path);
+/// The page and its pictures. Sections without data are left out. The page has about 4/3 of the bytes of its matrices
+/// and streams (see `study_report::matrix_bytes` and `stream_bytes`).
+///
+/// Pictures: a heat map for each of `study.matrices` (`SITE-METRIC` for the first of the sets, `SITE-METRIC-last` for
+/// the other), `similarity-SITE-METRIC` for each of the curves, and `stream-SITE-DIMENSION` for each of `dimensions`,
+/// or if there are none, for each site's three best.
+[[nodiscard]] report make_report(const study_report& study, const std::vector<std::size_t>& dimensions = {});
 
 }  // namespace optscope::plot
 

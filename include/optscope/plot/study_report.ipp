@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <numeric>
 #include <optscope/core/json_writer.hpp>
-#include <optscope/plot/report.hpp>
+#include <optscope/plot/heatmap.hpp>
+#include <optscope/plot/lines.hpp>
+#include <optscope/plot/palette.hpp>
+#include <optscope/plot/streams.hpp>
 #include <optscope/plot/study_report.hpp>
 #include <string_view>
 
 namespace optscope::plot {
 
-OPTSCOPE_INLINE std::vector<group> groups_of(const std::vector<report_text>& texts, std::size_t rows) {
-  std::vector<group> groups;
+OPTSCOPE_INLINE std::vector<row_group> groups_of(const std::vector<report_text>& texts, std::size_t rows) {
+  std::vector<row_group> groups;
   for (const report_text& text : texts) {
     if (groups.empty() || groups.back().name != text.category) groups.push_back({text.category, 0});
     groups.back().size += rows;
@@ -25,7 +28,7 @@ namespace detail {
 inline void add_texts(report& page, const study_report& study) {
   json_writer json = page.begin("texts", "Texts");
   json.key("texts").begin_array();
-  const std::vector<group> groups = groups_of(study.texts);
+  const std::vector<row_group> groups = groups_of(study.texts);
   std::size_t text = 0;
   for (std::size_t category = 0; category < groups.size(); ++category) {
     for (std::size_t member = 0; member < groups[category].size; ++member, ++text) {
@@ -132,9 +135,49 @@ inline void add_streams(report& page, const study_report& study) {
   page.end(json);
 }
 
+inline line_panel curves_panel(const study_report& study, const report_curves& curves) {
+  const std::vector<double> layers{study.layers.begin(), study.layers.end()};
+  return {.series = {{.name = "within a text", .x = layers, .y = curves.within_text, .colour = hue(0)},
+                     {.name = "within a category", .x = layers, .y = curves.within_category, .colour = hue(1)},
+                     {.name = "between categories", .x = layers, .y = curves.between_categories, .colour = hue(2)}}};
+}
+
+inline void add_pictures(report& page, const study_report& study, const std::vector<std::size_t>& dimensions) {
+  for (const report_matrices& matrices : study.matrices) {
+    const std::size_t rows = matrices.values.extent(1) / study.texts.size();
+    const bool one = matrices.set != study.sets.front().name;
+    heatmap_options options;
+    options.title = matrices.site + ", " + matrices.metric + (one ? ", " + matrices.set : "");
+    options.value_label = matrices.metric;
+    for (const std::size_t layer : study.layers) options.panel_titles.push_back("layer " + std::to_string(layer));
+    options.groups = groups_of(study.texts, rows);
+    page.picture_file(matrices.site + "-" + matrices.metric + (one ? "-last" : ""), heatmap(matrices.values, options));
+  }
+  for (const report_curves& curves : study.curves) {
+    const line_panel panel = detail::curves_panel(study, curves);
+    page.picture_file("similarity-" + curves.site + "-" + curves.metric,
+                      lines({&panel, 1}, {.title = curves.site + ", mean " + curves.metric, .y_label = curves.metric}));
+  }
+  for (const report_streams& streams : study.streams) {
+    std::vector<std::size_t> drawn = dimensions;
+    for (std::size_t i = 0; dimensions.empty() && i < std::min<std::size_t>(3, streams.best.size()); ++i) {
+      drawn.push_back(streams.best[i].dimension);
+    }
+    for (const std::size_t dimension : drawn) {
+      streams_options options;
+      options.title = streams.site + ", dimension " + std::to_string(dimension);
+      options.y_label = "activation";
+      options.categories = groups_of(study.texts);
+      options.layers = study.layers;
+      page.picture_file("stream-" + streams.site + "-" + std::to_string(dimension),
+                        plot::streams(streams.values, dimension, options));
+    }
+  }
+}
+
 }  // namespace detail
 
-OPTSCOPE_INLINE void write_report(const study_report& study, const std::filesystem::path& path) {
+OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<std::size_t>& dimensions) {
   report page{study.title, study.model};
   if (!study.facts.empty()) page.facts("Model and run", study.facts);
   if (!study.texts.empty()) detail::add_texts(page, study);
@@ -156,7 +199,8 @@ OPTSCOPE_INLINE void write_report(const study_report& study, const std::filesyst
     notes.push_back("Matrices too large for this page were left out; they are among the data files and pictures.");
   notes.insert(notes.end(), study.notes.begin(), study.notes.end());
   page.notes("How to read this page", notes);
-  page.write(path);
+  detail::add_pictures(page, study, dimensions);
+  return page;
 }
 
 }  // namespace optscope::plot

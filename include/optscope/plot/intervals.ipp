@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Bodies of rows.hpp.
+// Bodies of intervals.hpp.
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <optscope/plot/intervals.hpp>
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/layout.hpp>
-#include <optscope/plot/rows.hpp>
 
 namespace optscope::plot {
 
-OPTSCOPE_INLINE void rows(std::span<const std::string> names, std::span<const rows_panel> panels,
-                          const std::string& title, const picture_files& files) {
+OPTSCOPE_INLINE picture intervals(std::span<const std::string> names, std::span<const interval_panel> panels,
+                                  const std::string& title) {
   constexpr std::size_t longest_name = 64;
   std::size_t longest = 0;
   for (const std::string& name : names) longest = std::max(longest, detail::shortened(name, longest_name).size());
@@ -27,9 +27,9 @@ OPTSCOPE_INLINE void rows(std::span<const std::string> names, std::span<const ro
   std::string& text = result.commands;
   text = "set multiplot\nunset key\nset border 1 lw 0.75 lc rgb '#444444'\n";
   text += "set grid xtics ytics lc rgb '#e4e4e4' lw 0.5 lt 1\nset xtics nomirror out scale 0.5 font ',9'\n";
-  text += "set yrange [" + number(static_cast<double>(names.size()) - 0.5) + ":-0.5]\nset bars small\n";
+  text += "set yrange [" + gnuplot_number(static_cast<double>(names.size()) - 0.5) + ":-0.5]\nset bars small\n";
   for (std::size_t p = 0; p < panels.size(); ++p) {
-    const rows_panel& panel = panels[p];
+    const interval_panel& panel = panels[p];
     const double x = left + (width + gap) * static_cast<double>(p);
     text += sheet.margins(x, top, x + width, top + all) + "unset label\n";
     if (p == 0 && !title.empty()) text += sheet.heading(title, result.width / 2, 17, 13, result.width);
@@ -44,9 +44,9 @@ OPTSCOPE_INLINE void rows(std::span<const std::string> names, std::span<const ro
       auto [low, high] = detail::finite_range(panel.values);
       low = std::min(low, 0.0);
       high = std::max(high, 0.0);
-      return std::pair{low - (low < 0 ? 0.04 : 0) * (high - low), high + 0.04 * (high - low)};
+      return value_range{.low = low - (low < 0 ? 0.04 : 0) * (high - low), .high = high + 0.04 * (high - low)};
     }();
-    text += "set xrange [" + number(range.first) + ":" + number(range.second) + "]\n";
+    text += "set xrange [" + gnuplot_number(range.low) + ":" + gnuplot_number(range.high) + "]\n";
     const bool bars = panel.low.empty();
     text += "plot data binary skip=" + std::to_string(result.data.size() * sizeof(float)) + " record=(" +
             std::to_string(names.size()) + ") format='%float%float%float%float' using ";
@@ -62,7 +62,7 @@ OPTSCOPE_INLINE void rows(std::span<const std::string> names, std::span<const ro
     }
   }
   text += "unset multiplot\n";
-  draw(result, files);
+  return result;
 }
 
 }  // namespace optscope::plot
