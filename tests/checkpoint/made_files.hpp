@@ -13,35 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "temporary_folder.hpp"
+
 namespace attack {
-
-/// A folder of its own that is gone afterwards.
-struct scratch_folder {
-  scratch_folder() {
-    static int count = 0;
-    path = std::filesystem::temp_directory_path() /
-           ("optscope-checkpoint-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(path);
-  }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  ~scratch_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-
-  std::filesystem::path put(const std::string& name, std::string_view bytes) const {
-    std::ofstream{path / name, std::ios::binary} << bytes;
-    return path / name;
-  }
-
-  std::filesystem::path path;
-};
-
-inline std::string get(const std::filesystem::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
 
 template <class Number>
 std::string little_endian(Number number) {

@@ -172,7 +172,7 @@ const std::string config_text = R"({"model_type": "opt"})";
 }  // namespace
 
 TEST_CASE("safetensors come before torch files, single files before shards") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", config_text);
   const auto file = [&] { return checkpoint{folder.path}.files().front().filename().string(); };
   folder.put("pytorch_model.bin.index.json", R"({"weight_map": {"x": "a.bin"}})");
@@ -189,7 +189,7 @@ TEST_CASE("safetensors come before torch files, single files before shards") {
 }
 
 TEST_CASE("what is missing is named, with what was looked for") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   refused([&] { return checkpoint{folder.path / "none"}; }, "expected a folder with a model");
   refused([&] { return checkpoint{folder.path}; }, "expected config.json");
   folder.put("config.json", config_text);
@@ -205,14 +205,14 @@ TEST_CASE("what is missing is named, with what was looked for") {
 }
 
 TEST_CASE("a tensor under both of its names is refused") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", config_text);
   folder.put("model.safetensors", scalars({"model.decoder.x", "decoder.x"}));
   refused([&] { return checkpoint{folder.path}; }, "twice, with and without the prefix \"model.\"");
 }
 
 TEST_CASE("an index that does not fit its shards is refused") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", config_text);
   folder.put("a.safetensors", scalars({"x", "z"}));
   folder.put("b.safetensors", scalars({"y"}));
@@ -247,7 +247,7 @@ TEST_CASE("an index that does not fit its shards is refused") {
 }
 
 TEST_CASE("folders, pipes and links in the place of files are refused by name, and never waited for") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   const auto with = [&](const std::string& name, auto&& make, const std::string& expected) {
     make(folder.path / name);
     refused([&] { return checkpoint{folder.path}; }, name + ": expected " + expected);
@@ -274,7 +274,7 @@ TEST_CASE("folders, pipes and links in the place of files are refused by name, a
 }
 
 TEST_CASE("a tensor in two shards is read from the one that the index names, and the other is reported") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", config_text);
   folder.put("a.safetensors", scalars({"x", "y"}));  // y is 1
   folder.put("b.safetensors", scalars({"y"}));       // y is 0
@@ -292,7 +292,7 @@ TEST_CASE("a tensor in two shards is read from the one that the index names, and
 }
 
 TEST_CASE("names of tensors are shown safely, whatever they are") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", config_text);
   folder.put("model.safetensors", attack::safetensors(R"({"\u001b[31m\n\u0000":{"dtype":"F33"}})", ""));
   refused([&] { return checkpoint{folder.path}; }, "tensor \"\\x1b[31m\\x0a\\x00\".shape: expected");

@@ -11,7 +11,7 @@ using attack::refused;
 
 namespace {
 config from(const std::string& json) {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", json);
   return read_config(folder.path);
 }
@@ -135,7 +135,7 @@ TEST_CASE("a file that is no JSON object is refused") {
 }
 
 TEST_CASE("a missing folder, a file in its place and a folder without a config say so") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   refused([&] { return read_config(folder.path / "none"); }, "expected a folder with a model");
   refused([&] { return read_config(folder.put("file", "")); }, "found something that is not a folder");
   refused([&] { return read_config(folder.path); }, "expected config.json in this folder");

@@ -28,7 +28,7 @@ namespace {
 /// Refuses `read(path)` of a file with these bytes in bounded memory and time (under sanitizers too).
 template <class Read>
 void cheaply_refused(const std::string& bytes, Read&& read, const std::string& expected, std::size_t memory_limit) {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   const fs::path path = folder.put("config.json", bytes);
   const auto begin = std::chrono::steady_clock::now();
   const std::size_t peak = memory::peak_of([&] { refused([&] { return read(path); }, expected); });
@@ -100,7 +100,7 @@ TEST_CASE("numbers in a small file cost nothing: config and index") {
       cheaply_refused("{\"model_type\": \"opt\", \"" + key + "\": " + value + "}", as_config, key, little);
     }
   }
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   folder.put("config.json", R"({"model_type": "opt"})");
   folder.put("a.safetensors", safetensors(R"({"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", ""));
   folder.put("model.safetensors.index.json",
@@ -150,7 +150,7 @@ TEST_CASE("a longer file costs memory and time in proportion") {
 }
 
 TEST_CASE("a header or a pickle that is too long is refused before it is read") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   const fs::path path = folder.put("model.safetensors", attack::u64(620'000'000) + "{");
   fs::resize_file(path, 700'000'000);  // ten million entries would be as long; the file is sparse
   CHECK_LT(memory::peak_of([&] { refused([&] { return read_safetensors(path); }, "at most 100000000"); }), little);

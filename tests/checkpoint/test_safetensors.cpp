@@ -15,7 +15,7 @@ using attack::safetensors;
 
 namespace {
 tensor_table read(const std::string& bytes) {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   return read_safetensors(folder.put("model.safetensors", bytes));
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("tensors that overlap, leave holes or do not fill the file are refused
 }
 
 TEST_CASE("what the writer writes is read back, however the pieces fall") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   const auto path = folder.path / "out.safetensors";
   {
     safetensors_writer file{path,
@@ -163,14 +163,14 @@ TEST_CASE("what the writer writes is read back, however the pieces fall") {
   double wide = 0;
   table.tensors.at("wide").copy_to(&wide);
   CHECK_EQ(wide, 0.1);
-  const std::string bytes = attack::get(path);
+  const std::string bytes = content_of(path);
   CHECK_EQ((bytes.find('\0', 8) - 8) % 8, 0u);
   CHECK_EQ(bytes.substr(8, 34), R"({"__metadata__":{"format":"pt"},"w)");
   CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder.path}, std::filesystem::directory_iterator{}), 1);
 }
 
 TEST_CASE("stored bytes are passed through, and mistakes of the caller are errors") {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   const auto path = folder.path / "out.safetensors";
   {
     safetensors_writer file{path, {{"half", {2}, dtype::f16}}, {}};

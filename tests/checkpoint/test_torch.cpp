@@ -22,7 +22,7 @@ using attack::zip;
 
 namespace {
 tensor_table read(const std::string& bytes) {
-  const attack::scratch_folder folder;
+  const temporary_folder folder;
   return read_torch(folder.put("pytorch_model.bin", bytes));
 }
 tensor_table read_pickle(const std::string& value) { return read(bin(pickle(value))); }

@@ -18,6 +18,8 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 
+#include "temporary_folder.hpp"
+
 using namespace optscope;
 
 namespace {
@@ -79,21 +81,19 @@ TEST_CASE("a parallel loop visits every index once, for any number of threads, a
 }
 
 TEST_CASE("an output file appears only when it is committed") {
-  const auto folder = std::filesystem::temp_directory_path() / ("optscope-core-" + std::to_string(::getpid()));
-  std::filesystem::create_directory(folder);
+  const temporary_folder folder;
   {
     output_file file{folder / "a"};
     file.write(std::string_view{"half"});
   }
-  CHECK(std::filesystem::is_empty(folder));
+  CHECK(std::filesystem::is_empty(folder.path));
   write_file(folder / "a", "whole");
   const mapped_file mapped{folder / "a"};
   CHECK_EQ(mapped.bytes().size(), 5);
-  CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder}, std::filesystem::directory_iterator{}), 1);
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder.path}, std::filesystem::directory_iterator{}), 1);
   CHECK_THROWS_AS(write_file(folder / "missing" / "a", ""), file_error);
   CHECK_THROWS_AS(mapped_file{folder / "missing"}, file_error);
-  CHECK_THROWS_AS(mapped_file{folder}, file_error);
-  std::filesystem::remove_all(folder);
+  CHECK_THROWS_AS(mapped_file{folder.path}, file_error);
 }
 
 TEST_CASE("JSON text is escaped and numbers read back") {
@@ -133,9 +133,8 @@ std::string refusal_of(const std::filesystem::path& path) {
 
 TEST_CASE("what is no regular file is refused at once: folders, pipes, devices, links to nothing and to themselves") {
   namespace fs = std::filesystem;
-  const fs::path folder = fs::temp_directory_path() / ("optscope-core-" + std::to_string(::getpid()));
-  fs::create_directories(folder);
-  CHECK(refusal_of(folder).ends_with("expected a regular file, found a folder"));
+  const temporary_folder folder;
+  CHECK(refusal_of(folder.path).ends_with("expected a regular file, found a folder"));
   CHECK(refusal_of(folder / "none").ends_with("expected a readable file, found No such file or directory"));
   CHECK(refusal_of("/dev/zero").ends_with("found something else"));
   REQUIRE_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
@@ -147,12 +146,12 @@ TEST_CASE("what is no regular file is refused at once: folders, pipes, devices, 
   fs::create_symlink("loop", folder / "loop");
   CHECK(refusal_of(folder / "loop").find("expected a readable file, found Too many") != std::string::npos);
   CHECK_FALSE(refusal_of(folder / std::string(5000, 'x')).empty());
-  fs::remove_all(folder);
 }
 
 TEST_CASE("a mapped file may be replaced or removed, but one that is cut raises SIGBUS where it is touched") {
   namespace fs = std::filesystem;
-  const fs::path path = fs::temp_directory_path() / ("optscope-mapped-" + std::to_string(::getpid()));
+  const temporary_folder folder;
+  const fs::path path = folder / "mapped";
   std::ofstream{path} << std::string(100000, 'a');
   const mapped_file file{path};
   std::ofstream{path.string() + ".new"} << "b";
@@ -173,5 +172,4 @@ TEST_CASE("a mapped file may be replaced or removed, but one that is cut raises 
   REQUIRE_EQ(::waitpid(child, &status, 0), child);
   CHECK(WIFSIGNALED(status));
   CHECK_EQ(WTERMSIG(status), SIGBUS);
-  fs::remove(path);
 }

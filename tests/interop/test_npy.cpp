@@ -10,24 +10,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "temporary_folder.hpp"
+
 using namespace optscope;
 namespace fs = std::filesystem;
 
 namespace {
-struct scratch_folder {
-  scratch_folder() : path{fs::temp_directory_path() / ("optscope-npy-" + std::to_string(::getpid()))} {
-    fs::create_directories(path);
-  }
-  ~scratch_folder() { fs::remove_all(path); }
-  fs::path path;
-};
-
 void put(const fs::path& path, const std::string& bytes) { std::ofstream{path, std::ios::binary} << bytes; }
-std::string get(const fs::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
 /// A file with any header text, as version 1.0.
 std::string npy(const std::string& dict, std::size_t data_bytes, char version = 1) {
   std::string text{"\x93NUMPY"};
@@ -50,7 +39,7 @@ tensor<T, 2> matrix() {
 
 TEST_CASE_TEMPLATE("an array written is read back, and its data begin at a multiple of 64 bytes", T, float, double,
                    std::int32_t, std::int64_t) {
-  const scratch_folder folder;
+  const temporary_folder folder;
   const auto values = matrix<T>();
   write_npy(folder.path / "a.npy", values);
   const auto back = read_npy<T, 2>(folder.path / "a.npy");
@@ -60,7 +49,7 @@ TEST_CASE_TEMPLATE("an array written is read back, and its data begin at a multi
 }
 
 TEST_CASE("a file of numpy.save is read, and one written here differs from it in nothing") {
-  const scratch_folder folder;
+  const temporary_folder folder;
   const std::string dict = "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }";
   // As numpy 2.4 writes np.array([[1, 2, 3], [4, 5, 6]], np.int32).
   std::string numpy = std::string{"\x93NUMPY\x01\x00v\x00", 10} + dict + std::string(117 - dict.size(), ' ') + '\n';
@@ -69,13 +58,13 @@ TEST_CASE("a file of numpy.save is read, and one written here differs from it in
   const auto values = read_npy<std::int32_t, 2>(folder.path / "a.npy");
   CHECK_EQ(values(1, 2), 6);
   write_npy(folder.path / "b.npy", values);
-  CHECK_EQ(get(folder.path / "b.npy"), numpy);
+  CHECK_EQ(content_of(folder.path / "b.npy"), numpy);
   write_npy(folder.path / "b.npy", tensor<float, 1>{{3}});
-  CHECK(get(folder.path / "b.npy").find("'shape': (3,), }") != std::string::npos);
+  CHECK(content_of(folder.path / "b.npy").find("'shape': (3,), }") != std::string::npos);
 }
 
 TEST_CASE("rows with gaps between them are written without") {
-  const scratch_folder folder;
+  const temporary_folder folder;
   const float data[] = {0, 1, 9, 2, 3, 9};
   write_npy(folder.path / "a.npy", tensor_view<const float, 2>{data, {2, 2}, 3});
   const auto back = read_npy<float, 2>(folder.path / "a.npy");
@@ -84,7 +73,7 @@ TEST_CASE("rows with gaps between them are written without") {
 }
 
 TEST_CASE("an array can be written in pieces, and appears only when it is whole") {
-  const scratch_folder folder;
+  const temporary_folder folder;
   const auto values = matrix<double>();
   {
     npy_writer<double, 3> file{folder.path / "a.npy", {2, 2, 3}};
@@ -104,7 +93,7 @@ TEST_CASE("an array can be written in pieces, and appears only when it is whole"
 }
 
 TEST_CASE("empty arrays keep their shape") {
-  const scratch_folder folder;
+  const temporary_folder folder;
   write_npy(folder.path / "a.npy", tensor<float, 2>{{0, 7}});
   CHECK_EQ(read_npy<float, 2>(folder.path / "a.npy").extent(1), 7u);
   write_npy(folder.path / "a.npy", tensor<float, 2>{{7, 0}});
@@ -112,7 +101,7 @@ TEST_CASE("empty arrays keep their shape") {
 }
 
 TEST_CASE("headers of every version, key order and spacing are read") {
-  const scratch_folder folder;
+  const temporary_folder folder;
   for (const std::string& text : {npy(good, 24), npy(good, 24, 2), npy(good, 24, 3),
                                   npy("{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<f4\"}\n", 24),
                                   npy("{'fortran_order': False, 'shape': (2, 3,), 'descr': '<f4'}         \n", 24)}) {
@@ -122,7 +111,7 @@ TEST_CASE("headers of every version, key order and spacing are read") {
 }
 
 TEST_CASE("a file that is not exactly what was asked for is refused by name") {
-  const scratch_folder folder;
+  const temporary_folder folder;
   const fs::path path = folder.path / "a.npy";
   const auto refused = [&](const std::string& bytes, const std::string& expected) {
     put(path, bytes);

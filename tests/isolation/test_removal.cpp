@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "temporary_folder.hpp"
 
 using namespace optscope;
 
@@ -29,13 +30,6 @@ namespace {
 
 const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 const token_batch texts{{2, 5, 9, 11, 7, 30, 12, 8}, {2, 6, 7}, {2}};
-
-/// A folder that is gone after the test.
-struct folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / "optscope-test-removal";
-  folder() { std::filesystem::create_directories(path); }
-  ~folder() { std::filesystem::remove_all(path); }
-};
 
 template <class Model, class... Editors>
 std::vector<float> logits_of(Model& opt, Editors&&... editors) {
@@ -89,7 +83,7 @@ using pruned = model<any_opt, float, cpu, pruned_weights<float>>;
 }  // namespace
 
 TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits") {
-  const folder out;
+  const temporary_folder out;
   for (const char* name : {"head-dim-64", "head-dim-7", "post-ln-projected", "activation-gelu", "no-bias"}) {
     for (const bool constants : {false, true}) {
       CAPTURE(name);
@@ -216,7 +210,7 @@ TEST_CASE("halves of an activity are those of every second text alone; a single 
 }
 
 TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
-  const folder out;
+  const temporary_folder out;
   pruned opt{checkpoint{goldens + "head-dim-64"}};
   removal what;
   what.layers.resize(opt.layers());
@@ -234,7 +228,7 @@ TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
 }
 
 TEST_CASE("a model without some heads goes on from its cache as the whole one with edits does") {
-  const folder out;
+  const temporary_folder out;
   pruned opt{checkpoint{goldens + "head-dim-7"}};
   const removal what = some(opt.shape(), true, false);
   const token_batch prompts{{2, 5, 9}, {2, 7}};
@@ -250,7 +244,7 @@ TEST_CASE("a model without some heads goes on from its cache as the whole one wi
 }
 
 TEST_CASE("of layers without some neurons and heads a capture has those that are left, in front") {
-  const folder out;
+  const temporary_folder out;
   pruned opt{checkpoint{goldens + "head-dim-7"}};
   removal what;
   what.layers.resize(opt.layers());
@@ -298,7 +292,7 @@ TEST_CASE("a continuation of which there is enough leaves the batch; the others 
 }
 
 TEST_CASE("a removal comes back from its file; those for another model, and broken ones, are refused by name") {
-  const folder out;
+  const temporary_folder out;
   const auto file = out.path / "edits.json";
   const model<> opt{checkpoint{goldens + "head-dim-64"}};
   const removal what = some(opt.shape(), true, false);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "temporary_folder.hpp"
 
 using namespace optscope;
 
@@ -219,11 +220,12 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   }
   CHECK(bench.measure(last).loss != bench.measure({}).loss);
 
-  CHECK_THROWS_AS(write_pruned(opt.files(), opt.shape(), what, std::filesystem::temp_directory_path()), bad_input);
+  CHECK_THROWS_AS(write_pruned(opt.files(), opt.shape(), what, temporary_folder{}.path), bad_input);
 }
 
 TEST_CASE("directions come back from their file; broken ones are refused by name") {
-  const auto file = std::filesystem::temp_directory_path() / "optscope-test-directions.json";
+  const temporary_folder folder;
+  const auto file = folder / "directions.json";
   pruned opt = load("head-dim-64");
   removal what = leading(directions_of(moments_of(opt), 2), unit_table{opt.shape(), opt.shape().hidden}, 3);
   what.layers[0].neurons = {3, 5};
@@ -265,7 +267,6 @@ TEST_CASE("directions come back from their file; broken ones are refused by name
   says(R"({"bias":)" + row + R"(,"left":[)" + row + R"(],"right":[[1]]})", "a list of 128 numbers");
   says(R"({"bias":)" + row + R"(,"left":[)" + row + R"(],"right":[)" + row + "," + row + "]}",
        "as many lists as in left");
-  std::filesystem::remove(file);
 }
 
 TEST_CASE("removals of directions overlap by their spans, whatever the vectors") {

@@ -15,6 +15,7 @@
 
 #include "golden.hpp"
 #include "some_runs.hpp"
+#include "temporary_folder.hpp"
 
 using namespace optscope;
 
@@ -31,7 +32,7 @@ TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar,
 
 TEST_CASE("the bits of a text do not depend on the others in the batch, nor on their order") {
   for (const std::string& folder : {goldens + "head-dim-80", goldens + "head-dim-7", demo_model}) {
-    model<> opt{checkpoint{folder}};
+    model<> opt{checkpoint{folder.path}};
     token_batch texts;
     for (const std::size_t length : {1u, 2u, 31u, 300u, 40u, 5u}) {
       texts.push_back(some_text(length, opt.shape().vocabulary, length));
@@ -215,14 +216,13 @@ TEST_CASE("what cannot be run is refused with a reason") {
 
 TEST_CASE("a config that asks for more than the weights have is refused by the tensor, before memory is taken") {
   namespace fs = std::filesystem;
-  const fs::path folder = fs::temp_directory_path() / ("optscope-model-" + std::to_string(::getpid()));
-  fs::create_directories(folder);
+  const temporary_folder folder;
   fs::copy_file(fs::path{goldens + "head-dim-64"} / "model.safetensors", folder / "model.safetensors");
   const auto with = [&](const std::string& members, const std::string& expected) {
     std::ofstream{folder / "config.json"} << "{\"model_type\": \"opt\", " << members << "}";
     std::string found;
     try {
-      model<>{checkpoint{folder}};
+      model<>{checkpoint{folder.path}};
     } catch (const checkpoint_error& refusal) {
       found = refusal.what();
     }
@@ -237,5 +237,4 @@ TEST_CASE("a config that asks for more than the weights have is refused by the t
   with(R"("hidden_size": 128, "num_hidden_layers": 2, "word_embed_proj_dim": 16777216, )" + rest, "16777216");
   with(R"("hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 96)", "[50272, 128]");
   with(R"("hidden_size": 128, "num_hidden_layers": 2, "activation_function": "sine", )" + rest, "activation_function");
-  fs::remove_all(folder);
 }

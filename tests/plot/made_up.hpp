@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "temporary_folder.hpp"
+
 namespace made_up {
 
 constexpr std::size_t layers = 12, texts = 10, positions = 10;
@@ -74,16 +76,6 @@ inline optscope::tensor<float, 3> cosines(const optscope::tensor<float, 4>& x, b
   return matrices;
 }
 
-/// A folder of the test's own that is removed at its end.
-struct folder {
-  std::filesystem::path path;
-  folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "optscope-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) path = pattern;
-  }
-  ~folder() { std::filesystem::remove_all(path); }
-};
-
 /// A variable of the environment has another value until the end of the scope.
 class environment_variable {
  public:
@@ -98,10 +90,5 @@ class environment_variable {
  private:
   std::string name_, before_;
 };
-
-inline std::string contents(const std::filesystem::path& path) {
-  std::ifstream stream{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{stream}, {}};
-}
 
 }  // namespace made_up

@@ -117,7 +117,7 @@ void run_browser(const std::string& browser, const std::filesystem::path& folder
       "timeout 120 " + browser + " --headless --no-sandbox --disable-gpu --hide-scrollbars " +
       "--disable-dev-shm-usage --virtual-time-budget=10000 --user-data-dir=" + quoted(folder / "profile") + " " +
       action + " file://" + quoted(page) + " >" + quoted(folder / "output") + " 2>" + quoted(folder / "messages");
-  REQUIRE_MESSAGE(std::system(command.c_str()) == 0, made_up::contents(folder / "messages"));
+  REQUIRE_MESSAGE(std::system(command.c_str()) == 0, content_of(folder / "messages"));
 }
 
 // The title that the page has after it has been used: `passed`, or `failed: ` and what was wrong.
@@ -126,7 +126,7 @@ std::string verdict(const std::string& browser, const std::filesystem::path& fol
   page.insert(page.rfind("</body>"), use);
   optscope::write_file(folder / "used.html", page);
   run_browser(browser, folder, "--window-size=1280,1000 --dump-dom", folder / "used.html");
-  const std::string document = made_up::contents(folder / "output");
+  const std::string document = content_of(folder / "output");
   const std::size_t from = document.find("<title>"), to = document.find("</title>");
   REQUIRE_NE(to, std::string::npos);
   return document.substr(from + 7, to - from - 7);
@@ -137,14 +137,14 @@ std::string page_of_study(const std::filesystem::path& folder) {
   made_up::study study{96};
   study.report.texts[1].name = "<b id=\"injected\">bold</b>";
   made_up::write_page(study.report, folder);
-  return made_up::contents(folder / "report.html");
+  return content_of(folder / "report.html");
 }
 
 }  // namespace
 
 TEST_CASE("the report works in a browser, by mouse and by keyboard, without an error") {
   NEEDS_CHROMIUM
-  const made_up::folder folder;
+  const temporary_folder folder;
   const std::string page = page_of_study(folder.path);
   CHECK_EQ(verdict(browser, folder.path, page), "passed");
   // To look at, beside the test program.
@@ -156,7 +156,7 @@ TEST_CASE("the report works in a browser, by mouse and by keyboard, without an e
 
 TEST_CASE("the browser test notices a slider that does nothing, and an error") {
   NEEDS_CHROMIUM
-  const made_up::folder folder;
+  const temporary_folder folder;
   std::string page = page_of_study(folder.path);
   const std::string handler = "layer = Number(slider.value);";
   const std::size_t at = page.find(handler);

@@ -14,11 +14,10 @@
 
 using namespace optscope;
 using namespace optscope::plot;
-using made_up::contents;
 
 namespace {
 bool gnuplot_is_here() {
-  const made_up::folder folder;
+  const temporary_folder folder;
   try {
     draw({.commands = "plot data binary array=(2,2) format='%float' with image", .data = {0, 1, 1, 0}},
          {.stem = folder.path / "a", .formats = {image_format::svg}});
@@ -43,8 +42,8 @@ std::uint32_t big_endian(const std::string& bytes, std::size_t at) {
 
 // All three are whole; the PNG has some size and more in it than a blank page would.
 void check_pictures(const std::filesystem::path& stem) {
-  const std::string png = contents(stem.string() + ".png"), svg = contents(stem.string() + ".svg"),
-                    pdf = contents(stem.string() + ".pdf");
+  const std::string png = content_of(stem.string() + ".png"), svg = content_of(stem.string() + ".svg"),
+                    pdf = content_of(stem.string() + ".pdf");
   REQUIRE_GT(png.size(), 5000);
   CHECK_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
   CHECK_EQ(png.substr(png.size() - 8, 4), "IEND");
@@ -87,7 +86,7 @@ TEST_CASE("a gnuplot string holds no character that gnuplot reads") {
 
 TEST_CASE("heat maps, streams and line charts come out whole in all three formats") {
   NEEDS_GNUPLOT
-  const made_up::folder folder;
+  const temporary_folder folder;
   const auto streams_of_all = made_up::streams(24);
   const auto matrices = made_up::cosines(streams_of_all, true);
   const auto drawn = [&](const picture& what, const char* name) {
@@ -117,7 +116,7 @@ TEST_CASE("heat maps, streams and line charts come out whole in all three format
 
 TEST_CASE("an empty chart, one value, equal values and values that are not finite are drawn too") {
   NEEDS_GNUPLOT
-  const made_up::folder folder;
+  const temporary_folder folder;
   const float one = 0.5f, nan = std::numeric_limits<float>::quiet_NaN();
   const float equal[8] = {1, 1, 1, 1, 1, 1, 1, 1}, holes[8] = {nan, 1, 2, nan, nan, nan, nan, nan};
   const picture_files files{.stem = folder.path / "a", .formats = {image_format::png}};
@@ -138,7 +137,7 @@ TEST_CASE("an empty chart, one value, equal values and values that are not finit
 
 TEST_CASE("names from files reach the picture as they are and run nothing") {
   NEEDS_GNUPLOT
-  const made_up::folder folder;
+  const temporary_folder folder;
   const auto matrices = made_up::cosines(made_up::streams(8), true);
   const auto stem = folder.path / "it's `a` $(b) \"c\" é";
   const auto before = std::filesystem::current_path();
@@ -154,7 +153,7 @@ TEST_CASE("names from files reach the picture as they are and run nothing") {
   std::filesystem::current_path(before);
   check_pictures(stem);
   CHECK_EQ(files_in(folder.path), 4);
-  const std::string svg = contents(stem.string() + ".svg");
+  const std::string svg = content_of(stem.string() + ".svg");
   CHECK_NE(svg.find(R"(`touch oops`$(touch oops)\n\q&lt;/script)"), std::string::npos);
   CHECK_NE(svg.find("&amp;amp;x_a^{b}@c~d%g#e|f"), std::string::npos);
   CHECK_NE(svg.find("日本語 x"), std::string::npos);
@@ -162,7 +161,7 @@ TEST_CASE("names from files reach the picture as they are and run nothing") {
 }
 
 TEST_CASE("a missing gnuplot is an error of its own and leaves no file") {
-  const made_up::folder folder, empty;
+  const temporary_folder folder, empty;
   const made_up::environment_variable path{"PATH", empty.path.string()};
   const float values[4] = {0, 1, 1, 0};
   CHECK_THROWS_AS(draw(heatmap(tensor_view<const float, 2>{values, {2, 2}}), {.stem = folder.path / "a"}),
@@ -172,7 +171,7 @@ TEST_CASE("a missing gnuplot is an error of its own and leaves no file") {
 
 TEST_CASE("a gnuplot that fails says why and leaves no file, nor the old picture changed") {
   NEEDS_GNUPLOT
-  const made_up::folder folder;
+  const temporary_folder folder;
   write_file(folder.path / "a.png", "old");
   try {
     draw({.commands = "plot no_such_function(x)"}, {.stem = folder.path / "a"});
@@ -181,19 +180,19 @@ TEST_CASE("a gnuplot that fails says why and leaves no file, nor the old picture
     CHECK_NE(std::string{problem.what()}.find("no_such_function"), std::string::npos);
   }
   CHECK_EQ(files_in(folder.path), 1);
-  CHECK_EQ(contents(folder.path / "a.png"), "old");
+  CHECK_EQ(content_of(folder.path / "a.png"), "old");
   CHECK_THROWS_AS(draw({.commands = "plot x"}, {.stem = folder.path / "missing" / "a"}), file_error);
 }
 
 // gnuplot 5.4 with Cairo fills the picture with black where a character has no font: U+E0FF is private, no font has it.
 TEST_CASE("a character without a font leaves the picture as it would be with a question mark") {
   NEEDS_GNUPLOT
-  const made_up::folder folder;
+  const temporary_folder folder;
   const float values[4] = {0, 1, 1, 0};
   for (const char* name : {"\xee\x83\xbf", "?"})
     draw(heatmap(tensor_view<const float, 2>{values, {2, 2}}, {.title = name}),
          {.stem = folder.path / name, .formats = {image_format::png}});
-  CHECK_EQ(contents(folder.path / "\xee\x83\xbf.png"), contents(folder.path / "?.png"));
+  CHECK_EQ(content_of(folder.path / "\xee\x83\xbf.png"), content_of(folder.path / "?.png"));
 }
 
 TEST_CASE("a label is cut at a character, not within one") {

@@ -15,7 +15,6 @@
 
 using namespace optscope;
 using namespace optscope::plot;
-using made_up::contents;
 
 namespace {
 std::size_t count(const std::string& text, const std::string& part) {
@@ -57,10 +56,10 @@ TEST_CASE("a float becomes the nearest half, and every half comes back as it was
 }
 
 TEST_CASE("the page refers to nothing outside itself") {
-  const made_up::folder folder;
+  const temporary_folder folder;
   made_up::study study{24};
   made_up::write_page(study.report, folder.path);
-  const std::string page = contents(folder.path / "report.html");
+  const std::string page = content_of(folder.path / "report.html");
   for (const char* reference :
        {"http:", "https:", "src=", "@import", "url(", "<link rel=\"style", "fetch(", "import(", "XMLHttp"})
     CHECK_MESSAGE(page.find(reference) == std::string::npos, reference);
@@ -73,11 +72,11 @@ TEST_CASE("the page refers to nothing outside itself") {
 }
 
 TEST_CASE("texts, names and tokens cannot leave the script element that holds them") {
-  const made_up::folder folder;
+  const temporary_folder folder;
   made_up::study study{8};
   const std::size_t scripts = [&] {
     made_up::write_page(study.report, folder.path);
-    return count(contents(folder.path / "report.html"), "<script");
+    return count(content_of(folder.path / "report.html"), "<script");
   }();
   const std::string nasty = "</script><script>alert(1)</script><!--\"'\\\n\x01&amp; \xff\xe2\x82";
   study.report.title = study.report.model = nasty;
@@ -86,33 +85,33 @@ TEST_CASE("texts, names and tokens cannot leave the script element that holds th
   study.report.texts[0] = {nasty, nasty, nasty, 1};
   study.report.sets[0].vectors[0].token = nasty;
   made_up::write_page(study.report, folder.path);
-  const std::string page = contents(folder.path / "report.html");
+  const std::string page = content_of(folder.path / "report.html");
   CHECK_EQ(count(page, "<script"), scripts);
   CHECK_EQ(count(page, "</script>"), scripts);
   CHECK_EQ(count(page, "<!--"), 0);
 }
 
 TEST_CASE("streams that are too large keep their best dimensions, and the page knows which") {
-  const made_up::folder folder;
+  const temporary_folder folder;
   made_up::study study{64};
   study.report.stream_bytes =
       2 * 2 * 1200 * 5;  // two sites, 2 bytes, 12 layers of 10 texts of 10 positions, 5 dimensions
   made_up::write_page(study.report, folder.path);
-  const std::string page = contents(folder.path / "report.html");
+  const std::string page = content_of(folder.path / "report.html");
   // The best are 17, 54, 27, 0, 37: d * 37 + 17 modulo 64.
   CHECK_EQ(count(page, "\"kept\":[0,17,27,37,54]"), 2);
 }
 
 TEST_CASE("a report without data is a page, and a report into a missing folder an error") {
-  const made_up::folder folder;
+  const temporary_folder folder;
   made_up::write_page({}, folder.path);
-  CHECK_NE(contents(folder.path / "report.html").find("</html>"), std::string::npos);
+  CHECK_NE(content_of(folder.path / "report.html").find("</html>"), std::string::npos);
   CHECK_THROWS_AS(report{"nothing"}.write(folder.path / "missing"), file_error);
 }
 
 TEST_CASE(
     "a report's pictures are files and parts of the page; without gnuplot the page says that they are not drawn") {
-  const made_up::folder folder, empty;
+  const temporary_folder folder, empty;
   const float values[4] = {0, 1, 1, 0};
   report page{"Pictures"};
   page.picture("In the page", "A note.", "shown", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
@@ -121,7 +120,7 @@ TEST_CASE(
   try {
     thread_pool pool{2};
     page.write(folder.path, pool, [&](std::size_t done, std::size_t) { last = done; });
-    const std::string html = contents(folder.path / "report.html");
+    const std::string html = content_of(folder.path / "report.html");
     CHECK_EQ(count(html, "data:image/png;base64,iVBORw0KGgo"), 1);
     for (const char* name : {"shown.png", "shown.svg", "shown.pdf", "beside.png", "beside.svg", "beside.pdf"})
       CHECK_MESSAGE(std::filesystem::exists(folder.path / "pictures" / name), name);
@@ -136,7 +135,7 @@ TEST_CASE(
   } catch (const gnuplot_missing& problem) {
     CHECK_NE(std::string{problem.what()}.find("report.html has everything else"), std::string::npos);
   }
-  const std::string html = contents(folder.path / "report.html");
+  const std::string html = content_of(folder.path / "report.html");
   CHECK_EQ(count(html, "data:image/png"), 0);
   CHECK_NE(html.find("\"source\":null"), std::string::npos);
 }

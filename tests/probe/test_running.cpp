@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "count_memory.hpp"
+#include "temporary_folder.hpp"
 
 using namespace optscope;
 
@@ -218,8 +219,8 @@ TEST_CASE("a running observer takes on chosen layers and positions, counts texts
   CHECK_EQ(best(probe, 0).text, 4);
   CHECK_EQ(best(probe, 0).value, 223);
 
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("optscope-running-" + std::to_string(::getpid()) + ".safetensors");
+  const temporary_folder folder;
+  const std::filesystem::path file = folder / "running.safetensors";
   probe.save<safetensors_writer>(file);
   const tensor_table table = read_safetensors(file.string());
   CHECK_EQ(table.tensors.size(), 7);
@@ -240,7 +241,6 @@ TEST_CASE("a running observer takes on chosen layers and positions, counts texts
   CHECK_THROWS_WITH_AS(of_all.load(table, shape), "tensor z.0.value: expected saved statistics, found no such tensor",
                        bad_input);
   CHECK_EQ(of_all.texts(), 0);
-  std::filesystem::remove(file);
 
   probe.reset();
   CHECK_EQ(probe.texts(), 0);
@@ -265,11 +265,10 @@ TEST_CASE_TEMPLATE("statistics that were saved go on as if they had never been a
   run(whole, 0, 2000);
   run(whole, 2000, 1000);
   run(saved, 0, 2000);
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("optscope-saved-" + std::to_string(::getpid()) + ".safetensors");
+  const temporary_folder folder;
+  const std::filesystem::path file = folder / "saved.safetensors";
   saved.template save<safetensors_writer>(file);
   loaded.load(read_safetensors(file), shape);
-  std::filesystem::remove(file);
   run(loaded, 2000, 1000);
   CHECK_EQ(loaded.texts(), 2);
 

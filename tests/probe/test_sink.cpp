@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "temporary_folder.hpp"
+
 using namespace optscope;
 namespace fs = std::filesystem;
 
@@ -22,18 +24,6 @@ namespace {
 const architecture shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
 const std::vector<std::size_t> lengths{3, 5, 1, 4};
 using file_sink = sink<resumable_safetensors, site::embed, site::pattern, site::mlp_out>;
-
-struct folder {
-  fs::path path = fs::temp_directory_path() / ("optscope-sink-" + std::to_string(::getpid()));
-  folder() { fs::create_directory(path); }
-  ~folder() { fs::remove_all(path); }
-  [[nodiscard]] fs::path operator/(const char* name) const { return path / name; }
-};
-
-std::string content_of(const fs::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
 
 file_sink open(const fs::path& path, std::map<std::string, std::string> metadata = {{"format", "pt"}}) {
   capture<site::embed, site::pattern, site::mlp_out> what{positions{[](std::size_t n) {
@@ -69,7 +59,7 @@ void run(file_sink& to, std::size_t count) {
 }  // namespace
 
 TEST_CASE("a sink has each text's chosen rows, whatever the runs were") {
-  const folder box;
+  const temporary_folder box;
   file_sink once = open(box / "once"), in_two = open(box / "two");
   run(once, 4);
   CHECK_FALSE(fs::exists(box / "once"));
@@ -90,7 +80,7 @@ TEST_CASE("a sink has each text's chosen rows, whatever the runs were") {
 }
 
 TEST_CASE("wherever a kill cuts the file, it is gone on with to the same bytes") {
-  const folder box;
+  const temporary_folder box;
   file_sink whole = open(box / "whole");
   run(whole, 4);
   const std::string partial = content_of(box / "whole.partial");
@@ -115,7 +105,7 @@ TEST_CASE("wherever a kill cuts the file, it is gone on with to the same bytes")
 }
 
 TEST_CASE("what is left of another file, or none that is whole, is not gone on with") {
-  const folder box;
+  const temporary_folder box;
   {
     file_sink first = open(box / "out");
     run(first, 2);
@@ -135,7 +125,7 @@ TEST_CASE("what is left of another file, or none that is whole, is not gone on w
 }
 
 TEST_CASE("a batch takes about the bytes asked for, and at least one text") {
-  const folder box;
+  const temporary_folder box;
   file_sink file = open(box / "out");
   CHECK_EQ(file.next_batch(1), 1);
   // Of text 0: two rows of 6 + 3 * 3 + 6 floats, and a stream of 3 * 6; of text 1: 2 * (6 + 15 + 6) and 30.

@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "temporary_folder.hpp"
+
 extern char** environ;
 
 namespace program_tests {
@@ -29,11 +31,6 @@ inline const fs::path texts = source / "examples/texts";
 inline const fs::path tiny_model = source / "tests/goldens/model/head-dim-64";  // 2 layers, 2 heads, no tokenizer
 inline const fs::path post_ln_model = source / "tests/goldens/model/post-ln-projected";
 
-inline std::string content_of(const fs::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
 /// What a program left behind.
 struct outcome {
   int code = -1;  // 128 + a signal's number
@@ -44,20 +41,10 @@ struct outcome {
 class sandbox {
  public:
   sandbox() {
-    std::string pattern = (fs::temp_directory_path() / "optscope-programs-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = fs::canonical(pattern);
-    fs::create_directory(path_ / "work");
-    fs::create_directory(path_ / "no-programs");
-  }
-  sandbox(const sandbox&) = delete;
-  sandbox& operator=(const sandbox&) = delete;
-  ~sandbox() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
+    for (const char* name : {"work", "no-programs"}) fs::create_directory(folder_ / name);
   }
 
-  [[nodiscard]] fs::path operator/(const std::string& name) const { return path_ / "work" / name; }
+  [[nodiscard]] fs::path operator/(const std::string& name) const { return folder_ / "work" / name; }
   void write(const std::string& name, std::string_view content) const {
     fs::create_directories((*this / name).parent_path());
     optscope::write_file(*this / name, content);
@@ -95,7 +82,7 @@ class sandbox {
       const std::string_view text = *variable;
       if (!without_gnuplot || text.substr(0, 5) != "PATH=") variables.emplace_back(text);
     }
-    if (without_gnuplot) variables.push_back("PATH=" + (path_ / "no-programs").string());
+    if (without_gnuplot) variables.push_back("PATH=" + (folder_ / "no-programs").string());
     const auto pointers = [](std::vector<std::string>& strings) {
       std::vector<char*> result;
       for (std::string& string : strings) result.push_back(string.data());
@@ -103,7 +90,7 @@ class sandbox {
       return result;
     };
 
-    const std::string work = (path_ / "work").string(), out = path_ / "stdout", err = path_ / "stderr";
+    const std::string work = (folder_ / "work").string(), out = folder_ / "stdout", err = folder_ / "stderr";
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -120,7 +107,7 @@ class sandbox {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), content_of(out), content_of(err)};
   }
 
-  fs::path path_;
+  temporary_folder folder_;
 };
 
 /// Done, and nothing to complain about.

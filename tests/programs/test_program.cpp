@@ -34,10 +34,10 @@ TEST_CASE("sub-folders are categories, in name order, and a leading number is no
   fs::create_directories(folder / "texts/2-code");
   fs::create_directories(folder / "texts/1-prose");
   fs::create_directories(folder / "texts/.hidden");
-  folder.write("texts/1-prose/02-b.txt", "\ufefftwo\r\n");
-  folder.write("texts/1-prose/01-a.txt", "one");
-  folder.write("texts/2-code/7.txt", "x = 7\n");
-  folder.write("texts/2-code/7.md", "not a text");
+  folder.put("texts/1-prose/02-b.txt", "\ufefftwo\r\n");
+  folder.put("texts/1-prose/01-a.txt", "one");
+  folder.put("texts/2-code/7.txt", "x = 7\n");
+  folder.put("texts/2-code/7.md", "not a text");
   const std::string texts = folder / "texts";
   optscope::corpus in;
   REQUIRE_EQ(run({"--model", model, "--texts", texts}, in), 0);
@@ -58,7 +58,7 @@ TEST_CASE("sub-folders are categories, in name order, and a leading number is no
   REQUIRE_EQ(run({"--model", model, "--texts", texts + "/2-code/7.txt"}, in), 0);
   CHECK_EQ(in.texts.size(), 1);
 
-  folder.write("texts/loose.txt", "beside the folders");
+  folder.put("texts/loose.txt", "beside the folders");
   CHECK_EQ(run({"--model", model, "--texts", texts}, in), 3);
   fs::remove(folder / "texts/loose.txt");
   fs::create_directory(folder / "texts/3-empty");
@@ -67,7 +67,7 @@ TEST_CASE("sub-folders are categories, in name order, and a leading number is no
 
 TEST_CASE("ids are taken as they are and need no tokenizer files") {
   const temporary_folder folder;
-  folder.write("ids.json", "[[5, 6, 7], [8]]");
+  folder.put("ids.json", "[[5, 6, 7], [8]]");
   fs::create_directory(folder / "model");
   optscope::corpus in;
   REQUIRE_EQ(run({"--model", folder / "model", "--ids", folder / "ids.json"}, in), 0);
@@ -79,8 +79,8 @@ TEST_CASE("ids are taken as they are and need no tokenizer files") {
 
 TEST_CASE("wrong usage exits with 2, bad input with 3") {
   const temporary_folder folder;
-  folder.write("bad.txt", "a\xff");
-  folder.write("good.txt", "a");
+  folder.put("bad.txt", "a\xff");
+  folder.put("good.txt", "a");
   const std::string model = (goldens / "tiny").string(), good = folder / "good.txt";
   optscope::corpus in;
   CHECK_EQ(run({"--model", model, "--texts", good, "--positions", "-1", "--layers", "::-1"}, in), 0);
@@ -106,7 +106,7 @@ TEST_CASE("a word that a shell would take apart is quoted") {
 
 TEST_CASE("a file that is cut while it is read is bad input, with a message") {
   const temporary_folder folder;
-  folder.write("cut", std::string(100000, 'a'));
+  folder.put("cut", std::string(100000, 'a'));
   int ends[2];
   REQUIRE_EQ(::pipe(ends), 0);
   const pid_t child = ::fork();

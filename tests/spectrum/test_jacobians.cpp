@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "temporary_folder.hpp"
+
 using namespace optscope;
 
 namespace {
@@ -305,9 +307,8 @@ TEST_CASE("slopes of all nonlinearities agree with autograd") {
 }
 
 TEST_CASE("activations that are not finite are refused with text, layer and site") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "optscope-nan-model";
-  std::filesystem::remove_all(folder);
-  std::filesystem::copy(goldens + "pre-ln", folder, std::filesystem::copy_options::recursive);
+  const temporary_folder folder;
+  std::filesystem::copy(goldens + "pre-ln", folder.path, std::filesystem::copy_options::recursive);
   std::fstream file{folder / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary};
   std::string bytes{std::istreambuf_iterator<char>{file}, {}};
   std::uint64_t header = 0;
@@ -318,7 +319,7 @@ TEST_CASE("activations that are not finite are refused with text, layer and site
   file.write("\x00\x7e", 2);  // a half that is NaN
   file.close();
 
-  model<any_opt, double> opt{checkpoint{folder}};
+  model<any_opt, double> opt{checkpoint{folder.path}};
   const auto message = [&](std::size_t layer) -> std::string {
     try {
       static_cast<void>(linearise(opt, {2, 5, 9}, layer, 1, "text 7"));
@@ -329,7 +330,6 @@ TEST_CASE("activations that are not finite are refused with text, layer and site
   };
   CHECK(message(0) == "text 7, layer 0: expected finite activations, found NaN in mlp_out at position 0");
   CHECK(message(1) == "text 7, layer 1: expected finite activations, found NaN in resid_pre at position 0");
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("layers that are not there and tokens that do not fit are refused") {

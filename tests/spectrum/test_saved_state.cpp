@@ -14,18 +14,16 @@
 #include <random>
 #include <spectrum/known_spectrum.hpp>
 
+#include "temporary_folder.hpp"
+
 using namespace optscope;
 
 namespace {
 
 struct saved_file {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("optscope-state-" + std::to_string(::getpid()) + ".state");
-  ~saved_file() { std::filesystem::remove(path); }
-  [[nodiscard]] std::string bytes() const {
-    std::ifstream in{path, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, {}};
-  }
+  temporary_folder folder;
+  std::filesystem::path path = folder / "state";
+  [[nodiscard]] std::string bytes() const { return content_of(path); }
 };
 
 }  // namespace

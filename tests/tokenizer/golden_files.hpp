@@ -15,6 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "temporary_folder.hpp"
+
 namespace tokenizer_tests {
 
 namespace fs = std::filesystem;
@@ -32,29 +34,11 @@ inline optscope::token_list ids_of(simdjson::dom::element list) {
 }
 inline std::string string_of(simdjson::dom::element text) { return std::string{text.get_string().value()}; }
 
-inline std::string content_of(const fs::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
-/// A folder that is gone after the test; it begins with the tiny vocabulary's files.
-class temporary_folder {
- public:
-  temporary_folder() : path_{fs::temp_directory_path() / ("optscope-tokenizer-" + std::to_string(::getpid()))} {
-    fs::remove_all(path_);
-    fs::create_directory(path_);
-    for (const char* name : {"vocab.json", "merges.txt"}) fs::copy(goldens / "tiny" / name, path_ / name);
+/// A folder with the tiny vocabulary's files.
+struct tiny_folder : temporary_folder {
+  tiny_folder() {
+    for (const char* name : {"vocab.json", "merges.txt"}) fs::copy(goldens / "tiny" / name, path / name);
   }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-  ~temporary_folder() { fs::remove_all(path_); }
-
-  [[nodiscard]] fs::path operator/(const std::string& name) const { return path_ / name; }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-  void write(const std::string& name, std::string_view content) const { optscope::write_file(path_ / name, content); }
-
- private:
-  fs::path path_;
 };
 
 /// The message of the `Error` that `body` throws; says what happened otherwise.

@@ -13,8 +13,8 @@ using namespace tokenizer_tests;
 
 namespace {
 
-std::string refusal(const temporary_folder& folder) {
-  return message_of<tokenizer_error>([&] { tokenizer words{folder.path()}; });
+std::string refusal(const tiny_folder& folder) {
+  return message_of<tokenizer_error>([&] { tokenizer words{folder.path}; });
 }
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
@@ -26,10 +26,10 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 }  // namespace
 
 TEST_CASE("a broken vocab.json is refused with file, entry, expected and found") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   const std::string vocab = content_of(folder / "vocab.json");
   const auto with = [&](std::string_view content) {
-    folder.write("vocab.json", content);
+    folder.put("vocab.json", content);
     const std::string message = refusal(folder);
     CHECK_CONTAINS(message, "vocab.json: ");
     return message;
@@ -63,11 +63,11 @@ TEST_CASE("a broken vocab.json is refused with file, entry, expected and found")
 }
 
 TEST_CASE("a broken merges.txt is refused with its line") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   const std::string merges = content_of(folder / "merges.txt");
   const std::size_t second = merges.find('\n') + 1;
   const auto with = [&](std::string_view line) {
-    folder.write("merges.txt", std::string{merges}.insert(second, std::string{line} + "\n"));
+    folder.put("merges.txt", std::string{merges}.insert(second, std::string{line} + "\n"));
     const std::string message = refusal(folder);
     CHECK_CONTAINS(message, "merges.txt: line 2: ");
     return message;
@@ -85,27 +85,27 @@ TEST_CASE("a broken merges.txt is refused with its line") {
   CHECK_CONTAINS(with("a\u00a0b"), "two entries");
   CHECK_CONTAINS(with("\ra b\r\r"), "not in it");
   CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "not in it");
-  folder.write("merges.txt", merges + merges.substr(second, merges.find('\n', second) - second));
+  folder.put("merges.txt", merges + merges.substr(second, merges.find('\n', second) - second));
   CHECK_CONTAINS(refusal(folder), "every merge once");
 
-  folder.write("merges.txt", merges);
-  const token_list expected = tokenizer{folder.path()}.encode("the matrix, row by row");
+  folder.put("merges.txt", merges);
+  const token_list expected = tokenizer{folder.path}.encode("the matrix, row by row");
   std::string crlf;
   for (const char c : merges) crlf += c == '\n' ? std::string{"\r\n"} : std::string{c};
   for (const std::string& same : {crlf, merges.substr(second), merges.substr(0, merges.size() - 1)}) {
-    folder.write("merges.txt", same);  // CR LF, no version line, no last line end
-    CHECK(tokenizer{folder.path()}.encode("the matrix, row by row") == expected);
+    folder.put("merges.txt", same);  // CR LF, no version line, no last line end
+    CHECK(tokenizer{folder.path}.encode("the matrix, row by row") == expected);
   }
-  folder.write("merges.txt", "\xef\xbb\xbf" + merges);
+  folder.put("merges.txt", "\xef\xbb\xbf" + merges);
   CHECK_CONTAINS(refusal(folder), "line 1: expected entries of the vocabulary, found \"\ufeff#version:\"");
-  folder.write("merges.txt", "");  // no merges at all: bytes
-  CHECK_EQ(tokenizer{folder.path()}.encode("the").size(), 3);
+  folder.put("merges.txt", "");  // no merges at all: bytes
+  CHECK_EQ(tokenizer{folder.path}.encode("the").size(), 3);
 }
 
 TEST_CASE("broken settings files are refused with file and key") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   const auto with = [&](const char* name, std::string_view content) {
-    folder.write(name, content);
+    folder.put(name, content);
     const std::string message = refusal(folder);
     CHECK_CONTAINS(message, std::string{name} + ": ");
     fs::remove(folder / name);
@@ -145,11 +145,11 @@ TEST_CASE("broken settings files are refused with file and key") {
 }
 
 TEST_CASE("settings that are links to nothing or to themselves, folders or pipes are refused by name") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"}) {
     fs::remove(folder / name);
     const auto found = [&] {
-      const std::string message = message_of<file_error>([&] { tokenizer{folder.path()}; });
+      const std::string message = message_of<file_error>([&] { tokenizer{folder.path}; });
       fs::remove(folder / name);
       CHECK_CONTAINS(message, std::string{name} + ": expected a re");
       return message;
@@ -166,12 +166,12 @@ TEST_CASE("settings that are links to nothing or to themselves, folders or pipes
 }
 
 TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for model_max_length, are no obstacle") {
-  const temporary_folder folder;
-  folder.write("tokenizer_config.json",
-               R"({"a": "\\\"99999999999999999999", "model_max_length": 1000000000000000019884624838656,
+  const tiny_folder folder;
+  folder.put("tokenizer_config.json",
+             R"({"a": "\\\"99999999999999999999", "model_max_length": 1000000000000000019884624838656,
                    "b": [-1000000000000000019884624838656, 0.12345678901234567890123, 1e00000000000000000000001,
                    18446744073709551616, 9223372036854775808], "bos_token": "<s>", "add_bos_token": true})");
-  CHECK_EQ(tokenizer{folder.path()}.encode("").size(), 1);
+  CHECK_EQ(tokenizer{folder.path}.encode("").size(), 1);
   CHECK_EQ(detail::wide_numbers_as_floats(R"({"1234567890123456789": [1234567890123456789,-1234567890123456789]})"),
            R"({"1234567890123456789": [1234567890123456789e0,-1234567890123456789e0]})");
   CHECK_EQ(detail::wide_numbers_as_floats(R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])"),
@@ -180,20 +180,20 @@ TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for mod
 }
 
 TEST_CASE("a folder without the two files is refused, and one with tokenizer.json alone names the way out") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "missing"}; }), "expected a model folder");
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "vocab.json"}; }), "found a file");
   fs::remove(folder / "merges.txt");
-  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path()}; }), "merges.txt: expected a readable file");
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path}; }), "merges.txt: expected a readable file");
   fs::remove(folder / "vocab.json");
-  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path()}; }), "vocab.json: expected a readable file");
-  CHECK_FALSE(tokenizer::present_in(folder.path()));
-  folder.write("tokenizer.json", "{}");
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path}; }), "vocab.json: expected a readable file");
+  CHECK_FALSE(tokenizer::present_in(folder.path));
+  folder.put("tokenizer.json", "{}");
   CHECK_CONTAINS(refusal(folder), "tokenizer.json alone (texts can be turned into ids elsewhere and read as ids)");
 }
 
 TEST_CASE("a damaged file is refused or read, never anything else") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   std::mt19937 random{5};
   for (const char* name : {"vocab.json", "merges.txt"}) {
     const std::string good = content_of(folder / name);
@@ -201,22 +201,22 @@ TEST_CASE("a damaged file is refused or read, never anything else") {
       std::string bad = good;
       for (int i = 0; i < 1 + round % 4; ++i) bad[random() % bad.size()] = static_cast<char>(random());
       if (round % 5 == 0) bad.resize(random() % bad.size());
-      folder.write(name, bad);
+      folder.put(name, bad);
       try {
-        const tokenizer words{folder.path()};
+        const tokenizer words{folder.path};
         CHECK_EQ(words.decode(words.encode("over the river and back")), "over the river and back");
       } catch (const tokenizer_error& e) {
-        CHECK_CONTAINS(e.what(), folder.path().string());
+        CHECK_CONTAINS(e.what(), folder.path.string());
       }
     }
-    folder.write(name, good);
+    folder.put(name, good);
   }
 }
 
 TEST_CASE("lists of token ids are read strictly") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   const auto with = [&](std::string_view content) {
-    folder.write("ids.json", content);
+    folder.put("ids.json", content);
     return message_of<bad_input>([&] { (void)read_token_lists(folder / "ids.json"); });
   };
   CHECK_CONTAINS(with("[]"), "at least one list");

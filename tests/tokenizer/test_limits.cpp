@@ -52,18 +52,18 @@ TEST_CASE("megabytes of anything become ids and text again") {
 }
 
 TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without memory for what is not there") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   for (const std::string_view part : {"\n", "a", " ", "a b\n", "#version\n", "\r\n"}) {
-    folder.write("merges.txt", repeated(part, 10 * mega));
+    folder.put("merges.txt", repeated(part, 10 * mega));
     affordable(std::string{part}, 10 * mega, [&] {
-      const std::string message = message_of<tokenizer_error>([&] { tokenizer{folder.path()}; });
+      const std::string message = message_of<tokenizer_error>([&] { tokenizer{folder.path}; });
       CHECK(message.find(part == "#version\n" ? "no exception" : "merges.txt: line ") != std::string::npos);
     });
   }
 }
 
 TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, and so do their many special tokens") {
-  const temporary_folder folder;
+  const tiny_folder folder;
   std::string vocab = content_of(folder / "vocab.json"), tokens = "{\"additional_special_tokens\": [\"x\"";
   vocab.resize(vocab.rfind('}'));
   std::size_t id = 600;
@@ -74,11 +74,11 @@ TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, a
   // Tokens that all begin alike, and a text that begins like all of them everywhere.
   const std::string start(60, '<');
   for (int i = 0; tokens.size() < 10 * mega; ++i) tokens += ", \"" + start + std::to_string(i) + "\"";
-  folder.write("vocab.json", vocab + "}");
-  folder.write("special_tokens_map.json", tokens + "]}");
+  folder.put("vocab.json", vocab + "}");
+  folder.put("special_tokens_map.json", tokens + "]}");
   const std::string text = std::string(mega, '<') + "17 and " + start + "17";
   affordable("files", 20 * mega, [&] {
-    const tokenizer words{folder.path()};
+    const tokenizer words{folder.path};
     CHECK_GT(words.size(), id + 100000);
     const token_list ids = words.encode(text);
     CHECK_EQ(words.decode(std::span{ids}.last(1), false), start + "17");
@@ -87,9 +87,9 @@ TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, a
 }
 
 TEST_CASE("ten megabytes of token ids are read in proportion") {
-  const temporary_folder folder;
-  folder.write("ids.json", "[[2" + repeated(",2", 10 * mega) + "]]");
+  const tiny_folder folder;
+  folder.put("ids.json", "[[2" + repeated(",2", 10 * mega) + "]]");
   affordable("one list", 10 * mega, [&] { CHECK_GT(read_token_lists(folder / "ids.json")[0].size(), 5 * mega); });
-  folder.write("ids.json", "[[2]" + repeated(",[2]", 10 * mega) + "]");
+  folder.put("ids.json", "[[2]" + repeated(",[2]", 10 * mega) + "]");
   affordable("many lists", 10 * mega, [&] { CHECK_GT(read_token_lists(folder / "ids.json").size(), 2 * mega); });
 }

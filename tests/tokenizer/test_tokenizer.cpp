@@ -66,12 +66,12 @@ TEST_CASE("OPT's own vocabulary gives the ids of the real library") {
     MESSAGE("skipped: OPT's own vocabulary gives the ids of the real library (no ../shared/opt-tokenizer)");
     return;
   }
-  const temporary_folder folder;
+  const tiny_folder folder;
   for (const char* name : {"vocab.json", "merges.txt"}) {
     fs::copy(opt_folder / name, folder / name, fs::copy_options::overwrite_existing);
   }
   fs::copy(goldens / "tiny/tokenizer_config.json", folder / "tokenizer_config.json");
-  const tokenizer words{folder.path()};
+  const tokenizer words{folder.path};
   CHECK_EQ(words.size(), 50265);
   check_goldens("strings.json", 1, words, true);
   check_goldens("random.json", 1, words, true);
@@ -140,11 +140,11 @@ TEST_CASE("settings files mean what they mean to transformers") {
   for (const auto variant : json.root().get_object()) {
     const std::string name{variant.key};
     CAPTURE(name);
-    const temporary_folder folder;
+    const tiny_folder folder;
     for (const auto file : variant.value["files"].get_object()) {
-      folder.write(std::string{file.key}, file.value.get_string().value());
+      folder.put(std::string{file.key}, file.value.get_string().value());
     }
-    const tokenizer words{folder.path()};
+    const tokenizer words{folder.path};
     for (const auto golden : variant.value["cases"].get_array()) {
       const std::string text = string_of(golden.at(0));
       CAPTURE(text);

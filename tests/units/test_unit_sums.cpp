@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "temporary_folder.hpp"
+
 using namespace optscope;
 
 namespace {
@@ -152,7 +154,8 @@ TEST_CASE(
   };
   unit_sums sums{opt.shape(), groups, head_norms_of(opt)};
   run(sums, 0, 2);  // ends inside the first text
-  const auto file = std::filesystem::temp_directory_path() / "optscope-test-unit-sums";
+  const temporary_folder folder;
+  const auto file = folder / "sums";
   save_sums(file, "this run", {1, 2}, sums);
   run(sums, 2, all.size());
 
@@ -164,7 +167,6 @@ TEST_CASE(
   std::filesystem::resize_file(file, std::filesystem::file_size(file) - 1);
   unit_sums third{opt.shape(), groups, head_norms_of(opt)};
   CHECK_THROWS_AS((void)load_sums(file, "this run", third), bad_input);
-  std::filesystem::remove(file);
 
   capture<site::result, site::attn_out, site::mlp_post, site::mlp_out, site::resid_post> probe{positions::all()};
   token_batch batch;
