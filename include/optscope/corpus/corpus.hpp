@@ -8,6 +8,7 @@
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,9 @@ struct corpus_text {
   std::string item;            ///< which part of `file` it is, for messages: "list 3"; empty for a whole file
 };
 
-/// Texts, each in one of several categories. Texts of a category are next to each other, and categories are numbered
-/// in the order of their first texts. `texts`, `category_of` and `tokens` always have one entry for each text.
+/// Texts, each in one of several categories; the one type for all that programs and analyses do with texts. Texts of a
+/// category are next to each other, so `category_of` never decreases. Texts that were read have an entry in `texts`,
+/// `category_of` and `tokens`; token lists made from them (prompts, windows) have none in `texts`.
 ///
 ///     #include <iostream>
 ///     #include <optscope/corpus/corpus.hpp>
@@ -38,21 +40,21 @@ struct corpus_text {
 /// A large corpus can be worked through one text at a time: `find_corpus` reads no file, `read(t)` reads one.
 struct corpus {
   std::vector<std::string> categories;   ///< [category]: names
-  std::vector<corpus_text> texts;        ///< [text]
+  std::vector<corpus_text> texts;        ///< [text], or empty: names and files
   std::vector<std::size_t> category_of;  ///< [text]
   token_batch tokens;                    ///< [text]: BOS included; empty for a text that has not been read
   std::optional<tokenizer> words;        ///< nothing where ids were given and there is no tokenizer
 
-  [[nodiscard]] std::size_t size() const noexcept { return texts.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return tokens.size(); }
   [[nodiscard]] const std::string& category_name(std::size_t text) const { return categories[category_of[text]]; }
 
   /// How many texts each category has.
   [[nodiscard]] std::vector<std::size_t> texts_of_each() const;
   /// How many texts of the same category are before this one.
   [[nodiscard]] std::size_t index_in_category(std::size_t text) const;
-  /// The tokens of a category's texts (copied), in order.
-  [[nodiscard]] token_batch tokens_in(std::size_t category) const;
-  /// The same of every category: [category][text].
+  /// The tokens of a category's texts, in order.
+  [[nodiscard]] std::span<const token_list> tokens_in(std::size_t category) const;
+  /// The same of every category, copied: [category][text].
   [[nodiscard]] std::vector<token_batch> tokens_by_category() const;
 
   /// The BOS that the tokenizer puts before every text; nothing if it puts none, or without a tokenizer.
@@ -60,6 +62,10 @@ struct corpus {
 
   /// Adds a text after the others of its category; a new category comes last.
   void add(std::string_view category, corpus_text about, token_list ids = {});
+  /// Adds a token list to a corpus without `texts`, after the others of its category.
+  void add(std::size_t category, token_list ids);
+  /// A corpus with the same categories and tokenizer and no texts.
+  [[nodiscard]] corpus emptied() const;
 
   /// The content of a text's file as it is: no byte order mark or line end is changed. Throws `file_error`.
   [[nodiscard]] std::string content(std::size_t text) const;

@@ -79,15 +79,19 @@ OPTSCOPE_INLINE std::size_t corpus::index_in_category(std::size_t text) const {
   return text - static_cast<std::size_t>(first - category_of.begin());
 }
 
-OPTSCOPE_INLINE token_batch corpus::tokens_in(std::size_t category) const {
-  const auto range = std::equal_range(category_of.begin(), category_of.end(), category);
-  const auto place = [&](auto at) { return tokens.begin() + (at - category_of.begin()); };
-  return {place(range.first), place(range.second)};
+OPTSCOPE_INLINE std::span<const token_list> corpus::tokens_in(std::size_t category) const {
+  assert(std::is_sorted(category_of.begin(), category_of.end()));
+  const auto [first, last] = std::equal_range(category_of.begin(), category_of.end(), category);
+  return std::span{tokens}.subspan(static_cast<std::size_t>(first - category_of.begin()),
+                                   static_cast<std::size_t>(last - first));
 }
 
 OPTSCOPE_INLINE std::vector<token_batch> corpus::tokens_by_category() const {
   std::vector<token_batch> all;
-  for (std::size_t c = 0; c < categories.size(); ++c) all.push_back(tokens_in(c));
+  for (std::size_t c = 0; c < categories.size(); ++c) {
+    const std::span<const token_list> some = tokens_in(c);
+    all.emplace_back(some.begin(), some.end());
+  }
   return all;
 }
 
@@ -95,14 +99,28 @@ OPTSCOPE_INLINE std::optional<token_id> corpus::bos() const {
   return words && words->adds_bos() ? words->bos() : std::nullopt;
 }
 
+OPTSCOPE_INLINE void corpus::add(std::size_t category, token_list ids) {
+  assert(category < categories.size());
+  const auto place = std::upper_bound(category_of.begin(), category_of.end(), category) - category_of.begin();
+  category_of.insert(category_of.begin() + place, category);
+  tokens.insert(tokens.begin() + place, std::move(ids));
+}
+
 OPTSCOPE_INLINE void corpus::add(std::string_view category, corpus_text about, token_list ids) {
+  assert(texts.size() == tokens.size());
   const auto known = std::find(categories.begin(), categories.end(), category);
   const auto number = static_cast<std::size_t>(known - categories.begin());
   if (known == categories.end()) categories.emplace_back(category);
   const auto place = std::upper_bound(category_of.begin(), category_of.end(), number) - category_of.begin();
-  category_of.insert(category_of.begin() + place, number);
   texts.insert(texts.begin() + place, std::move(about));
-  tokens.insert(tokens.begin() + place, std::move(ids));
+  add(number, std::move(ids));
+}
+
+OPTSCOPE_INLINE corpus corpus::emptied() const {
+  corpus result;
+  result.categories = categories;
+  result.words = words;
+  return result;
 }
 
 OPTSCOPE_INLINE std::string corpus::content(std::size_t text) const {

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Everything in corpus/: texts of categories, their windows, halves and prompts.
+
+#include <optscope/corpus/corpus.hpp>
+#include <optscope/corpus/halves.hpp>
+#include <optscope/corpus/prompts.hpp>
+#include <optscope/corpus/windows.hpp>
