@@ -9,7 +9,7 @@
 #include <optscope/probe/capture.hpp>
 #include <optscope/probe/sink.hpp>
 
-#include "program.hpp"
+#include "support/program.hpp"
 
 using namespace optscope;
 
@@ -41,22 +41,18 @@ auto sink_of(site_list<Sites...>, const program::app& app, const corpus& input, 
 int main(int argc, char** argv) {
   program::app app{"capture",
                    "Writes activations of chosen sites, layers and positions to a safetensors file.\nIt grows at "
-                   "OUT.partial; the same command goes on there after a kill.",
+                   "OUT.partial; if the program is stopped, the same command resumes from there.",
                    "--model examples/demo-model --texts examples/texts --length 64 --sites attn_out,resid_post "
                    "--positions last --out activations.safetensors"};
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
   std::vector<std::string> names, sites;
   for (const site_info* site : all_sites::infos) names.emplace_back(site->name);
-  app.cli.add_option("--sites", sites, "Sites, separated by commas")
-      ->required()
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
+  app.option("--sites", &sites, "Sites, separated by commas").required().separated_by(',').one_of(names);
   std::size_t megabytes = 256;
-  app.cli
-      .add_option("--memory", megabytes,
-                  "MB of activations kept at a time: texts are run in as many batches as that takes")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 40))
-      ->capture_default_str();
+  app.option("--memory", &megabytes, "Run as many texts at a time as keep their activations within this many MB")
+      .type("N")
+      .check(program::not_positive)
+      .shown();
 
   return app.run(argc, argv, [&] {
     const corpus input = app.read_input();
@@ -69,9 +65,10 @@ int main(int argc, char** argv) {
       const bool heads_differ = !sizes.attention_heads.empty() && site->has(axis::head);
       const bool neurons_differ = !sizes.ffn_dims.empty() && site->has(axis::ffn);
       if ((heads_differ || neurons_differ) && std::ranges::count(sites, site->name) != 0) {
-        throw bad_input{app.model.string(), "--sites",
-                        "sites of one width: this model's layers differ in their neurons or heads",
-                        std::string{site->name}};
+        throw bad_input{
+            app.model.string(), "--sites",
+            "sites that are equally wide in every layer (this model's layers differ in their neurons or heads)",
+            std::string{site->name}};
       }
     }
     for (std::size_t text = 0; text < input.tokens.size(); ++text) (void)app.positions_of(input, text);
@@ -80,10 +77,10 @@ int main(int argc, char** argv) {
     const std::size_t texts = input.tokens.size(), found = file.next_text();
     if (found != 0) {
       std::cerr << "capture: " << app.out.string() << ".partial has " << found << " of " << texts
-                << " texts; going on there\n";
+                << " texts; resuming from there\n";
     }
     program::progress line{"texts x layers"};
-    while (const std::size_t count = file.next_batch(megabytes << 20)) {
+    while (const std::size_t count = file.next_batch(std::min(megabytes, std::size_t{1} << 40) << 20)) {
       const auto first = input.tokens.begin() + static_cast<std::ptrdiff_t>(file.next_text());
       opt.on_progress(
           [&](std::size_t done, std::size_t total) { line(file.next_text() * total + done * count, texts * total); });

@@ -1,38 +1,25 @@
 // SPDX-License-Identifier: MIT
-// Continues prompts: greedy, or drawn with a temperature from the best tokens.
-#include <unistd.h>
-
-#include <cmath>
+// Continues prompts: greedily, or by sampling from the likeliest tokens.
+#include <iostream>
 #include <optional>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/json_writer.hpp>
+#include <optscope/core/memory.hpp>
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 
-#include "program.hpp"
+#include "support/program.hpp"
 
 using namespace optscope;
 namespace fs = std::filesystem;
 
 namespace {
 
-/// Checks an option's value: a finite number from `low`, itself excluded if `above`, to `high`.
-auto number_within(double low, bool above, double high, const std::string& expected) {
-  return [=](const std::string& value) {
-    char* end = nullptr;
-    const double number = std::strtod(value.c_str(), &end);
-    const bool right = !value.empty() && *end == '\0' && std::isfinite(number) && number <= high &&
-                       (above ? number > low : number >= low);
-    return right ? std::string{} : "expected " + expected + ", found " + value;
-  };
-}
-
-/// True if all weights as floats take at most half of the machine's memory.
+/// Whether all weights as floats take at most half of the available memory.
 bool fits_in_memory(const architecture& shape) {
-  const double layer = static_cast<double>(shape.hidden) * static_cast<double>(4 * shape.hidden + 2 * shape.ffn);
-  const double memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-  return static_cast<double>(shape.layers) * layer * sizeof(float) <= memory / 2;
+  const std::size_t layer = shape.hidden * (4 * shape.hidden + 2 * shape.ffn);
+  return shape.layers * layer * sizeof(float) <= available_memory() / 2;
 }
 
 template <class Weights>
@@ -69,41 +56,44 @@ std::string json_line(const token_list& prompt, const token_list& ids, const tok
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{"generate", "Continues prompts, all at once; prints what comes behind each.",
+  program::app app{"generate", "Continues prompts, all at once, and prints what comes after each.",
                    "--model examples/demo-model --prompt Once --new 32"};
   app.offer({"--model", "--prompt", "--ids", "--threads"});
   generation what;
   std::optional<double> temperature;
+  std::optional<std::size_t> seed;
   bool ignore_eos = false, as_json = false;
   fs::path edits;
-  app.cli.add_option("--new", what.new_tokens, "New tokens of a prompt, at most")
-      ->check(program::not_positive)
-      ->type_name("N")
-      ->capture_default_str();
-  app.cli.add_option("--temperature", temperature, "Draws tokens; 1 if another option of drawing is given, 0: greedy")
-      ->check(number_within(0, false, 1e300, "0 or more"))
-      ->type_name("T");
-  auto* top_k = app.cli.add_option("--top-k", what.how.top_k, "Draws from the K best")
-                    ->check(program::not_positive)
-                    ->type_name("K");
-  auto* top_p = app.cli.add_option("--top-p", what.how.top_p, "Draws from the best that together have probability P")
-                    ->check(number_within(0, true, 1, "more than 0 and at most 1"))
-                    ->type_name("P");
-  auto* seed = app.cli.add_option("--seed", what.how.seed, "Draws; the same number, the same tokens; 0 if not given")
-                   ->check([](const std::string& value) {
-                     const bool digits = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
-                     return digits ? std::string{} : "expected a number from 0, found " + value;
-                   })
-                   ->type_name("N");
-  app.cli.add_option("--edits", edits, "Takes out of the model what a file of `isolate` says")
-      ->check(program::no_path)
-      ->type_name("FILE");
-  app.cli.add_flag("--ignore-eos", ignore_eos, "Goes on behind </s>");
-  app.cli.add_flag("--json", as_json, R"(One {"prompt_ids", "ids", "text"} a line)");
+  app.option("--new", &what.new_tokens, "At most this many new tokens per prompt")
+      .check(program::not_positive)
+      .type("N")
+      .shown();
+  app.option(
+         "--temperature", &temperature,
+         "Sample with this temperature; 0 takes the likeliest token (default: 0, or 1 if another sampling option is "
+         "given)")
+      .check(program::number_within(0, false, 1e300, "0 or more"))
+      .type("T");
+  const auto top_k = app.option("--top-k", &what.how.top_k, "Sample from the K likeliest tokens")
+                         .check(program::not_positive)
+                         .type("K");
+  const auto top_p =
+      app.option("--top-p", &what.how.top_p, "Sample from the likeliest tokens that together have probability P")
+          .check(program::number_within(0, true, 1, "more than 0 and at most 1"))
+          .type("P");
+  app.option("--seed", &seed, "Sample; the same seed gives the same tokens (default: 0)")
+      .check(program::not_whole)
+      .type("N");
+  app.option("--edits", &edits, "Remove from the model what a file written by `isolate` says")
+      .check(program::no_path)
+      .type("FILE");
+  app.option("--ignore-eos", &ignore_eos, "Continue after </s>");
+  app.option("--json", &as_json, R"(Print one {"prompt_ids", "ids", "text"} per line)");
 
   return app.run(argc, argv, [&] {
-    const bool drawn = top_k->count() + top_p->count() + seed->count() != 0;
-    what.how.temperature = temperature.value_or(drawn ? 1 : 0);
+    const bool sampled = top_k.given() || top_p.given() || seed;
+    what.how.temperature = temperature.value_or(sampled ? 1 : 0);
+    what.how.seed = seed.value_or(0);
     const corpus input = app.read_input();
     const checkpoint files{app.model};
     const architecture shape = architecture_of(files.configuration(), (app.model / "config.json").string());

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Texts to token ids: one JSON list a line, in the order of the texts. Needs no weights.
+// Texts to token ids: one JSON list per line, in the order of the texts. Needs no weights.
+#include <iostream>
 #include <optscope/core/json_writer.hpp>
 
-#include "program.hpp"
+#include "support/program.hpp"
 
 int main(int argc, char** argv) {
-  program::app app{"tokens", "Turns texts into token ids: one JSON list a line, in the order of the texts.",
+  program::app app{"tokens", "Turns texts into token ids: one JSON list per line, in the order of the texts.",
                    "--model examples/demo-model --texts examples/texts --length 16"};
   app.offer({"--model", "--texts", "--length"});
   return app.run(argc, argv, [&] {

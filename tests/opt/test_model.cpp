@@ -32,7 +32,7 @@ TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar,
 
 TEST_CASE("the bits of a text do not depend on the others in the batch, nor on their order") {
   for (const std::string& folder : {goldens + "head-dim-80", goldens + "head-dim-7", demo_model}) {
-    model<> opt{checkpoint{folder.path}};
+    model<> opt{checkpoint{folder}};
     token_batch texts;
     for (const std::size_t length : {1u, 2u, 31u, 300u, 40u, 5u}) {
       texts.push_back(some_text(length, opt.shape().vocabulary, length));

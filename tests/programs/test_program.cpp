@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What the programs share (examples/program.hpp): texts, categories, lengths, exit codes.
+// What the programs share (examples/support/): texts, categories, lengths, exit codes.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../examples/program.hpp"
+#include "../../examples/support/program.hpp"
 #include "tokenizer/golden_files.hpp"
 
 using namespace tokenizer_tests;

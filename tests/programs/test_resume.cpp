@@ -44,7 +44,7 @@ TEST_CASE("a capture that is killed goes on to the bytes of one that was not") {
   const auto resumed = box.shell(capture + "out");
   CHECK_EQ(resumed.code, 0);
   CHECK(resumed.err.find("capture: out.partial has ") == 0);
-  CHECK(resumed.err.find(" of 60 texts; going on there\n") != std::string::npos);
+  CHECK(resumed.err.find(" of 60 texts; resuming from there\n") != std::string::npos);
   CHECK(content_of(box / "out") == expected);
   CHECK_FALSE(fs::exists(box / "out.partial"));
 }

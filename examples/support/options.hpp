@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Options of a program, without the headers of the parser that reads them.
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "checks.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace program {
+
+/// Where the value of an option goes; it is not touched if the option is not given. A `bool` is set by an option
+/// without a value.
+using option_target = std::variant<bool*, std::string*, std::filesystem::path*, std::size_t*, double*, float*,
+                                   std::optional<std::size_t>*, std::optional<double>*, std::vector<std::string>*,
+                                   std::vector<std::size_t>*, std::vector<std::filesystem::path>*>;
+
+/// One option. The functions refine it and give it back: `app.option(…).type("N").check(not_positive).shown()`.
+class option {
+ public:
+  explicit option(CLI::Option* handle) : handle_{handle} {}
+
+  option& type(const std::string& name);  ///< what `--help` shows for the value
+  option& required();
+  option& shown();  ///< `--help` shows the variable's present value as the default
+  option& check(program::check wrong);
+  option& one_of(std::vector<std::string> names);
+  option& separated_by(char separator);  ///< several values in one word
+  option& one_value_each();              ///< of a list: one value each time that the option is given
+
+  [[nodiscard]] bool given() const;
+  [[nodiscard]] std::string name() const;
+
+ private:
+  CLI::Option* handle_;
+};
+
+/// Options that do not go together: exit code 2. `what()` names the option.
+struct wrong_usage : std::runtime_error {
+  wrong_usage(const std::string& option, const std::string& what) : std::runtime_error{option + ": " + what} {}
+};
+
+/// Adds an option such as `--new` to a parser.
+option add_option(CLI::App& parser, const std::string& name, option_target target, const std::string& description);
+
+}  // namespace program
