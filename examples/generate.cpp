@@ -8,6 +8,7 @@
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/resident_weights.hpp>
 
 #include "support/program.hpp"
 

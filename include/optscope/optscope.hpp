@@ -8,6 +8,7 @@
 #include <optscope/interop/xtensor.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>

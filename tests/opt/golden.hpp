@@ -72,7 +72,7 @@ double compare_with_transformers(const std::string& folder, const std::string& g
   const token_batch texts = golden.texts();
   auto probe = make_capture<Scalar>(all_sites{}, opt.shape());
   hidden_states states{opt};
-  residual_identities<Scalar> identities{opt.files(), opt.shape()};
+  residual_identities<Scalar> identities{opt};
   opt.run(texts, probe, states, identities);
   CHECK(identities.attention() <= tolerance);
   CHECK(identities.mlp() <= tolerance);

@@ -9,6 +9,7 @@
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/probe/edit_list.hpp>
 #include <optscope/probe/editor.hpp>

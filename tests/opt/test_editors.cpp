@@ -9,6 +9,7 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
 #include <string_view>
@@ -290,7 +291,7 @@ TEST_CASE("what a run from a layer cannot take is refused with a reason") {
     }
     return std::string{"nothing thrown"};
   };
-  CHECK_EQ(message([&] { opt.run_from(2, rows, texts); }), "a run from layer 2: expected one of 2 layers");
+  CHECK_EQ(message([&] { opt.run_from(2, rows, texts); }), "a run from layer 2: expected a layer below 2, found 2");
   CHECK_EQ(message([&] { opt.run_from(1, rows.slice(0, 7), texts); }),
            "a run from layer 1: expected 8 rows of 128, found 7 rows of 128");
   const std::vector<float> narrow(8 * 64);

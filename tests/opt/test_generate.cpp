@@ -7,6 +7,7 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <string>
@@ -159,7 +160,7 @@ TEST_CASE("what a cache cannot take is refused with a reason, and the cache stay
   CHECK_EQ(message({token_list(21, 2)}, cache), "text 0: expected at most 320 tokens, found 321");
   CHECK_EQ(message({{101}}, cache), "text 0: expected ids below 101, found 101 at position 0");
   CHECK_EQ(message({{2}, {2}}, cache),
-           "cache: expected one of this model with 2 texts, found another shape, or 1 texts");
+           "cache: expected 2 layers, hidden 128, 2 texts, found 2 layers, hidden 128, 1 texts");
   CHECK_EQ(cache.length(0), 300);
   opt.run({token_list(20, 2)}, cache);
   CHECK_EQ(cache.length(0), 320);

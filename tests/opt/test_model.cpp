@@ -9,6 +9,7 @@
 #include <fstream>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
 #include <vector>

@@ -86,7 +86,8 @@ TEST_CASE("tensors without a place and numbers that are none are reported, and n
     std::vector<std::string> not_finite;
     for (const auto& tensor : find_not_finite(files, pool)) not_finite.push_back(tensor.name);
     CHECK_EQ(not_finite, each.not_finite);
-    for (const named_shape& tensor : tensors_of(shape)) {  // and all that the model reads is in the files
+    for (const model_tensor& tensor : tensors_of(
+             shape, layer_sizes_of(files.configuration(), shape))) {  // and all that the model reads is in the files
       const bool tied = tensor.name == "lm_head.weight" || tensor.name == "decoder.embed_tokens.weight";
       if (tied && !files.contains(tensor.name)) continue;
       CHECK_EQ(files.at(tensor.name).shape(), tensor.shape);

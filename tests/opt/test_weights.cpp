@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/opt/resident_weights.hpp>
+#include <optscope/opt/streamed_weights.hpp>
 #include <optscope/opt/variants.hpp>
-#include <optscope/opt/weights.hpp>
 #include <vector>
 
 using namespace optscope;

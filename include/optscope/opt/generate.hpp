@@ -2,56 +2,81 @@
 #pragma once
 // Continues prompts: several of different lengths at once, each as if it were alone.
 
-#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/sampling.hpp>
+#include <utility>
 #include <vector>
 
 namespace optscope {
 
 /// What to generate, and when to stop.
 struct generation {
-  std::size_t new_tokens = 64;                              ///< at most so many a prompt
-  sampling how = {};                                        ///< each prompt draws from the seed anew
+  std::size_t new_tokens = 64;                              ///< at most this many per prompt
+  sampling how = {};                                        ///< how each token is chosen
+  std::uint64_t seed_step = 0;                              ///< prompt i draws from seed `how.seed` + i * `seed_step`
   std::vector<token_id> stop = {2};                         ///< ends a continuation, and is its last id: `</s>`
   std::size_t tokens = static_cast<std::size_t>(-1);        ///< ids from here on have no token and are never chosen
   std::vector<bool> banned = {};                            ///< [id]: never chosen
+  std::function<bool(const token_list&)> enough = {};       ///< ends a continuation (its ids so far) by returning true;
+                                                            ///< called by several threads
+  std::size_t enough_every = 1;                             ///< `enough` is asked after every this many tokens
   std::function<void(std::size_t, std::size_t)> step = {};  ///< called after every step with (steps done, most steps)
 };
 
 namespace detail {
+
+/// What does not depend on the probes of a generation: the continuations so far and their samplers.
+class generation_state {
+ public:
+  generation_state(const token_batch& prompts, const generation& what);
+
+  /// The tokens of the next step: the prompts, then the token chosen last; none for a continuation that has ended.
+  [[nodiscard]] const token_batch& next() const noexcept { return next_; }
+
+  /// Chooses the next token of each continuation from logits (text, vocabulary), on the threads of the pool. Returns
+  /// false if all have ended.
+  template <class T>
+  [[nodiscard]] bool choose(tensor_view<const T, 2> logits, const kv_cache<T>& cache, std::size_t max_positions,
+                            thread_pool& pool);
+
+  [[nodiscard]] token_batch& found() noexcept { return found_; }
+
+ private:
+  const generation& what_;
+  std::size_t steps_ = 0;
+  token_batch found_, next_;
+  std::vector<sampler> samplers_;
+};
+
 /// The loop of `generate`; `stream` null: the prompts are run from the embedding on.
 template <class Model, class... Probes>
 token_batch generate(Model& opt, const token_batch& prompts, const generation& what,
                      kv_cache<typename Model::scalar> cache, std::size_t layer,
                      const tensor_view<const typename Model::scalar, 2>* stream, Probes&... probes) {
-  token_batch result(prompts.size()), next = prompts;
-  if (prompts.empty() || what.new_tokens == 0) return result;
-  std::vector<sampler> samplers(prompts.size(), sampler{what.how});
-  for (std::size_t step = 0; step < what.new_tokens; ++step) {
-    const tensor<typename Model::scalar, 2> logits = step == 0
-                                                         ? opt.next_step(next, cache, false, layer, stream, probes...)
-                                                         : opt.next_step(next, cache, true, 0, nullptr, probes...);
-    bool more = false;
-    for (std::size_t text = 0; text < prompts.size(); ++text) {
-      if (next[text].empty()) continue;
-      const token_id id = samplers[text](logits.row(text), what.tokens, what.banned);
-      result[text].push_back(id);
-      const bool ended = std::ranges::count(what.stop, id) != 0 || cache.length(text) == opt.shape().max_positions;
-      next[text] = ended ? token_list{} : token_list{id};
-      more = more || !ended;
-    }
+  using scalar = typename Model::scalar;
+  if (prompts.empty() || what.new_tokens == 0) return token_batch(prompts.size());
+  generation_state state{prompts, what};
+  bool more = true;
+  for (std::size_t step = 0; more && step < what.new_tokens; ++step) {
+    const tensor<scalar, 2> logits =
+        step == 0 ? opt.next_step(state.next(), cache, {.layer = layer, .stream = stream}, probes...)
+                  : opt.next_step(state.next(), cache, {.continues = true}, probes...);
+    more = state.choose<scalar>(logits, cache, opt.shape().max_positions, opt.backend().pool());
     if (what.step) what.step(step + 1, what.new_tokens);
-    if (!more) break;
   }
   (finish(probes), ...);
-  return result;
+  return std::move(state.found());
 }
+
 }  // namespace detail
 
 /// The new ids of each prompt.
@@ -62,11 +87,11 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 ///     for (const token_list& ids : generate(opt, prompts, {.new_tokens = 20, .tokens = words.size()}))
 ///       std::cout << words.decode(ids) << '\n';
 ///
-/// A continuation ends with an id of `stop`, after `new_tokens`, or where the last id has no position to stand at. What
-/// is chosen for a prompt has the same bits alone and among others. Probes are shown every run: first the prompts, then
-/// one token at a time at its position; `place::text` is the prompt's index, and a prompt that has ended is not shown
-/// again. Editors act in every run. Throws `bad_input` for prompts that the model cannot take, or logits that are not
-/// finite.
+/// A continuation ends with an id of `stop`, after `new_tokens`, when there is `enough`, or where no position is left
+/// for its last id. What is chosen for a prompt has the same bits alone and with others. Probes are shown every run:
+/// first the prompts, then one token at a time at its position; `place::text` is the prompt's index, and a prompt that
+/// has ended is not shown again. Editors act in every run. Throws `bad_input` for prompts that the model cannot take,
+/// or logits that are not finite.
 template <class Model, class... Probes>
   requires(probe_for<Probes, typename Model::scalar> && ...)
 [[nodiscard]] token_batch generate(Model& opt, const token_batch& prompts, const generation& what, Probes&&... probes) {
@@ -89,3 +114,7 @@ template <class Model, class... Probes>
 }
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/opt/generate.ipp>
+#endif

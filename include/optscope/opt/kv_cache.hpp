@@ -28,6 +28,8 @@ class kv_cache {
   kv_cache(const architecture& shape, std::size_t texts) { prepare(shape, texts); }
 
   [[nodiscard]] std::size_t texts() const noexcept { return texts_.size(); }
+  [[nodiscard]] std::size_t layers() const noexcept { return layers_; }
+  [[nodiscard]] std::size_t hidden() const noexcept { return hidden_; }
   /// Number of cached tokens of a text.
   [[nodiscard]] std::size_t length(std::size_t text) const { return texts_.at(text).length; }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <optscope/checkpoint/json.hpp>
 #include <optscope/checkpoint/safetensors_writer.hpp>
@@ -14,8 +15,8 @@
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,11 +24,11 @@ namespace optscope {
 
 namespace detail {
 
-/// Inner parts of an MLP (its neurons) or of attention (the rows of its heads, side by side) that are left and that go.
+/// The inner parts of an MLP (its neurons) or of attention (the rows of its heads, side by side): which stay, which go.
 struct cut_parts {
-  std::size_t whole;                    // there were
+  std::size_t whole;                    // number of parts before
   std::vector<std::size_t> kept, gone;  // ascending
-  const std::vector<float>& values;     // what stands in the place of those that go; empty: zeros
+  const std::vector<float>& values;     // constants in the place of those that go; empty: zeros
 
   /// `gone`: units of `width` parts each.
   cut_parts(std::size_t count, const std::vector<std::size_t>& units, std::size_t width,
@@ -39,12 +40,12 @@ struct cut_parts {
     for (std::size_t i = 0; kept.size() < width; ++i) kept.push_back(i);  // no matrix is empty
   }
 
-  /// Nothing is cut out; what goes is zero.
+  /// Nothing is cut out; what would go is zero.
   void keep_all() {
     kept.resize(whole);
     std::iota(kept.begin(), kept.end(), std::size_t{0});
   }
-  /// Of a map (outer, part, inner) what is left.
+  /// What is left of an array (outer, part, inner).
   [[nodiscard]] std::vector<float> pick(const std::vector<float>& from, std::size_t inner) const {
     const std::size_t outer = from.size() / whole / inner;
     std::vector<float> result;
@@ -63,7 +64,7 @@ struct cut_parts {
       for (const std::size_t i : gone) weight[begin + i] = 0;
     }
   }
-  /// Adds what the constants give through weight (row, part) to a bias (row).
+  /// Adds to a bias (row) what the constants give through weight (row, part).
   void add_constants(const std::vector<float>& weight, std::vector<float>& bias) const {
     for (std::size_t row = 0; !values.empty() && row < bias.size(); ++row) {
       double sum = static_cast<double>(bias[row]);
@@ -80,29 +81,29 @@ struct cut_parts {
 OPTSCOPE_INLINE bool write_pruned(const checkpoint& files, const architecture& shape, const removal& what,
                                   const std::filesystem::path& folder) {
   if (what.directions() != 0) {
-    throw bad_input{"", "a smaller checkpoint", "neurons and heads to take out",
+    throw bad_input{"", "a smaller checkpoint", "neurons and heads to remove",
                     std::to_string(what.directions()) + " directions of the stream, which no weight holds"};
   }
   struct layer_parts {
     detail::cut_parts neurons, heads;
   };
+  const layer_sizes sizes = layer_sizes_of(files.configuration(), shape);
+  const std::size_t head_dim = shape.head_dim();
   std::vector<layer_parts> layers;
   std::vector<std::size_t> neurons, heads;  // [layer]: how many are left
   for (std::size_t layer = 0; layer < shape.layers; ++layer) {
-    const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
     const layer_removal& gone = what.layers.at(layer);
     if (!shape.bias && (!gone.neuron_values.empty() || !gone.head_values.empty())) {
       throw bad_input{files.folder().string(), "", "a model with biases, to put the constants there", "one without"};
     }
-    layers.push_back(
-        {{files.at(prefix + "fc1.weight").rows(), gone.neurons, 1, gone.neuron_values},
-         {files.at(prefix + "self_attn.q_proj.weight").rows(), gone.heads, shape.head_dim(), gone.head_values}});
-    require_parts(gone, layers.back().neurons.whole, layers.back().heads.whole / shape.head_dim());
+    layers.push_back({.neurons = {sizes.neurons[layer], gone.neurons, 1, gone.neuron_values},
+                      .heads = {sizes.heads[layer] * head_dim, gone.heads, head_dim, gone.head_values}});
+    require_parts(gone, sizes.neurons[layer], sizes.heads[layer]);
     neurons.push_back(layers.back().neurons.kept.size());
-    heads.push_back(layers.back().heads.kept.size() / shape.head_dim());
+    heads.push_back(layers.back().heads.kept.size() / head_dim);
   }
-  const auto even = [](const std::vector<std::size_t>& sizes) {
-    return std::adjacent_find(sizes.begin(), sizes.end(), std::not_equal_to<>{}) == sizes.end();
+  const auto even = [](const std::vector<std::size_t>& counts) {
+    return std::adjacent_find(counts.begin(), counts.end(), std::not_equal_to<>{}) == counts.end();
   };
   const bool for_transformers = even(neurons) && files.configuration().attention_heads.empty();
   for (std::size_t layer = 0; for_transformers && layer < shape.layers; ++layer) {
@@ -115,15 +116,19 @@ OPTSCOPE_INLINE bool write_pruned(const checkpoint& files, const architecture& s
     const detail::cut_parts* parts = nullptr;
     bool columns = false;
   };
+  std::map<std::string, model_tensor> table;
+  for (model_tensor& tensor : tensors_of(shape, sizes)) table.emplace(tensor.name, tensor);
   const auto find = [&](const std::string& name) -> place_of_parts {
-    if (!name.starts_with("decoder.layers.")) return {};
-    const layer_parts& layer = layers[std::stoul(name.substr(15))];
-    const std::string_view part = std::string_view{name}.substr(name.find('.', 15) + 1);
-    if (part.starts_with("fc1.")) return {&layer.neurons, false};
-    if (part.starts_with("fc2.")) return {&layer.neurons, true};
-    if (part.starts_with("self_attn.out_proj.")) return {&layer.heads, true};
-    if (part.starts_with("self_attn.") && part.find("_proj.") == 11) return {&layer.heads, false};  // q, k, v
-    return {};
+    const auto found = table.find(name);
+    if (found == table.end() || !found->second.kind->in_layer()) return {};
+    const model_tensor& tensor = found->second;
+    const auto counted_by = [&](tensor_axis axis) -> const detail::cut_parts* {
+      if (axis == tensor_axis::neurons) return &layers[tensor.layer].neurons;
+      if (axis == tensor_axis::heads) return &layers[tensor.layer].heads;
+      return nullptr;
+    };
+    if (const auto* const parts = counted_by(tensor.kind->rows)) return {.parts = parts, .columns = false};
+    return {.parts = counted_by(tensor.kind->columns), .columns = true};
   };
   const auto values_of = [&](const std::string& name) {
     std::vector<float> values(files.at(name).size());
@@ -155,7 +160,7 @@ OPTSCOPE_INLINE bool write_pruned(const checkpoint& files, const architecture& s
   }
   out.commit();
 
-  // config.json as it is, but for the sizes: a later key of the same name is not allowed, so the old ones are cut out.
+  // config.json as it is except for the sizes: no key may be there twice, so the old ones are left out.
   std::ifstream stream{files.folder() / "config.json", std::ios::binary};
   std::string config{std::istreambuf_iterator<char>{stream}, {}};
   simdjson::dom::parser parser;
@@ -167,9 +172,9 @@ OPTSCOPE_INLINE bool write_pruned(const checkpoint& files, const architecture& s
     json.key(key).raw(simdjson::minify(value));
   }
   json.field("torch_dtype", "float32").field("ffn_dim", *std::max_element(neurons.begin(), neurons.end()));
-  const auto list = [&](const char* key, const std::vector<std::size_t>& sizes) {
+  const auto list = [&](const char* key, const std::vector<std::size_t>& counts) {
     json.key(key).begin_array();
-    for (const std::size_t size : sizes) json.value(size);
+    for (const std::size_t count : counts) json.value(count);
     json.end_array();
   };
   if (!even(neurons)) list("ffn_dims", neurons);

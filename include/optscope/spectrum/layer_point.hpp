@@ -14,6 +14,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/spectrum/norm_jacobian.hpp>
 #include <optscope/spectrum/slope.hpp>
@@ -144,14 +145,12 @@ template <class T = double, class Model>
                     "layers of " + std::to_string(opt.layers()), "others"};
   }
   require_even_layers(opt.files(), "for Jacobians");
-  const layer_reader<T> reader{opt.files(), opt.shape()};
   std::vector<std::shared_ptr<layer_point<T>>> points;
   for (std::size_t layer = first; layer < first + count; ++layer) {
     auto point = std::make_shared<layer_point<T>>();
     point->shape = opt.shape();
     point->layer = layer;
-    point->buffer.resize(reader.size());
-    point->weights = reader.read(layer, point->buffer.data(), opt.backend().pool());
+    point->weights = copy_layer(opt.weights().layer(layer, first + count, opt.backend().pool()), point->buffer);
     points.push_back(std::move(point));
   }
   opt.run({tokens}, point_observer<T>{first, points, text});

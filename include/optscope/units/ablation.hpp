@@ -13,6 +13,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/units/category_windows.hpp>

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/simd.hpp>
@@ -14,6 +13,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/units/unit_gates.hpp>
@@ -139,12 +139,14 @@ class gradient_pass {
   /// From the gradient of the logits to that of the stream after the last layer: (row, hidden).
   tensor<T, 2> after_last_layer() {
     const architecture& shape = opt_.shape();
-    tensor<T, 2> stream = times(logits_.all(), read(opt_.files().unembedding()));  // (row, embed_dim)
-    if (shape.embed_dim != shape.hidden) stream = times(stream, read(opt_.files().at("decoder.project_out.weight")));
+    thread_pool& pool = opt_.backend().pool();
+    opt_.weights().keep_unembedding(pool);
+    const view unembedding = opt_.weights().unembedding(0, shape.vocabulary, pool);
+    tensor<T, 2> stream = times(logits_.all(), unembedding);  // (row, embed_dim)
+    const outer_weights<T> outer = opt_.weights().outer();
+    if (outer.project_out.size() != 0) stream = times(stream, outer.project_out);
     if (!shape.final_layer_norm) return stream;
-    norm_weights<T> norm;
-    if (shape.affine_layer_norm) norm.gamma = read(opt_.files().at("decoder.final_layer_norm.weight")).data();
-    return norm_backward(stream, run_(site::resid_post{}, shape.layers - 1), norm);
+    return norm_backward(stream, run_(site::resid_post{}, shape.layers - 1), outer.final_norm);
   }
 
   static tensor<T, 2> sum(view a, view b) {
@@ -191,16 +193,6 @@ class gradient_pass {
       for (std::size_t i = 0; i < x.cols(); ++i) dx(row, i) = scale * (g(i) - of_g - normal(i) * of_gx);
     });
     return dx;
-  }
-
-  /// What is not in the layers is read once.
-  view read(const stored_tensor& stored) {
-    std::vector<T>& kept = read_[stored.name()];
-    if (kept.empty()) {
-      kept.resize(stored.size());
-      stored.copy_to(kept.data());
-    }
-    return {kept.data(), {stored.size() / stored.row_size(), stored.row_size()}};
   }
 
   /// dz (row, hidden) to the gradients of q, k, v side by side: (row, 3 hidden).
@@ -253,7 +245,6 @@ class gradient_pass {
   Model& opt_;
   detail::run_record<T> run_;
   detail::logit_rows<T> logits_;
-  std::map<std::string, std::vector<T>> read_;
 };
 
 }  // namespace optscope

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,11 @@ class head_norms {
 /// The norms of every layer of a model: [layer].
 template <class Model>
 [[nodiscard]] std::vector<head_norms> head_norms_of(const Model& opt) {
+  const layer_sizes sizes = layer_sizes_of(opt.files().configuration(), opt.shape());
   std::vector<head_norms> norms;
   for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
-    const auto& out = opt.files().at("decoder.layers." + std::to_string(layer) + ".self_attn.out_proj.weight");
+    const stored_tensor& out =
+        require_tensor(opt.files(), tensor_of(opt.shape(), sizes, tensor_role::attention_out, layer));
     tensor<double, 2> weight{{out.rows(), out.row_size()}};
     out.copy_to(weight.data());
     norms.emplace_back(tensor_view<const double, 2>{weight.view()}, out.row_size() / opt.shape().head_dim());

@@ -15,15 +15,13 @@
 namespace optscope {
 
 /// Collects rows of the last layer's `resid_post` with the token that follows each, and computes all losses in large
-/// products. Reads the unembedding once.
+/// products. Keeps the unembedding in memory.
 template <class Model>
 class row_losses {
  public:
   using T = typename Model::scalar;
 
-  explicit row_losses(Model& opt) : opt_{opt}, unembedding_(opt.files().unembedding().size()) {
-    opt.files().unembedding().copy_to(unembedding_.data());
-  }
+  explicit row_losses(Model& opt) : opt_{opt} { opt.weights().keep_unembedding(opt.backend().pool()); }
 
   /// Asks for the loss of `next` after `row` (hidden); `measure` writes it to `to`.
   void want(std::span<const T> row, token_id next, double& to) {
@@ -33,9 +31,9 @@ class row_losses {
 
   /// Computes what was asked for.
   void measure() {
-    const std::size_t width = opt_.shape().embed_dim, vocabulary = opt_.shape().vocabulary;
+    const std::size_t vocabulary = opt_.shape().vocabulary;
     const std::size_t most = std::max<std::size_t>(64, (std::size_t{1} << 23) / vocabulary);  // rows at a time
-    const tensor_view<const T, 2> weights{unembedding_.data(), {vocabulary, width}};
+    const tensor_view<const T, 2> weights = opt_.weights().unembedding(0, vocabulary, opt_.backend().pool());
     const tensor_view<const T, 2> rows{rows_.data(), {wanted_.size(), opt_.shape().hidden}};
     for (std::size_t begin = 0; begin < wanted_.size(); begin += most) {
       const std::size_t count = std::min(most, wanted_.size() - begin);
@@ -54,7 +52,7 @@ class row_losses {
   }
 
   /// Multiplications that one row costs.
-  [[nodiscard]] double cost() const { return static_cast<double>(unembedding_.size()); }
+  [[nodiscard]] double cost() const { return static_cast<double>(opt_.shape().vocabulary * opt_.shape().embed_dim); }
 
  private:
   struct wanted_loss {
@@ -63,7 +61,6 @@ class row_losses {
   };
 
   Model& opt_;
-  std::vector<T> unembedding_;       // (vocabulary, embed_dim)
   std::vector<T> rows_, logits_;     // (row, hidden), (row, vocabulary)
   std::vector<wanted_loss> wanted_;  // [row]
 };

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Bodies of generate.hpp.
+
+#include <algorithm>
+#include <optscope/opt/generate.hpp>
+
+namespace optscope::detail {
+
+OPTSCOPE_INLINE generation_state::generation_state(const token_batch& prompts, const generation& what)
+    : what_{what}, found_(prompts.size()), next_{prompts} {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    sampling how = what.how;
+    how.seed += i * what.seed_step;
+    samplers_.emplace_back(how);
+  }
+}
+
+template <class T>
+bool generation_state::choose(tensor_view<const T, 2> logits, const kv_cache<T>& cache, std::size_t max_positions,
+                              thread_pool& pool) {
+  ++steps_;
+  const bool ask = what_.enough && steps_ % std::max<std::size_t>(1, what_.enough_every) == 0;
+  pool.parallel_for(next_.size(), [&](std::size_t i, std::size_t) {
+    if (next_[i].empty()) return;
+    const token_id id = samplers_[i](logits.row(i), what_.tokens, what_.banned);
+    found_[i].push_back(id);
+    const bool ended = std::ranges::find(what_.stop, id) != what_.stop.end() || cache.length(i) == max_positions ||
+                       (ask && what_.enough(found_[i]));
+    next_[i] = ended ? token_list{} : token_list{id};
+  });
+  return std::ranges::any_of(next_, [](const token_list& tokens) { return !tokens.empty(); });
+}
+
+#ifdef OPTSCOPE_COMPILED
+template bool generation_state::choose(tensor_view<const float, 2>, const kv_cache<float>&, std::size_t, thread_pool&);
+template bool generation_state::choose(tensor_view<const double, 2>, const kv_cache<double>&, std::size_t,
+                                       thread_pool&);
+#endif
+
+}  // namespace optscope::detail
