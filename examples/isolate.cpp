@@ -141,7 +141,7 @@ int main(int argc, char** argv) {
     const activity active = sum_up(opt, how.directions() ? none : texts.scored(), words.bos());
     isolation<pruned_model> bench{opt, copies, decide};
     bench.categories = texts.categories.size();
-    bench.wanted.count = how.new_tokens;
+    bench.wanted.new_tokens = how.new_tokens;
     bench.wanted.tokens = words.size();
     for (const token_id special : opt.files().configuration().eos_token_ids) {
       const auto id = static_cast<std::size_t>(special);

@@ -10,9 +10,11 @@
 #include <optscope/isolation/isolation.hpp>
 #include <optscope/isolation/learned_mask.hpp>
 #include <optscope/isolation/prompts.hpp>
+#include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
 #include <optscope/opt/side_by_side.hpp>
+#include <optscope/opt/tensors.hpp>
 #include <vector>
 
 #include "program.hpp"
@@ -168,9 +170,12 @@ inline void write_more(side_by_side<pruned_model>& copies, halves& texts, const 
   copies(batches, [&](std::size_t i, std::size_t copy) {
     const auto first = prompts.tokens.begin() + static_cast<std::ptrdiff_t>(i * together);
     const auto last = i + 1 == batches ? prompts.tokens.end() : first + together;
-    token_batch some =
-        continuations(copies[copy], {first, last},
-                      {.count = length, .how = {0.8, 0, 0.9, 1000 + i * together}, .tokens = words.size()});
+    token_batch some = generate(copies[copy], {first, last},
+                                {.new_tokens = length,
+                                 .how = {.temperature = 0.8, .top_p = 0.9, .seed = 1000 + i * together},
+                                 .seed_step = 1,
+                                 .stop = {},
+                                 .tokens = words.size()});
     const std::lock_guard lock{one_at_a_time};
     std::ranges::move(some, more.begin() + static_cast<std::ptrdiff_t>(i * together));
     line(++done, batches);

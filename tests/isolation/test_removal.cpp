@@ -12,6 +12,7 @@
 #include <optscope/isolation/judge.hpp>
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/isolation/removal_scores.hpp>
+#include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
 #include <optscope/opt/pruned_weights.hpp>
@@ -232,15 +233,15 @@ TEST_CASE("a model without some heads goes on from its cache as the whole one wi
   pruned opt{checkpoint{goldens + "head-dim-7"}};
   const removal what = some(opt.shape(), true, false);
   const token_batch prompts{{2, 5, 9}, {2, 7}};
-  continuing wanted{.count = 12};
+  generation wanted{.new_tokens = 12, .seed_step = 1, .stop = {}};
   wanted.how.temperature = 0;
   removal_edits edits = edits_of(what, opt.shape());
-  const token_batch edited = continuations(opt, prompts, wanted, edits);
+  const token_batch edited = generate(opt, prompts, wanted, edits);
   opt.weights().remove(what, opt.backend().pool());
-  CHECK_EQ(continuations(opt, prompts, wanted), edited);
+  CHECK_EQ(generate(opt, prompts, wanted), edited);
   write_pruned(opt.files(), opt.shape(), what, out.path);
   model<> smaller{checkpoint{out.path}};
-  CHECK_EQ(continuations(smaller, prompts, wanted), edited);
+  CHECK_EQ(generate(smaller, prompts, wanted), edited);
 }
 
 TEST_CASE("of layers without some neurons and heads a capture has those that are left, in front") {
@@ -280,10 +281,14 @@ TEST_CASE("of layers without some neurons and heads a capture has those that are
 TEST_CASE("a continuation of which there is enough leaves the batch; the others go on as if it had stayed") {
   model<> opt{checkpoint{goldens + "post-ln-projected"}};
   const token_batch prompts{{2, 5, 9}, {2, 7}, {2, 11, 30, 4}};
-  continuing wanted{.count = 20, .how = {0.8, 0, 0.9, 3}};
-  const token_batch whole = continuations(opt, prompts, wanted);
+  generation wanted{.new_tokens = 20,
+                    .how = {.temperature = 0.8, .top_p = 0.9, .seed = 3},
+                    .seed_step = 1,
+                    .stop = {},
+                    .enough_every = 8};
+  const token_batch whole = generate(opt, prompts, wanted);
   wanted.enough = [&](const token_list& text) { return text.size() == 8 && text[0] == whole[1][0]; };
-  const token_batch some = continuations(opt, prompts, wanted);
+  const token_batch some = generate(opt, prompts, wanted);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     CHECK_EQ(whole[i].size(), 20);
     const std::size_t size = whole[i][0] == whole[1][0] ? 8 : 20;

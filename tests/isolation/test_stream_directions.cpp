@@ -10,6 +10,7 @@
 #include <optscope/isolation/continuations.hpp>
 #include <optscope/isolation/isolation.hpp>
 #include <optscope/isolation/stream_directions.hpp>
+#include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
 #include <optscope/opt/pruned_weights.hpp>
@@ -161,11 +162,11 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   pruned opt = load("head-dim-7");
   const removal what = leading(directions_of(moments_of(opt), 1), unit_table{opt.shape(), opt.shape().hidden}, 2);
   const token_batch prompts{{2, 5, 9}, {2}, {2, 11, 30, 4}};
-  continuing wanted{.count = 8};
+  generation wanted{.new_tokens = 8, .seed_step = 1, .stop = {}};
   wanted.how.temperature = 0;
   removal_edits edits = edits_of(what, opt.shape());
-  const token_batch found = continuations(opt, prompts, wanted, edits);
-  CHECK(found != continuations(opt, prompts, wanted));
+  const token_batch found = generate(opt, prompts, wanted, edits);
+  CHECK(found != generate(opt, prompts, wanted));
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     token_list text = prompts[i];
     for (const token_id id : found[i]) {
@@ -181,9 +182,9 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   capture<site::resid_pre> below{positions::all()};
   opt.run(prompts, cache, below.only_layers({1}));
   const auto stream = below(site::resid_pre{}, 1);
-  CHECK_EQ(continuations_from(1, stream, cache, opt, prompts, wanted, edits), found);
+  CHECK_EQ(generate_from(1, stream, cache, opt, prompts, wanted, edits), found);
   const tensor<float, 2> zeros{stream.shape()};
-  CHECK(continuations_from(1, zeros.view(), cache, opt, prompts, wanted, edits) != found);
+  CHECK(generate_from(1, zeros.view(), cache, opt, prompts, wanted, edits) != found);
 
   side_by_side<pruned> copies{opt};
   const judge decide{{{"some text"}, {"other words"}}};

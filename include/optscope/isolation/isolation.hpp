@@ -10,6 +10,7 @@
 #include <optscope/isolation/continuations.hpp>
 #include <optscope/isolation/judge.hpp>
 #include <optscope/isolation/removal_edits.hpp>
+#include <optscope/opt/generate.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/removal.hpp>
 #include <optscope/opt/side_by_side.hpp>
@@ -88,7 +89,11 @@ class isolation {
   const judge& decide;
   std::size_t categories = 0;
   labelled_texts held_back{}, prompts{};
-  continuing wanted{.count = 40, .how = {0.8, 0, 0.9, 1}};
+  generation wanted{.new_tokens = 40,
+                    .how = {.temperature = 0.8, .top_p = 0.9, .seed = 1},
+                    .seed_step = 1,
+                    .stop = {},
+                    .enough_every = 8};
   /// A continuation of at least 16 tokens ends when the judge gives one category this probability; 1: it never does.
   double sure = 1;
   std::function<std::string(const token_list&)> decode{};
@@ -202,7 +207,7 @@ class isolation {
              Editors&... editors) const {
     result.judged.assign(categories, std::vector<std::size_t>(categories));
     result.code_like.assign(categories, 0);
-    continuing until = wanted;
+    generation until = wanted;
     if (sure < 1) {
       until.enough = [&](const token_list& so_far) {
         if (so_far.size() < 16) return false;
@@ -211,9 +216,9 @@ class isolation {
       };
     }
     const token_batch ids = begin.below == nullptr
-                                ? continuations(model, from.tokens, until, editors...)
-                                : continuations_from(begin.layer, begin.below->prompts(site::resid_pre{}, begin.layer),
-                                                     begin.below->cache, model, from.tokens, until, editors...);
+                                ? generate(model, from.tokens, until, editors...)
+                                : generate_from(begin.layer, begin.below->prompts(site::resid_pre{}, begin.layer),
+                                                begin.below->cache, model, from.tokens, until, editors...);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       result.written.push_back(decode(ids[i]));
       const std::size_t c = from.category[i];
