@@ -208,7 +208,7 @@ TEST_CASE("a tensor under both of its names is refused") {
   const temporary_folder folder;
   folder.put("config.json", config_text);
   folder.put("model.safetensors", scalars({"model.decoder.x", "decoder.x"}));
-  refused([&] { return checkpoint{folder.path}; }, "twice, with and without the prefix \"model.\"");
+  refused([&] { return checkpoint{folder.path}; }, "found it with and without the prefix \"model.\"");
 }
 
 TEST_CASE("an index that does not fit its shards is refused") {
@@ -231,11 +231,11 @@ TEST_CASE("an index that does not fit its shards is refused") {
   with(map(R"("x": 3)"), "weight_map.x");
   for (const std::string name : {"", ".", "..", "../a.safetensors", "sub/a.safetensors", "/etc/passwd", "sub\\\\a",
                                  "a.safetensors\\u0000", "c:a"}) {
-    with(map("\"x\": \"" + name + "\""), "the name of a file beside the index");
+    with(map("\"x\": \"" + name + "\""), "the name of a file next to the index");
   }
-  with(map(R"("x": "a.safetensors", "x": "b.safetensors")"), "twice");
+  with(map(R"("x": "a.safetensors", "x": "b.safetensors")"), "weight_map: duplicate key \"x\"");
   with(map(R"("x": "c.safetensors")"), "c.safetensors, found no such file");
-  with(map(R"("y": "a.safetensors")"), "model.safetensors.index.json says, found no tensor of that name");
+  with(map(R"("y": "a.safetensors")"), "model.safetensors.index.json lists here, found no tensor of that name");
   with(map(R"("x": "sub")"), "a regular file");
 
   folder.put("model.safetensors.index.json",
@@ -288,7 +288,7 @@ TEST_CASE("a tensor in two shards is read from the one that the index names, and
   folder.put("model.safetensors.index.json", R"({"weight_map": {"model.y": "a.safetensors", "y": "b.safetensors"}})");
   refused([&] { return checkpoint{folder.path}; }, "found no tensor of that name");
   folder.put("a.safetensors", scalars({"model.y"}));
-  refused([&] { return checkpoint{folder.path}; }, "tensor \"y\": expected it once");
+  refused([&] { return checkpoint{folder.path}; }, "duplicate tensor \"y\"");
 }
 
 TEST_CASE("names of tensors are shown safely, whatever they are") {

@@ -144,7 +144,7 @@ TEST_CASE("a longer file costs memory and time in proportion") {
   with(bin(pickle(std::string(longest, '}'))), as_torch, "1048576 values");
   with(bin(pickle("}q\0"s + repeated("h\0"s, longest / 2))), as_torch, "one value at the end");
   with(bin(pickle(puts)), as_torch, "a dict of names");
-  with(bin(pickle(sets)), as_torch, "a key that is no text");
+  with(bin(pickle(sets)), as_torch, "names of tensors as keys, found");
   with(bin(pickle("(" + repeated("(NNNNt", longest / 6) + "t")), as_torch, "1048576 values");
   with(bin(pickle(repeated(text(std::string(1000, 'x')), longest / 1005))), as_torch, "one value at the end");
 }

@@ -80,11 +80,14 @@ TEST_CASE("headers that are no object of tensors are refused") {
   refused([] { return read(safetensors(R"({"x":3})", "")); }, "tensor \"x\": expected a JSON object, found 3");
   refused([] { return read(safetensors(R"({"__metadata__":{"format":1}})", "")); }, "__metadata__.format");
   refused([] { return read(safetensors(R"({"__metadata__":"pt"})", "")); }, "__metadata__");
-  refused([] { return read(safetensors(R"({"__metadata__":{"a":"1","a":"2"}})", "")); }, "twice");
+  refused([] { return read(safetensors(R"({"__metadata__":{"a":"1","a":"2"}})", "")); },
+          "__metadata__: duplicate key \"a\"");
   refused([] { return read(safetensors(std::string(200000, '['), "")); }, "JSON");
   const std::string tensor = R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
-  refused([&] { return read(safetensors("{\"x\":" + tensor + ",\"x\":" + tensor + "}", zeros(4))); }, "twice");
-  refused([&] { return read(safetensors("{\"x\":" + tensor + ",\"\\u0078\":" + tensor + "}", zeros(4))); }, "twice");
+  refused([&] { return read(safetensors("{\"x\":" + tensor + ",\"x\":" + tensor + "}", zeros(4))); },
+          "duplicate key \"x\"");
+  refused([&] { return read(safetensors("{\"x\":" + tensor + ",\"\\u0078\":" + tensor + "}", zeros(4))); },
+          "duplicate key \"x\"");
 }
 
 TEST_CASE("an entry without exactly its three keys, of their types, is refused") {
@@ -95,7 +98,7 @@ TEST_CASE("an entry without exactly its three keys, of their types, is refused")
           "found \"y\"");
   refused(
       [] { return read(safetensors(R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "")); },
-      "twice");
+      "tensor \"x\": duplicate key \"dtype\"");
   refused([] { return read(safetensors(one("F33", "[1]", "[0,4]"), zeros(4))); }, "\"F33\"");
   refused([] { return read(safetensors(one("f32", "[1]", "[0,4]"), zeros(4))); }, "\"f32\"");
   for (const std::string shape : {"[-1]", "[1.0]", "[\"1\"]", "[null]", "[[1]]", "4", "{}", "[99999999999999999999]"}) {

@@ -219,14 +219,14 @@ TEST_CASE("storages that are not the bytes of their record are refused") {
         return read_pickle(
             dict(item("x", matrix) + item("y", attack::tensor(storage("HalfStorage", "0", 12), 0, {1}, {1}))));
       },
-      "storage \"0\" with one type and length");
-  refused([&] { return read_pickle("NQ"); }, "a storage of five parts");
+      "storage \"0\" as before, 6 elements of FloatStorage, found 12 elements of HalfStorage");
+  refused([&] { return read_pickle("NQ"); }, "key, location, count), found None");
   refused(
       [&] {
         return read_pickle("(" + text("storage") + global("torch", "FloatStorage") + text("0") + text("cpu") +
                            number(6) + "NtQ");
       },
-      "a storage of five parts");
+      "found (the string \"storage\", torch.FloatStorage, the string \"0\"");
   refused(
       [&] {
         return read_pickle("(" + text("module") + global("torch", "FloatStorage") + text("0") + text("cpu") +
@@ -254,9 +254,9 @@ TEST_CASE("tensors that reach outside their storage are refused") {
   with(6, {}, {}, "inside its storage");
   with(7, {0}, {1}, "inside its storage");
   with(0, {2, 2}, {5, 1}, "inside its storage");
-  with(-1, {1}, {1}, "not negative, found -1");
-  with(0, {-2}, {1}, "not negative, found -2");
-  with(5, {2}, {-1}, "not negative, found -1");
+  with(-1, {1}, {1}, "not negative, found the number -1");
+  with(0, {-2}, {1}, "not negative, found the number -2");
+  with(5, {2}, {-1}, "not negative, found the number -1");
   with(0, {huge, 4}, {0, 1}, "inside its storage");
   with(0, {huge, huge}, {0, 0}, "inside its storage");
   with(0, {2, 2}, {most, most}, "inside its storage");
@@ -268,8 +268,8 @@ TEST_CASE("tensors that reach outside their storage are refused") {
 }
 
 TEST_CASE("names that repeat or are no text are refused") {
-  refused([&] { return read_pickle(dict(item("x", matrix) + item("x", matrix))); }, "tensor \"x\": expected it once");
-  refused([&] { return read_pickle(dict("K\x01" + matrix)); }, "a key that is no text");
+  refused([&] { return read_pickle(dict(item("x", matrix) + item("x", matrix))); }, "duplicate tensor \"x\"");
+  refused([&] { return read_pickle(dict("K\x01" + matrix)); }, "names of tensors as keys, found");
   refused([&] { return read_pickle(dict(item("x\xff", matrix))); }, "UTF-8");
 }
 
@@ -352,7 +352,7 @@ TEST_CASE("directories that disagree with the file are refused") {
         end.with_64 = true;
         end.count_64 = 77;
       },
-      "agree");
+      "the same numbers at the 32-bit and 64-bit ends");
   with(
       [](zip_end& end) {
         end.with_64 = true;
@@ -410,10 +410,10 @@ TEST_CASE("records that are compressed, encrypted, outside, overlapping or named
   with([](list& all) { all[1].local_name = "a/data/1"; }, "the same name in its local header");
   with([](list& all) { all[1].local_size = 25; }, "24 bytes in its local header too, found 25");
   with([](list& all) { all[0].size = all[0].packed = static_cast<std::int64_t>(good.size()) + 40; },
-       "bytes of another record");
-  with([](list& all) { all.push_back(all[1]); }, "record \"a/data/0\": expected it once, found it twice");
-  with([](list& all) { all[1].name = "b/data/0"; }, "another folder");
-  with([](list& all) { all[0].name = "data.pkl"; }, "no folder");
+       "where the record before it ends");
+  with([](list& all) { all.push_back(all[1]); }, "duplicate record \"a/data/0\"");
+  with([](list& all) { all[1].name = "b/data/0"; }, "found \"b/data/0\"");
+  with([](list& all) { all[0].name = "data.pkl"; }, "found \"data.pkl\"");
   with([](list& all) { all[0].name = "a/other.pkl"; }, "record data.pkl");
   with(
       [](list& all) {

@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <optscope/checkpoint/stored_tensor.hpp>
 #include <optscope/core/errors.hpp>
-#include <optscope/tokenizer/utf8.hpp>
+#include <optscope/core/utf8.hpp>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <generated.hpp>
 #include <optscope/checkpoint/not_finite.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <set>
 #include <string>
@@ -28,21 +29,27 @@ struct row {
 };
 
 std::vector<row> read_table() {
-  const mapped_file file{goldens + "table.json"};
-  simdjson::dom::parser parser;
-  const detail::json_object json = detail::parse_json_file(parser, file);
+  const json_file file = json_file::read(goldens + "table.json");
   std::vector<row> rows;
-  const simdjson::dom::array entries = json.find("rows")->get_array().value();
-  for (const simdjson::dom::element each : entries) {
+  std::vector<json_value> entries;
+  REQUIRE(json_object{file, file.root()}.find("rows")->get(entries));
+  for (const json_value& entry : entries) {
+    const json_object each{file, entry};
     const auto text = [&](const char* key, const std::string& otherwise = "") {
       std::string_view value;
-      return each[key].get(value) == simdjson::SUCCESS ? std::string{value} : otherwise;
+      const auto found = each.find(key);
+      return found && found->get(value) ? std::string{value} : otherwise;
     };
     const auto list = [&](const char* key) {
       std::vector<std::string> values;
-      simdjson::dom::array array;
-      if (each[key].get(array) != simdjson::SUCCESS) return values;
-      for (const simdjson::dom::element value : array) values.emplace_back(value.get_string().value());
+      std::vector<json_value> items;
+      const auto found = each.find(key);
+      if (!found || !found->get(items)) return values;
+      for (const json_value& item : items) {
+        std::string_view value;
+        REQUIRE(item.get(value));
+        values.emplace_back(value);
+      }
       return values;
     };
     const std::string folder = text("folder") + "/" + text("name");

@@ -3,6 +3,7 @@
 // What the tokenizer's tests share: goldens, folders made on the fly, and the wording of errors.
 
 #include <doctest/doctest.h>
+#include <simdjson.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -11,7 +12,6 @@
 #include <optscope/core/errors.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/core/tokens.hpp>
-#include <optscope/tokenizer/json_file.ipp>
 #include <string>
 #include <string_view>
 
@@ -25,7 +25,15 @@ inline const fs::path goldens = fs::path{OPTSCOPE_SOURCE_DIR} / "tests/goldens/t
 inline const fs::path opt_folder = fs::path{OPTSCOPE_SHARED_DIR} / "opt-tokenizer";
 inline const fs::path demo_folder = fs::path{OPTSCOPE_SOURCE_DIR} / "examples/demo-model";
 
-using golden_file = optscope::detail::json_file<optscope::bad_input>;
+class golden_file {
+ public:
+  explicit golden_file(const fs::path& path) : root_{parser_.load(path.string()).value()} {}
+  [[nodiscard]] simdjson::dom::element root() const { return root_; }
+
+ private:
+  simdjson::dom::parser parser_;
+  simdjson::dom::element root_;
+};
 
 inline optscope::token_list ids_of(simdjson::dom::element list) {
   optscope::token_list ids;

@@ -48,7 +48,7 @@ TEST_CASE("a broken vocab.json is refused with file, entry, expected and found")
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 4294967297")), "found 4294967297");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 1.5")), "found 1.5");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": \"1\"")), "found the string \"1\"");
-  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\"", "\"<s>\"")), "every entry once");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\"", "\"<s>\"")), "duplicate key \"<s>\"");
   CHECK_CONTAINS(with(replaced(vocab, "\"Ġ\"", "\"missing\"")), "none for byte 32");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 1e30")), "found 1e+30");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 99999999999999999999")), "found 1e+20");
@@ -131,10 +131,9 @@ TEST_CASE("broken settings files are refused with file and key") {
   CHECK_CONTAINS(with("added_tokens.json", R"({"": 600})"), "found an empty string");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<newer>": 600})"),
                  "expected an id of its own, found 600");
-  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<new>": 600})"), "key \"<new>\": expected it once");
+  CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<new>": 600})"), "duplicate key \"<new>\"");
   CHECK_CONTAINS(with("added_tokens.json", "{\"" + std::string(1001, 'x') + "\": 600}"), "at most 1000 bytes");
-  CHECK_CONTAINS(with(config, R"({"add_bos_token": true, "add_bos_token": false})"),
-                 "expected it once, found it twice");
+  CHECK_CONTAINS(with(config, R"({"add_bos_token": true, "add_bos_token": false})"), "duplicate key");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"600": {"content": "a<"}, "0600": {"content": "b<"}}})"),
                  "expected an id of its own, found 600 again");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"600": {"content": ""}}})"), "found an empty string");
@@ -172,11 +171,6 @@ TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for mod
                    "b": [-1000000000000000019884624838656, 0.12345678901234567890123, 1e00000000000000000000001,
                    18446744073709551616, 9223372036854775808], "bos_token": "<s>", "add_bos_token": true})");
   CHECK_EQ(tokenizer{folder.path}.encode("").size(), 1);
-  CHECK_EQ(detail::wide_numbers_as_floats(R"({"1234567890123456789": [1234567890123456789,-1234567890123456789]})"),
-           R"({"1234567890123456789": [1234567890123456789e0,-1234567890123456789e0]})");
-  CHECK_EQ(detail::wide_numbers_as_floats(R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])"),
-           R"(["\"1234567890123456789", 1234567890123456789.5, 0.1234567890123456789])");
-  CHECK_EQ(detail::wide_numbers_as_floats("\\"), "\\");
 }
 
 TEST_CASE("a folder without the two files is refused, and one with tokenizer.json alone names the way out") {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <optscope/core/utf8.hpp>
 #include <optscope/tokenizer/bpe.hpp>
 #include <optscope/tokenizer/pre_tokenizer.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
-#include <optscope/tokenizer/utf8.hpp>
 #include <random>
 #include <thread>
 

@@ -2,20 +2,19 @@
 #pragma once
 // One tensor inside a mapped checkpoint file, as it is stored.
 
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <span>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 namespace optscope {
@@ -31,15 +30,7 @@ class stored_tensor {
  public:
   /// `strides` in elements, one for every axis; `data` any alignment.
   stored_tensor(std::string name, dtype type, std::vector<std::size_t> shape, std::vector<std::size_t> strides,
-                const std::byte* data, std::shared_ptr<const mapped_file> file)
-      : name_{std::move(name)},
-        type_{type},
-        shape_{std::move(shape)},
-        strides_{std::move(strides)},
-        data_{data},
-        file_{std::move(file)} {
-    assert(shape_.size() == strides_.size());
-  }
+                const std::byte* data, std::shared_ptr<const mapped_file> file);
 
   /// Name as in the file.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -66,70 +57,23 @@ class stored_tensor {
   }
 
   /// Asks the system to read rows of a contiguous tensor from the disk; does not wait.
-  void read_ahead(std::size_t first, std::size_t count) const noexcept {
-    const std::size_t bytes = row_size() * size_of(type_);
-    if (contiguous()) optscope::read_ahead({data_ + first * bytes, count * bytes});
-  }
+  void read_ahead(std::size_t first, std::size_t count) const noexcept;
 
   /// All elements in row-major order, converted to float or double.
   template <class To>
-  void copy_to(To* target) const {
-    if (size() != 0) copy(0, data_, target);
-  }
+  void copy_to(To* target) const;
 
   /// Rows first to first + count, which must exist, in row-major order: a gather from an embedding table.
   template <class To>
-  void copy_rows(std::size_t first, std::size_t count, To* target) const {
-    assert(!shape_.empty() && first <= rows() && count <= rows() - first);
-    const std::size_t width = row_size();
-    if (width == 0) return;
-    if (contiguous()) {
-      convert(data_ + first * width * size_of(type_), type_, count * width, target);
-      return;
-    }
-    for (std::size_t row = 0; row < count; ++row) {
-      copy(1, data_ + (first + row) * strides_[0] * size_of(type_), target + row * width);
-    }
-  }
+  void copy_rows(std::size_t first, std::size_t count, To* target) const;
 
  private:
-  [[nodiscard]] std::size_t inner_size(std::size_t axis) const noexcept {
-    std::size_t size = 1;
-    for (; axis < shape_.size(); ++axis) size *= shape_[axis];
-    return size;
-  }
-
-  [[nodiscard]] bool contiguous_from(std::size_t first) const noexcept {
-    std::size_t expected = 1;
-    for (std::size_t axis = shape_.size(); axis-- > first;) {
-      if (shape_[axis] != 1 && strides_[axis] != expected) return false;
-      expected *= shape_[axis];
-    }
-    return true;
-  }
+  [[nodiscard]] std::size_t inner_size(std::size_t axis) const noexcept;
+  [[nodiscard]] bool contiguous_from(std::size_t first) const noexcept;
 
   /// The elements of axes `axis` and later, from `source`; all these axes have elements.
   template <class To>
-  void copy(std::size_t axis, const std::byte* source, To* target) const {
-    if (contiguous_from(axis)) {
-      convert(source, type_, inner_size(axis), target);
-      return;
-    }
-    const std::size_t last = shape_.size() - 1;  // not contiguous, so there is an axis
-    const std::size_t width = shape_[last], bytes = size_of(type_), total = inner_size(axis);
-    std::vector<std::size_t> index(shape_.size(), 0);
-    for (std::size_t done = 0; done < total; done += width) {
-      std::size_t offset = 0;
-      for (std::size_t i = axis; i < last; ++i) offset += index[i] * strides_[i];
-      const std::byte* row = source + offset * bytes;
-      if (strides_[last] == 1) {
-        convert(row, type_, width, target + done);
-      } else {
-        for (std::size_t i = 0; i < width; ++i) convert(row + i * strides_[last] * bytes, type_, 1, target + done + i);
-      }
-      for (std::size_t i = last; i-- > axis && ++index[i] == shape_[i];) index[i] = 0;
-    }
-  }
+  void copy(std::size_t axis, const std::byte* source, To* target) const;
 
   std::string name_;
   dtype type_;
@@ -147,15 +91,11 @@ struct tensor_table {
 namespace detail {
 
 /// Strides of a row-major tensor.
-[[nodiscard]] inline std::vector<std::size_t> row_major_strides(std::span<const std::size_t> shape) {
-  std::vector<std::size_t> strides(shape.size());
-  std::size_t stride = 1;
-  for (std::size_t axis = shape.size(); axis-- > 0;) {
-    strides[axis] = stride;
-    stride *= shape[axis];  // wraps only if some extent is 0, where no stride is ever used
-  }
-  return strides;
-}
+[[nodiscard]] std::vector<std::size_t> row_major_strides(std::span<const std::size_t> shape);
 
 }  // namespace detail
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/checkpoint/stored_tensor.ipp>
+#endif

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <numeric>
-#include <optscope/checkpoint/json.hpp>
 #include <optscope/checkpoint/safetensors_writer.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
@@ -161,15 +159,13 @@ OPTSCOPE_INLINE bool write_pruned(const checkpoint& files, const architecture& s
   out.commit();
 
   // config.json as it is except for the sizes: no key may be there twice, so the old ones are left out.
-  std::ifstream stream{files.folder() / "config.json", std::ios::binary};
-  std::string config{std::istreambuf_iterator<char>{stream}, {}};
-  simdjson::dom::parser parser;
-  const detail::json_object old{"config.json", "", detail::parse_json(parser, "config.json", "", config)};
+  const auto config = json_file::read<checkpoint_error>(files.folder() / "config.json");
+  const json_object old{config, config.root()};
   json_writer json;
   json.begin_object();
   for (const auto& [key, value] : old.members()) {
     if (key.starts_with("ffn_dim") || key == "attention_heads" || key.ends_with("dtype")) continue;
-    json.key(key).raw(simdjson::minify(value));
+    json.key(key).raw(value.text());
   }
   json.field("torch_dtype", "float32").field("ffn_dim", *std::max_element(neurons.begin(), neurons.end()));
   const auto list = [&](const char* key, const std::vector<std::size_t>& counts) {

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <optscope/checkpoint/json.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/core/json_writer.hpp>
-#include <optscope/core/mapped_file.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/opt/removal.hpp>
 #include <string_view>
@@ -65,54 +64,53 @@ OPTSCOPE_INLINE void write_removal(const std::filesystem::path& file, const remo
 
 OPTSCOPE_INLINE removal read_removal(const std::filesystem::path& file, const architecture& shape,
                                      const std::string& model) {
-  const mapped_file mapped{file};
-  simdjson::dom::parser parser;
-  const detail::json_object json = detail::parse_json_file(parser, mapped);
+  const json_file source = json_file::read(file);
+  const json_object json{source, source.root()};
   const auto refuse = [&](const std::string& item, const std::string& expected, const std::string& found) {
-    throw bad_input{file.string(), item, expected, found};
+    source.refuse(item, expected, found);
   };
   const auto text = [&](std::string_view key) {
     std::string_view value;
     const auto element = json.find(key);
-    if (!element || element->get(value) != simdjson::SUCCESS) return std::string{};
+    if (!element || !element->get(value)) return std::string{};
     return std::string{value};
   };
   if (text("format") != "optscope edits 1") refuse("format", "\"optscope edits 1\"", detail::quoted(text("format")));
   if (text("model") != model) refuse("model", "edits of this model, " + model, text("model"));
 
   removal result;
-  simdjson::dom::array layers;
+  std::vector<json_value> layers;
   const auto found = json.find("layers");
-  if (!found || found->get(layers) != simdjson::SUCCESS || layers.size() != shape.layers) {
-    refuse("layers", "a list of " + std::to_string(shape.layers), found ? detail::describe(*found) : "nothing");
+  if (!found || !found->get(layers) || layers.size() != shape.layers) {
+    refuse("layers", "a list of " + std::to_string(shape.layers), found ? found->description() : "nothing");
   }
-  for (const simdjson::dom::element element : layers) {
+  for (const json_value& element : layers) {
     const std::string item = "layers[" + std::to_string(result.layers.size()) + "]";
-    const detail::json_object layer{file.string(), item, element};
+    const json_object layer{source, element, item};
     layer_removal& what = result.layers.emplace_back();
     const auto indices = [&](std::string_view key, std::size_t limit, std::vector<std::size_t>& target) {
       const auto value = layer.find(key);
-      simdjson::dom::array list;
+      std::vector<json_value> list;
       if (!value) return;
-      if (value->get(list) != simdjson::SUCCESS) refuse(layer.path_to(key), "a list", detail::describe(*value));
-      for (const simdjson::dom::element each : list) {
+      if (!value->get(list)) refuse(layer.path_to(key), "a list", value->description());
+      for (const json_value& each : list) {
         std::uint64_t index = 0;
-        if (each.get(index) != simdjson::SUCCESS || index >= limit || (!target.empty() && index <= target.back())) {
-          refuse(layer.path_to(key), "ascending numbers below " + std::to_string(limit), detail::describe(each));
+        if (!each.get(index) || index >= limit || (!target.empty() && index <= target.back())) {
+          refuse(layer.path_to(key), "ascending numbers below " + std::to_string(limit), each.description());
         }
         target.push_back(static_cast<std::size_t>(index));
       }
     };
-    const auto numbers = [&](const simdjson::dom::element value, const std::string& where, std::size_t size,
+    const auto numbers = [&](const json_value& value, const std::string& where, std::size_t size,
                              std::vector<float>& target) {
-      simdjson::dom::array list;
-      if (value.get(list) != simdjson::SUCCESS || list.size() != size) {
-        refuse(where, "a list of " + std::to_string(size) + " numbers", detail::describe(value));
+      std::vector<json_value> list;
+      if (!value.get(list) || list.size() != size) {
+        refuse(where, "a list of " + std::to_string(size) + " numbers", value.description());
       }
-      for (const simdjson::dom::element each : list) {
+      for (const json_value& each : list) {
         double number = 0;
-        if (each.get(number) != simdjson::SUCCESS || !std::isfinite(static_cast<float>(number))) {
-          refuse(where, "finite numbers", detail::describe(each));
+        if (!each.get(number) || !std::isfinite(static_cast<float>(number))) {
+          refuse(where, "finite numbers", each.description());
         }
         target.push_back(static_cast<float>(number));
       }
@@ -126,7 +124,7 @@ OPTSCOPE_INLINE removal read_removal(const std::filesystem::path& file, const ar
     values("head_values", what.heads.size() * shape.head_dim(), what.head_values);
     const auto directions = layer.find("directions");
     if (!directions) continue;
-    const detail::json_object parts{file.string(), layer.path_to("directions"), *directions};
+    const json_object parts{source, *directions, layer.path_to("directions")};
     const auto part = [&](std::string_view key) {
       const auto value = parts.find(key);
       if (!value) refuse(parts.path_to(key), "a list", "nothing");
@@ -135,14 +133,14 @@ OPTSCOPE_INLINE removal read_removal(const std::filesystem::path& file, const ar
     stream_basis basis;
     numbers(part("bias"), parts.path_to("bias"), shape.hidden, basis.bias);
     const auto rows = [&](std::string_view key, tensor<float, 2>& target) {
-      simdjson::dom::array list;
-      const simdjson::dom::element value = part(key);
-      const bool is_list = value.get(list) == simdjson::SUCCESS;
+      std::vector<json_value> list;
+      const json_value value = part(key);
+      const bool is_list = value.get(list);
       if (!is_list || list.size() == 0 || list.size() > shape.hidden) {
-        refuse(parts.path_to(key), "1 to " + std::to_string(shape.hidden) + " lists", detail::describe(value));
+        refuse(parts.path_to(key), "1 to " + std::to_string(shape.hidden) + " lists", value.description());
       }
       std::vector<float> all;
-      for (const simdjson::dom::element each : list) numbers(each, parts.path_to(key), shape.hidden, all);
+      for (const json_value& each : list) numbers(each, parts.path_to(key), shape.hidden, all);
       target = tensor<float, 2>{{list.size(), shape.hidden}};
       std::ranges::copy(all, target.data());
     };

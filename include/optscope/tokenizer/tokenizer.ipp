@@ -10,6 +10,7 @@
 #include <limits>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/mapped_file.hpp>
+#include <optscope/core/utf8.hpp>
 #include <optscope/tokenizer/added_tokens.hpp>
 #include <optscope/tokenizer/bpe.hpp>
 #include <optscope/tokenizer/byte_map.hpp>
@@ -17,7 +18,6 @@
 #include <optscope/tokenizer/pre_tokenizer.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <optscope/tokenizer/tokenizer_settings.hpp>
-#include <optscope/tokenizer/utf8.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
 #include <system_error>
 #include <utility>

@@ -2,8 +2,6 @@
 #pragma once
 // Bodies of tokenizer_settings.hpp.
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -11,10 +9,9 @@
 #include <functional>
 #include <map>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/core/mapped_file.hpp>
-#include <optscope/tokenizer/json_file.ipp>
 #include <optscope/tokenizer/tokenizer_settings.hpp>
-#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -31,31 +28,32 @@ class tokenizer_settings_reader {
     const std::filesystem::path config = folder / "tokenizer_config.json";
     bool tokens_listed = false;
     if (file_present(config)) {
-      const json_file<tokenizer_error> json{config};
-      const auto settings = object_of(json, config);
-      check_class(settings, config);
-      to_.add_bos = flag(settings, "add_bos_token", config);
-      to_.add_eos = flag(settings, "add_eos_token", config);
-      to_.add_prefix_space = flag(settings, "add_prefix_space", config);
-      read_named_tokens(settings, config);
-      tokens_listed = read_listed_tokens(settings, config);
+      const json_file file = json_file::read<tokenizer_error>(config);
+      const json_object settings{file, file.root()};
+      check_class(settings, file);
+      to_.add_bos = flag(settings, "add_bos_token", file);
+      to_.add_eos = flag(settings, "add_eos_token", file);
+      to_.add_prefix_space = flag(settings, "add_prefix_space", file);
+      read_named_tokens(settings, file);
+      tokens_listed = read_listed_tokens(settings, file);
     }
     const std::filesystem::path map = folder / "special_tokens_map.json";
     if (!tokens_listed && file_present(map)) {
-      const json_file<tokenizer_error> json{map};
-      read_named_tokens(object_of(json, map), map);
+      const json_file file = json_file::read<tokenizer_error>(map);
+      read_named_tokens(json_object{file, file.root()}, file);
     }
     const std::filesystem::path more = folder / "added_tokens.json";
     if (!tokens_listed && file_present(more)) {
-      const json_file<tokenizer_error> json{more};
+      const json_file file = json_file::read<tokenizer_error>(more);
+      const json_object tokens{file, file.root()};
       std::map<token_id, std::string> by_id;
-      for (const auto field : object_of(json, more)) {
-        const std::string content = checked_content(field.key, field.key, more);
-        if (!by_id.emplace(id_of(field.value, content, more), content).second) {
-          fail(more, content, "an id of its own", described(field.value) + " again");
+      for (const auto& [key, value] : tokens.members()) {
+        const std::string content = checked_content(key, key, file);
+        if (!by_id.emplace(id_of(value, content, file), content).second) {
+          fail(file, content, "an id of its own", value.description() + " again");
         }
       }
-      for (const auto& [id, content] : by_id) list_token(content, id, false, more);
+      for (const auto& [id, content] : by_id) list_token(content, id, false, file);
     }
     use_named_tokens();
   }
@@ -83,40 +81,26 @@ class tokenizer_settings_reader {
   }
 
  private:
-  using element = simdjson::dom::element;
-  using object = simdjson::dom::object;
-  using path = std::filesystem::path;
   static constexpr std::string_view default_token = "<|endoftext|>";
   static constexpr std::array<std::string_view, 7> known_names{"bos_token", "eos_token", "unk_token", "sep_token",
                                                                "pad_token", "cls_token", "mask_token"};
 
-  [[noreturn]] static void fail(const path& file, std::string_view key, std::string expected, std::string found) {
-    throw tokenizer_error{file.string(), "key " + detail::quoted(key), std::move(expected), std::move(found)};
+  [[noreturn]] static void fail(const json_file& file, std::string_view key, std::string expected, std::string found) {
+    file.refuse("key " + detail::quoted(key), std::move(expected), std::move(found));
   }
 
-  static object object_of(const json_file<tokenizer_error>& json, const path& file) {
-    object result;
-    if (json.root().get(result) != simdjson::SUCCESS) {
-      throw tokenizer_error{file.string(), "", "an object", described(json.root())};
-    }
-    std::set<std::string_view> keys;  // parsers disagree about which of two equal ones counts
-    for (const auto field : result) {
-      if (!keys.insert(field.key).second) fail(file, field.key, "it once", "it twice");
-    }
-    return result;
-  }
-
-  static bool flag(object settings, std::string_view key, const path& file) {
-    element value;
+  static bool flag(const json_object& settings, std::string_view key, const json_file& file) {
+    const auto value = settings.find(key);
     bool result = false;
-    if (settings[key].get(value) != simdjson::SUCCESS || value.is_null()) return false;
-    if (value.get(result) != simdjson::SUCCESS) fail(file, key, "true or false", described(value));
+    if (!value || value->is_null()) return false;
+    if (!value->get(result)) fail(file, key, "true or false", value->description());
     return result;
   }
 
-  static void check_class(object settings, const path& file) {
+  static void check_class(const json_object& settings, const json_file& file) {
+    const auto value = settings.find("tokenizer_class");
     std::string_view name;
-    if (settings["tokenizer_class"].get(name) != simdjson::SUCCESS) return;
+    if (!value || !value->get(name)) return;
     for (const std::string_view known :
          {"GPT2Tokenizer", "GPT2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"}) {
       if (name == known) return;
@@ -124,67 +108,67 @@ class tokenizer_settings_reader {
     fail(file, "tokenizer_class", "GPT2Tokenizer, as OPT has it", detail::quoted(name));
   }
 
-  static token_id id_of(element value, const std::string& key, const path& file) {
+  static token_id id_of(const json_value& value, const std::string& key, const json_file& file) {
     std::int64_t id = -1;
-    if (value.get(id) != simdjson::SUCCESS || id < 0 || id > 0x7fffffff)
-      fail(file, key, "a token id", described(value));
+    if (!value.get(id) || id < 0 || id > 0x7fffffff) fail(file, key, "a token id", value.description());
     return static_cast<token_id>(id);
   }
 
-  // A string, or an object with "content"; spaces around a token are never taken with it here.
-  static std::string content_of(element value, std::string_view key, const path& file) {
+  // A string, or an object with "content". Spaces around a token never become part of it.
+  static std::string content_of(const json_value& value, std::string_view key, const json_file& file) {
     std::string_view content;
-    object token;
-    if (value.get(token) == simdjson::SUCCESS) {
-      if (token["content"].get(content) != simdjson::SUCCESS) fail(file, key, "a token with \"content\"", "none");
+    if (value.is_object()) {
+      const json_object token{file, value, "key " + detail::quoted(key)};
+      const auto text = token.find("content");
+      if (!text || !text->get(content)) {
+        fail(file, key, "a token with \"content\"", text ? text->description() : "no such key");
+      }
       for (const char* option : {"lstrip", "rstrip", "single_word"}) {
         if (flag(token, option, file)) fail(file, key, std::string{option} + " to be false", "true, not supported");
       }
-    } else if (value.get(content) != simdjson::SUCCESS) {
-      fail(file, key, "a token", described(value));
+    } else if (!value.get(content)) {
+      fail(file, key, "a token", value.description());
     }
     return checked_content(content, key, file);
   }
 
   // Every token is compared with the text wherever it may begin, so it must be short.
-  static std::string checked_content(std::string_view content, std::string_view key, const path& file) {
+  static std::string checked_content(std::string_view content, std::string_view key, const json_file& file) {
     constexpr std::size_t longest = 1000;
     if (content.empty()) fail(file, key, "a token", "an empty string");
     if (content.size() > longest) fail(file, key, "a token of at most 1000 bytes", std::to_string(content.size()));
     return std::string{content};
   }
 
-  void read_named_tokens(object settings, const path& file) {
-    for (const auto field : settings) {
-      const std::string_view key = field.key;
+  void read_named_tokens(const json_object& settings, const json_file& file) {
+    for (const auto& [key, value] : settings.members()) {
       const bool known = std::find(known_names.begin(), known_names.end(), key) != known_names.end();
-      if (known && field.value.is_null()) {
+      if (known && value.is_null()) {
         named_[std::string{key}].reset();
-      } else if (known || (key.ends_with("_token") && field.value.is_string())) {
-        named_[std::string{key}] = content_of(field.value, key, file);
+      } else if (known || (key.ends_with("_token") && value.is_string())) {
+        named_[std::string{key}] = content_of(value, key, file);
       } else if (key == "additional_special_tokens" || key == "extra_special_tokens") {
-        simdjson::dom::array list;
-        if (field.value.get(list) != simdjson::SUCCESS) continue;
-        for (const element token : list) extra_.push_back(content_of(token, key, file));
+        std::vector<json_value> list;
+        if (!value.get(list)) continue;
+        for (const json_value& token : list) extra_.push_back(content_of(token, key, file));
       }
     }
   }
 
-  bool read_listed_tokens(object settings, const path& file) {
-    object tokens;
-    if (settings["added_tokens_decoder"].get(tokens) != simdjson::SUCCESS) return false;
+  bool read_listed_tokens(const json_object& settings, const json_file& file) {
+    const auto listed = settings.find("added_tokens_decoder");
+    if (!listed || !listed->is_object()) return false;
+    const json_object tokens{file, *listed, "added_tokens_decoder"};
     std::map<token_id, std::pair<std::string, bool>> by_id;
-    for (const auto field : tokens) {
+    for (const auto& [key, value] : tokens.members()) {
       token_id id = -1;
-      const std::string_view key = field.key;
       const auto [end, status] = std::from_chars(key.data(), key.data() + key.size(), id);
       if (status != std::errc{} || end != key.data() + key.size() || id < 0) {
-        fail(file, "added_tokens_decoder", "token ids as keys", detail::quoted(key));
+        fail(file, "added_tokens_decoder", "token ids as keys", quoted(key));
       }
-      object token;
-      const bool special = field.value.get(token) == simdjson::SUCCESS && flag(token, "special", file);
-      const std::string item = "added_tokens_decoder." + std::string{key};
-      if (!by_id.try_emplace(id, content_of(field.value, item, file), special).second) {
+      const std::string item = tokens.path_to(key);
+      const bool special = value.is_object() && flag(json_object{file, value, item}, "special", file);
+      if (!by_id.try_emplace(id, content_of(value, item, file), special).second) {
         fail(file, item, "an id of its own", std::to_string(id) + " again");
       }
     }
@@ -193,14 +177,13 @@ class tokenizer_settings_reader {
   }
 
   // A token listed with its id, which must be the one that the vocabulary has or would give next.
-  void list_token(const std::string& content, token_id id, bool special, const path& file) {
+  void list_token(const std::string& content, token_id id, bool special, const json_file& file) {
     const std::optional<token_id> known = words_.find(content);
     const token_id expected = known ? *known : static_cast<token_id>(words_.size());
     if (id != expected) {
-      throw tokenizer_error{
-          file.string(), "token " + detail::quoted(content),
-          "id " + std::to_string(expected) + (known ? " as in vocab.json" : ", the next after the vocabulary"),
-          std::to_string(id)};
+      file.refuse("token " + detail::quoted(content),
+                  "id " + std::to_string(expected) + (known ? " as in vocab.json" : ", the next after the vocabulary"),
+                  std::to_string(id));
     }
     place_of_.emplace(words_.add(content), to_.added.size());
     to_.added.push_back({content, id, special});

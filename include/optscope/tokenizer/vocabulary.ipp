@@ -2,53 +2,48 @@
 #pragma once
 // Bodies of vocabulary.hpp.
 
-#include <simdjson.h>
-
 #include <bit>
 #include <cstdint>
 #include <functional>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/tokenizer/byte_map.hpp>
-#include <optscope/tokenizer/json_file.ipp>
 #include <optscope/tokenizer/vocabulary.hpp>
 #include <utility>
 
 namespace optscope {
 
 OPTSCOPE_INLINE vocabulary::vocabulary(const std::filesystem::path& file) {
-  const detail::json_file<tokenizer_error> json{file};
-  const auto fail = [&](std::string item, std::string expected, std::string found) {
-    throw tokenizer_error{file.string(), std::move(item), std::move(expected), std::move(found)};
-  };
-  simdjson::dom::object object;
-  if (json.root().get(object) != simdjson::SUCCESS)
-    fail("", "an object of entries and ids", detail::described(json.root()));
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto field : object) ++count;  // object.size() saturates
+  const json_file json = json_file::read<tokenizer_error>(file);
+  std::vector<json_value::member> members;
+  if (!json.root().get(members)) json.refuse("", "an object of entries and ids", json.root().description());
+  const std::size_t count = members.size();
   entries_.resize(count);
   std::vector<bool> seen(count);
   slots_.assign(std::bit_ceil(2 * count + 2), -1);
-  for (const auto field : object) {
-    const std::string item = "entry " + detail::quoted(field.key);
+  for (const auto& [key, value] : members) {
+    const std::string item = "entry " + detail::quoted(key);
     std::int64_t id = -1;
-    if (field.value.get(id) != simdjson::SUCCESS || id < 0 || id >= static_cast<std::int64_t>(count)) {
-      fail(item,
-           "an id from 0 to " + std::to_string(count - 1) + " (the file has " + std::to_string(count) + " entries)",
-           detail::described(field.value));
+    if (!value.get(id) || id < 0 || id >= static_cast<std::int64_t>(count)) {
+      json.refuse(
+          item,
+          "an id from 0 to " + std::to_string(count - 1) + " (the file has " + std::to_string(count) + " entries)",
+          value.description());
     }
     const auto index = static_cast<std::size_t>(id);
     if (seen[index]) {
-      fail(item, "an id of its own", std::to_string(id) + ", which " + detail::quoted(entries_[index]) + " has");
+      json.refuse(item, "an id of its own", std::to_string(id) + ", which " + detail::quoted(entries_[index]) + " has");
     }
-    if (find(field.key)) fail(item, "every entry once", "it twice");
+    if (find(key)) json.refuse("duplicate key " + detail::quoted(key), "", "");
     seen[index] = true;
-    entries_[index] = field.key;
-    *slot_of(field.key) = static_cast<token_id>(id);
+    entries_[index] = key;
+    *slot_of(key) = static_cast<token_id>(id);
   }
   for (unsigned byte = 0; byte < 256; ++byte) {
     const std::string symbol = byte_map::symbol(static_cast<unsigned char>(byte));
     const std::optional<token_id> id = find(symbol);
-    if (!id) fail("", "an entry for every byte", "none for byte " + std::to_string(byte) + ", \"" + symbol + '"');
+    if (!id)
+      json.refuse("", "an entry for every byte", "none for byte " + std::to_string(byte) + ", \"" + symbol + '"');
     byte_ids_[byte] = *id;
   }
 }
