@@ -70,18 +70,18 @@ TEST_CASE("values live as long as an object of the file") {
 }
 
 TEST_CASE("a text that is not JSON is refused with the line and byte where it stops") {
-  CHECK_EQ(refusal("{\"a\": 1,\n \"b\": ?}"), "f: line 2, byte 7: expected JSON, found \"?}\"");
-  CHECK_EQ(refusal("{\"a\": 1,}"), "f: line 1, byte 9: expected JSON, found \"}\"");
-  CHECK_EQ(refusal("{\"a\" 1}"), "f: line 1, byte 6: expected JSON, found \"1}\"");
-  CHECK_EQ(refusal("{\"a\": [1, 2"), "f: line 1, byte 12: expected JSON, found its end");
-  CHECK_EQ(refusal("{\"a\": [1 2]}"), "f: line 1, byte 10: expected JSON, found \"2]}\"");
-  CHECK_EQ(refusal("{\"a\": \"\xff\"}"), "f: line 1, byte 8: expected JSON, found \"\\xff\"}\"");
-  CHECK_EQ(refusal("{\"a\": \"\\x\"}"), "f: line 1, byte 9: expected JSON, found \"x\"}\"");
-  CHECK_EQ(refusal("{\"a\": 01}"), "f: line 1, byte 8: expected JSON, found \"1}\"");
-  CHECK_EQ(refusal("{\"a\": 1.}"), "f: line 1, byte 9: expected JSON, found \"}\"");
-  CHECK_EQ(refusal("{\"a\": tru}"), "f: line 1, byte 7: expected JSON, found \"tru}\"");
-  CHECK_EQ(refusal("{} {}"), "f: line 1, byte 4: expected JSON, found \"{}\"");
-  CHECK_EQ(refusal(""), "f: expected JSON, found an empty text");
+  CHECK_EQ(refusal("{\"a\": 1,\n \"b\": ?}"), "f: line 2, column 7: expected JSON, found \"?}\"");
+  CHECK_EQ(refusal("{\"a\": 1,}"), "f: line 1, column 9: expected JSON, found \"}\"");
+  CHECK_EQ(refusal("{\"a\" 1}"), "f: line 1, column 6: expected JSON, found \"1}\"");
+  CHECK_EQ(refusal("{\"a\": [1, 2"), "f: line 1, column 12: expected JSON, found its end");
+  CHECK_EQ(refusal("{\"a\": [1 2]}"), "f: line 1, column 10: expected JSON, found \"2]}\"");
+  CHECK_EQ(refusal("{\"a\": \"\xff\"}"), "f: line 1, column 8: expected JSON, found \"\\xff\"}\"");
+  CHECK_EQ(refusal("{\"a\": \"\\x\"}"), "f: line 1, column 9: expected JSON, found \"x\"}\"");
+  CHECK_EQ(refusal("{\"a\": 01}"), "f: line 1, column 8: expected JSON, found \"1}\"");
+  CHECK_EQ(refusal("{\"a\": 1.}"), "f: line 1, column 9: expected JSON, found \"}\"");
+  CHECK_EQ(refusal("{\"a\": tru}"), "f: line 1, column 7: expected JSON, found \"tru}\"");
+  CHECK_EQ(refusal("{} {}"), "f: line 1, column 4: expected JSON, found \"{}\"");
+  CHECK_EQ(refusal(""), "f: expected JSON, found an empty file");
   CHECK_EQ(refusal("\xef\xbb\xbf{}"), "f: expected JSON, found a byte order mark before it");
   CHECK(refusal("{\"a\": \"\\ud800\"}").starts_with("f: expected JSON, found "));  // half a character
   CHECK(refusal("{\"a\": 1e400}").starts_with("f: expected JSON, found "));
@@ -94,7 +94,7 @@ TEST_CASE("an object is refused by what it is, and by its duplicate keys") {
   const json_object outer{file, file.root()};
   CHECK_THROWS_WITH((json_object{file, *outer.find("x"), "x"}), "f: x: duplicate key \"a\"");
   CHECK_THROWS_AS(json_file::parse<checkpoint_error>("f", "header", "{"), checkpoint_error);
-  CHECK_THROWS_WITH(json_file::parse("f", "header", "{"), "f: header, line 1, byte 2: expected JSON, found its end");
+  CHECK_THROWS_WITH(json_file::parse("f", "header", "{"), "f: header, line 1, column 2: expected JSON, found its end");
   CHECK_THROWS_WITH(outer.refuse("x", "a number", "an object"), "f: x: expected a number, found an object");
 }
 

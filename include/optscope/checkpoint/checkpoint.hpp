@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A checkpoint folder as the hub has it: config.json and the weights, whichever of four ways they are stored.
+// A checkpoint folder as the hub has it: config.json and the weights, in any of four formats.
 
 #include <filesystem>
 #include <optscope/checkpoint/config.hpp>
@@ -15,7 +15,7 @@
 
 namespace optscope {
 
-/// A folder with config.json and, in the order in which they are looked for, model.safetensors,
+/// A folder with config.json and the weights. Weights are looked for in this order: model.safetensors,
 /// model.safetensors.index.json with its shards, pytorch_model.bin, or pytorch_model.bin.index.json with its shards.
 ///
 ///     #include <optscope/checkpoint/checkpoint.hpp>
@@ -27,8 +27,9 @@ namespace optscope {
 ///       bias.copy_to(values.data());
 ///     }
 ///
-/// Names begin with `decoder.`, whichever way the file has them: `decoder.layers.0.fc1.weight`, `lm_head.weight`.
-/// Files are mapped and fully checked, but no weight is read. Shapes are for the model to check. Throws `file_error`
+/// Names begin with `decoder.`, however the file spells them: `decoder.layers.0.fc1.weight`. The unembedding is
+/// `lm_head.weight`.
+/// Files are mapped and checked in full, but no weight is read. The model checks shapes. Throws `file_error`
 /// if the folder or a file in it is missing, `checkpoint_error` if one is broken. Copying it copies references.
 class checkpoint {
  public:
@@ -38,29 +39,30 @@ class checkpoint {
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
   /// The files that hold the weights: one, or the shards.
   [[nodiscard]] const std::vector<std::filesystem::path>& files() const noexcept { return weights_.files; }
-  /// `FILE: NAME` of the tensors in shards that the index does not list; they are not used.
+  /// `FILE: NAME` of tensors that are in a shard but not in the index; they are not used.
   [[nodiscard]] const std::vector<std::string>& unlisted() const noexcept { return weights_.unlisted; }
 
   [[nodiscard]] bool contains(std::string_view name) const;
 
-  /// Throws `checkpoint_error` naming the files that were searched, if there is no such tensor or it holds integers.
+  /// Throws `checkpoint_error`, naming the files that were searched, if there is no such tensor or it holds integers.
   [[nodiscard]] const stored_tensor& at(std::string_view name) const;
 
   /// All tensors of floating-point numbers in name order.
   [[nodiscard]] std::vector<std::string> names() const;
-  /// Those of other types, which `at` refuses.
+  /// Names of tensors of all other types, which `at` refuses.
   [[nodiscard]] std::vector<std::string> unsupported() const;
 
-  /// The table that turns ids into vectors, (vocabulary, word_embed_proj_dim). A file with `lm_head.weight` alone has
-  /// it there. Throws `checkpoint_error` if there is neither, or the config does not tie them and it is missing.
+  /// The table that turns ids into vectors, (vocabulary, word_embed_proj_dim). If the file has only `lm_head.weight`,
+  /// that is the table. Throws `checkpoint_error` if both are missing, or if this one is and config.json does not tie
+  /// them.
   [[nodiscard]] const stored_tensor& embedding() const;
 
-  /// The matrix of the logits, (vocabulary, word_embed_proj_dim): `lm_head.weight` where it is stored, else the
-  /// embedding. Throws as `embedding()` does.
+  /// The matrix of the logits, (vocabulary, word_embed_proj_dim): `lm_head.weight` if it is stored, otherwise the
+  /// embedding. Throws like `embedding()`.
   [[nodiscard]] const stored_tensor& unembedding() const;
 
-  /// Whether embedding and unembedding are one matrix. transformers does not tie them, whatever the config says, where
-  /// both are stored and differ; to know that, this compares their values.
+  /// Whether embedding and unembedding are one matrix. If both are stored and differ, transformers does not tie them,
+  /// whatever the config says; so this compares their values.
   [[nodiscard]] bool tied() const;
 
  private:

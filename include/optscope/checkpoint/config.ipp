@@ -20,7 +20,7 @@ class config_reader {
  public:
   explicit config_reader(const json_object& json) : json_{json} {}
 
-  /// Leaves `target` alone if the key is absent. `limit` is far above any model and keeps products inside 64 bits.
+  /// Leaves `target` unchanged if the key is absent. `limit` is far above any model; it keeps products inside 64 bits.
   void size(std::string_view key, std::size_t& target, std::size_t limit = std::size_t{1} << 24) const {
     const auto value = json_.find(key);
     if (!value) return;
@@ -102,7 +102,7 @@ OPTSCOPE_INLINE config read_config(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder, ignored)) {
     const bool exists = std::filesystem::exists(folder, ignored);
     throw file_error{folder.string(), "", "a folder with a model (config.json and weights)",
-                     exists ? "something that is not a folder" : "nothing"};
+                     exists ? "a file" : "nothing of this name"};
   }
   if (!file_present(folder / "config.json")) {
     throw file_error{folder.string(), "", "config.json in this folder", "no such file"};

@@ -19,7 +19,7 @@ static_assert(std::endian::native == std::endian::little, "checkpoints are littl
 [[nodiscard]] std::optional<std::size_t> checked_product(std::size_t a, std::size_t b) noexcept;
 [[nodiscard]] std::optional<std::size_t> checked_sum(std::size_t a, std::size_t b) noexcept;
 
-/// Product of all extents, nothing if it does not fit.
+/// The product of all extents; nothing if it does not fit.
 [[nodiscard]] std::optional<std::size_t> checked_size(std::span<const std::size_t> shape) noexcept;
 
 /// Little-endian number at `offset`; the caller has checked that it is inside.

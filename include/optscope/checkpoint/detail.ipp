@@ -19,7 +19,7 @@ OPTSCOPE_INLINE std::optional<std::size_t> checked_sum(std::size_t a, std::size_
 }
 
 OPTSCOPE_INLINE std::optional<std::size_t> checked_size(std::span<const std::size_t> shape) noexcept {
-  // A zero anywhere makes the product zero, whatever the others are.
+  // A zero anywhere makes the product zero, even if the product of the rest would not fit.
   if (std::find(shape.begin(), shape.end(), std::size_t{0}) != shape.end()) return 0;
   std::optional<std::size_t> size = 1;
   for (const std::size_t extent : shape) {

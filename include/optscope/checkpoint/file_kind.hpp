@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Says what a file looks like that is not the checkpoint it is named after, so that an error can name it.
+// Says what a file looks like that is not what its name says, for messages.
 
 #include <cstddef>
 #include <optscope/core/compiled.hpp>

@@ -32,7 +32,7 @@ OPTSCOPE_INLINE std::string file_kind(std::span<const std::byte> bytes) {
     return "an HTML page or XML: the download went wrong";
   }
   const std::string_view start = text.substr(0, 64);
-  if (start.find_first_not_of('\0') == std::string_view::npos) return "zero bytes: the download is not complete";
+  if (start.find_first_not_of('\0') == std::string_view::npos) return "zeros only: the download is not complete";
   return "bytes that begin with " + quoted(text.substr(0, 8));
 }
 

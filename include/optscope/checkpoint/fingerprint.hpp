@@ -8,9 +8,9 @@
 
 namespace optscope {
 
-/// 16 hexadecimal digits that tell models apart: FNV-1a over the names and shapes of all tensors, and as floats the
-/// values of vectors and of each matrix's first and last row. The same for a model that was only stored in another
-/// precision if the values are the same. Reads a few kB a tensor.
+/// 16 hexadecimal digits that tell models apart: FNV-1a over the names and shapes of all tensors and, as floats, the
+/// values of vectors and of the first and last row of each matrix. A model stored in a different precision has the same
+/// fingerprint if its values are the same. Reads a few kB per tensor.
 [[nodiscard]] std::string fingerprint(const checkpoint& files);
 
 }  // namespace optscope

@@ -11,15 +11,15 @@
 
 namespace optscope {
 
-/// A tensor with values that are no numbers.
+/// A tensor with NaN or infinity in it.
 struct not_finite_tensor {
   std::string name;
   std::size_t count;  ///< NaN and infinite elements
   std::size_t first;  ///< row-major index of the first
 };
 
-/// The tensors with NaN or infinity in them, in name order. A model runs with them all the same, as in transformers;
-/// this says why results are NaN. Reads every weight once, on all threads of the pool, and keeps none.
+/// The tensors with NaN or infinity in them, in name order. A model still runs with them, as in transformers; this says
+/// why results are NaN. Reads every weight once, on all threads of the pool, and keeps none.
 [[nodiscard]] std::vector<not_finite_tensor> find_not_finite(const checkpoint& files, thread_pool& pool);
 
 }  // namespace optscope

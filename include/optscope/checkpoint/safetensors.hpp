@@ -7,10 +7,10 @@
 #include <optscope/core/compiled.hpp>
 
 namespace optscope {
-/// Maps a safetensors file and checks all of its header: the rules of the reference reader, and no duplicate names
-/// (the specification asks for that; most readers keep one of the two silently). Tensors must follow one another from
-/// 0 without overlap or hole and fill the file exactly. Throws `file_error` if the file cannot be mapped,
-/// `checkpoint_error` naming file and tensor on anything else. Cost: the header; no tensor is touched.
+/// Maps a safetensors file and checks its whole header by the rules of the reference reader, and that no name is
+/// duplicate (the specification asks for that; most readers silently keep one of the two). Tensors must follow one
+/// another from 0 without overlap or gap and fill the file exactly. Throws `file_error` if the file cannot be mapped,
+/// `checkpoint_error` naming file and tensor on anything else. Cost: reading the header; no tensor is touched.
 [[nodiscard]] tensor_table read_safetensors(const std::filesystem::path& path);
 
 }  // namespace optscope

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Finds the weights of a checkpoint folder and puts single files and shards under one set of names.
+// Finds the weights of a checkpoint folder, in one file or in shards, under one set of names.
 
 #include <filesystem>
 #include <optscope/checkpoint/stored_tensor.hpp>
@@ -11,7 +11,8 @@
 
 namespace optscope::detail {
 
-/// `decoder.…`, as an OPTModel has it. Hub files have that or `model.decoder.…`; an OPTDecoder has neither prefix.
+/// The name as an OPTModel has it, `decoder.…`. Files of the hub have that or `model.decoder.…`; those of an OPTDecoder
+/// have neither prefix.
 [[nodiscard]] std::string canonical_name(std::string_view name);
 
 /// All tensors of a folder under their canonical names.
@@ -26,7 +27,7 @@ struct weights : tensor_table {
   void check_new(const std::filesystem::path& file, std::string_view name) const;
 };
 
-/// Looks for the weights of a folder in the order of transformers: safetensors before torch, single before shards.
+/// Looks for the weights of a folder in the order of transformers: safetensors before torch, one file before shards.
 [[nodiscard]] weights read_weights(const std::filesystem::path& folder);
 
 /// Whether two tensors have the same shape and values; bit-equal NaN counts as equal.

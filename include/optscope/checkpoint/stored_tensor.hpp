@@ -44,10 +44,10 @@ class stored_tensor {
   [[nodiscard]] std::size_t rows() const noexcept { return shape_.empty() ? 1 : shape_[0]; }
   [[nodiscard]] std::size_t row_size() const noexcept { return inner_size(1); }  ///< elements in one row
 
-  /// Row-major without gaps; the stride of an axis of one element does not matter.
+  /// Whether it is row-major without gaps; the stride of an axis of length 1 does not matter.
   [[nodiscard]] bool contiguous() const noexcept { return contiguous_from(0); }
 
-  /// The values in place if they are stored as `T`, contiguous and aligned, else null.
+  /// The values in place if they are stored as `T`, contiguous and aligned; null otherwise.
   template <class T>
   [[nodiscard]] const T* direct() const noexcept {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
@@ -56,14 +56,14 @@ class stored_tensor {
     return fits ? reinterpret_cast<const T*>(data_) : nullptr;
   }
 
-  /// Asks the system to read rows of a contiguous tensor from the disk; does not wait.
+  /// Asks the system to read rows of a contiguous tensor from the disk; does not wait for them.
   void read_ahead(std::size_t first, std::size_t count) const noexcept;
 
-  /// All elements in row-major order, converted to float or double.
+  /// Copies all elements in row-major order, converted to float or double.
   template <class To>
   void copy_to(To* target) const;
 
-  /// Rows first to first + count, which must exist, in row-major order: a gather from an embedding table.
+  /// Copies rows first to first + count, which must exist, in row-major order, converted to float or double.
   template <class To>
   void copy_rows(std::size_t first, std::size_t count, To* target) const;
 
@@ -82,7 +82,8 @@ class stored_tensor {
   std::shared_ptr<const mapped_file> file_;
 };
 
-/// The tensors of one file by name. Those of types that are not computed with (integers, 8 bits) are listed, not kept.
+/// The tensors of one file by name. Tensors of integers and 8-bit types, which nothing here computes with, are only
+/// listed.
 struct tensor_table {
   std::map<std::string, stored_tensor, std::less<>> tensors;
   std::map<std::string, std::string, std::less<>> unsupported;  ///< name to type, such as `I64` or `LongStorage`

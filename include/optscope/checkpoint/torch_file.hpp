@@ -7,10 +7,11 @@
 #include <optscope/core/compiled.hpp>
 
 namespace optscope {
-/// Maps a file of torch.save (1.6 or later) and checks all of it but the weights themselves. The pickle in it is
-/// interpreted by a few lines of C++ that know tensors, dicts and numbers; whatever else it names is refused, not run.
+/// Maps a file of torch.save (1.6 or later) and checks everything except the weights themselves. Its pickle is
+/// interpreted by a few lines of C++ that know tensors, dicts and numbers; anything else it names is refused, not run.
 /// Tensors that share a storage share its bytes here too. Throws `file_error` if the file cannot be mapped,
-/// `checkpoint_error` on anything else, older torch formats by their names. Cost: zip directory and pickle.
+/// `checkpoint_error` on anything else; older torch formats are called by name. Cost: reading the zip directory and the
+/// pickle.
 [[nodiscard]] tensor_table read_torch(const std::filesystem::path& path);
 
 }  // namespace optscope

@@ -17,7 +17,7 @@ namespace optscope::detail {
 struct torch_storage_class {
   std::string_view name;
   std::size_t bytes;          // of an element
-  std::optional<dtype> type;  // nothing: can be in a file, but not be asked for
+  std::optional<dtype> type;  // nothing: may be in a file, but is not computed with
 };
 
 enum class torch_callable { ordered_dict, rebuild_tensor_v2, rebuild_tensor, rebuild_parameter, parameter, storage };

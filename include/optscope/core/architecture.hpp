@@ -8,13 +8,13 @@
 
 namespace optscope {
 
-/// Nonlinearity between the two matrices of the MLP. config.json has more names than there are functions.
+/// Nonlinearity between the two matrices of the MLP. Some of them have several names in config.json.
 enum class activation {
   relu,          ///< max(x, 0)
   gelu,          ///< x Φ(x)
-  gelu_tanh,     ///< its approximation by tanh
-  gelu_fast,     ///< the same with the constant sqrt(2/π) cut to ten digits
-  gelu_10,       ///< gelu cut to [-10, 10]
+  gelu_tanh,     ///< gelu approximated by tanh
+  gelu_fast,     ///< gelu_tanh with the constant sqrt(2/π) cut to ten digits
+  gelu_10,       ///< gelu, clipped to [-10, 10]
   quick_gelu,    ///< x sigmoid(1.702 x)
   silu,          ///< x sigmoid(x)
   mish,          ///< x tanh(log(1 + exp(x)))
@@ -38,7 +38,7 @@ struct architecture {
   std::size_t heads = 12;            ///< num_attention_heads
   std::size_t ffn = 3072;            ///< ffn_dim: neurons of one MLP
   std::size_t embed_dim = 768;       ///< word_embed_proj_dim: width of the token embedding
-  std::size_t vocabulary = 50272;    ///< vocab_size: rows of the embedding, some of which may have no token
+  std::size_t vocabulary = 50272;    ///< vocab_size: rows of the embedding; some may have no token
   std::size_t max_positions = 2048;  ///< max_position_embeddings
   bool pre_layer_norm = true;        ///< do_layer_norm_before: false only for 350m
   bool final_layer_norm = true;      ///< a LayerNorm after the last layer

@@ -5,8 +5,8 @@
 /// The target `optscope::compiled` defines `OPTSCOPE_COMPILED`: `X.hpp` then only declares, and the bodies in `X.ipp`
 /// come from liboptscope.a. Without it `X.hpp` ends by including `X.ipp`, whose functions are inline.
 ///
-/// A program that mixes the two ways, or headers and a library of different versions, does not link, and the symbol
-/// that the linker names says why.
+/// A program that mixes the two ways, or headers and a library of different versions, does not link; the name of the
+/// symbol that the linker reports says why.
 #ifdef OPTSCOPE_COMPILED
 #define OPTSCOPE_INLINE
 extern "C" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Element types as stored in files, and their conversion to what is computed with.
+// Element types of files, and their conversion to float and double.
 
 #include <bit>
 #include <cstddef>
@@ -27,7 +27,7 @@ enum class dtype { f16, bf16, f32, f64 };
   }
 }
 
-/// IEEE half to float, exact, subnormals, infinities and NaN included; without a branch, so loops of it vectorise.
+/// IEEE half to float: exact, including subnormals, infinities and NaN. Without branches, so that loops vectorise.
 [[nodiscard, gnu::always_inline]] inline float half_to_float(std::uint16_t half) noexcept {
   const std::uint32_t magnitude = static_cast<std::uint32_t>(half & 0x7fffu) << 13;
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
@@ -40,7 +40,7 @@ enum class dtype { f16, bf16, f32, f64 };
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
-/// Converts `count` stored elements at `source` (any alignment, little endian) to `To` (float or double).
+/// Converts `count` little-endian elements at `source`, at any alignment, to `To`, which is float or double.
 template <class To>
 void convert(const std::byte* source, dtype type, std::size_t count, To* target);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The exceptions of the library: every one names the file, the item in it, what was expected and what was found.
+// The exceptions of the library: each names the file, the item in it, what was expected and what was found.
 
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
@@ -11,7 +11,7 @@
 namespace optscope {
 namespace detail {
 
-/// Foreign text for a message: what is no printable UTF-8 as \xNN, cut after about `limit` bytes.
+/// Text from a file, for a message: bytes that are not printable UTF-8 become \xNN; cut after about `limit` bytes.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 120);
 
 [[nodiscard]] std::string quoted(std::string_view text);
@@ -25,7 +25,7 @@ struct error : std::runtime_error {
 
 /// Something the user gave cannot be used: a file, a folder, a text, a selection of layers.
 /// `what()` reads `FILE: ITEM: expected EXPECTED, found FOUND`; empty parts are left out. It can be shown as it is,
-/// whatever was in a file: one line of UTF-8 without control characters, long parts cut. Programs exit with 3 on it.
+/// whatever was in the file: one line of UTF-8 without control characters, long parts cut. The programs exit with 3.
 class bad_input : public error {
  public:
   bad_input(std::string file, std::string item, std::string expected, std::string found);
@@ -36,7 +36,7 @@ class bad_input : public error {
   [[nodiscard]] const std::string& found() const noexcept { return found_; }
 
  private:
-  struct ready {};  // the parts are as they are shown
+  struct ready {};  // the parts are already printable
   bad_input(ready, std::string file, std::string item, std::string expected, std::string found);
 
   std::string file_, item_, expected_, found_;
@@ -57,7 +57,7 @@ struct tokenizer_error : bad_input {
   using bad_input::bad_input;
 };
 
-/// An array file (.npy) that is broken or has another type or rank than asked for.
+/// An array file (.npy) that is broken or does not have the type or rank asked for.
 struct array_error : bad_input {
   using bad_input::bad_input;
 };
@@ -67,7 +67,7 @@ struct unfired_hook : bad_input {
   using bad_input::bad_input;
 };
 
-/// Writing failed after it had begun (disk full, input/output error). Programs exit with 1 on it.
+/// Writing failed after it had begun (disk full, input/output error). The programs exit with 1.
 struct write_error : error {
   using error::error;
 };

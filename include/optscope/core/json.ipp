@@ -173,8 +173,8 @@ inline void refuse_json(const json_file& file, const std::string& item, std::str
   if (!wrong) file.refuse(item, "JSON", simdjson::error_message(status));
   const std::string_view before = text.substr(0, *wrong), after = text.substr(*wrong);
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const std::size_t byte = before.size() - (before.rfind('\n') + 1);  // npos + 1 is 0
-  file.refuse((item.empty() ? "" : item + ", ") + "line " + std::to_string(line) + ", byte " + std::to_string(byte),
+  const std::size_t column = before.size() - before.rfind('\n');  // in bytes; npos is -1
+  file.refuse((item.empty() ? "" : item + ", ") + "line " + std::to_string(line) + ", column " + std::to_string(column),
               "JSON", after.empty() ? "its end" : quoted(after.substr(0, 24)));
 }
 
@@ -242,11 +242,11 @@ OPTSCOPE_INLINE json_file json_file::parse(std::string name, std::string item, s
   document->error = error;
   json_file file;
   file.document_ = document;
-  if (text.empty()) file.refuse(std::move(item), "JSON", "an empty text");
+  if (text.empty()) file.refuse(item, "JSON", item.empty() ? "an empty file" : "nothing");
   if (text.size() > longest) {
-    file.refuse(std::move(item), "JSON of at most 100000000 bytes", std::to_string(text.size()) + " bytes");
+    file.refuse(item, "JSON of at most 100000000 bytes", std::to_string(text.size()) + " bytes");
   }
-  if (text.starts_with("\xef\xbb\xbf")) file.refuse(std::move(item), "JSON", "a byte order mark before it");
+  if (text.starts_with("\xef\xbb\xbf")) file.refuse(item, "JSON", "a byte order mark before it");
   simdjson::error_code status = document->parser.parse(simdjson::padded_string{text}).get(document->root);
   if (status == simdjson::NUMBER_ERROR) {
     const simdjson::padded_string wide{detail::wide_numbers_as_floats(text)};

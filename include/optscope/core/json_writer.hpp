@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Writes JSON text: commas, escapes and numbers; the caller keeps the order.
+// Writes JSON text: commas, escapes and numbers. The caller opens and closes lists and objects in a valid order.
 
 #include <concepts>
 #include <cstddef>
@@ -22,8 +22,8 @@ namespace optscope {
 ///     json.end_object();
 ///     write_file("summary.json", json.text());
 ///
-/// Floating-point numbers are the shortest text that reads back to the same number; NaN and infinities become `null`.
-/// `<` is written as `\u003c`, so that the text can stand inside an HTML script element.
+/// A floating-point number becomes the shortest text that reads back as the same number; NaN and infinity become
+/// `null`. `<` is written as `\u003c`, so that the text can stand inside an HTML script element.
 class json_writer {
  public:
   json_writer& begin_object() { return open('{'); }
@@ -68,7 +68,7 @@ class json_writer {
     return end_array();
   }
 
-  /// Text that is JSON already.
+  /// Text that already is JSON.
   json_writer& raw(std::string_view json);
 
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
@@ -83,7 +83,7 @@ class json_writer {
   void separate();
 
   std::string text_;
-  bool fresh_ = true;  // nothing before the next value that a comma would separate it from
+  bool fresh_ = true;  // the next value needs no comma before it
 };
 
 }  // namespace optscope

@@ -11,16 +11,17 @@
 
 namespace optscope {
 
-/// Whether there is something of this name. A link to nothing counts: opening it says what is wrong.
+/// Whether this name exists. A broken link counts: opening it says what is wrong.
 [[nodiscard]] bool file_present(const std::filesystem::path& path) noexcept;
 
-/// Asks the system to read mapped bytes ahead, in larger pieces than touching them does. Does not wait for them.
+/// Asks the system to read mapped bytes from the disk now, in larger pieces than touching them would. Does not wait.
 void read_ahead(std::span<const std::byte> bytes) noexcept;
 
-/// Maps a regular file for reading; pages come in as they are touched and never count as anonymous memory.
+/// Maps a regular file for reading; pages are read when they are touched and never count as anonymous memory.
 /// Throws `file_error` if the path is missing, unreadable or not a regular file. An empty file gives an empty span.
-/// The file must stay as it is while it is mapped: one that is replaced (renamed over) or removed is still read as it
-/// was, one that is written to shows the new bytes, and to touch what was cut off raises SIGBUS, as does a failing
+///
+/// The file must not change while it is mapped. If it is replaced (renamed over) or removed, the old bytes are still
+/// read; if it is written to, the new bytes appear; touching bytes that were cut off raises SIGBUS, as does a failing
 /// disk.
 class mapped_file {
  public:

@@ -31,12 +31,13 @@ OPTSCOPE_INLINE mapped_file::mapped_file(std::filesystem::path path) : path_{std
   if (fd < 0) {
     const int reason = errno;
     throw file_error{path_.string(), "", "a readable file",
-                     reason == ENOENT && file_present(path_) ? "a link to nothing" : std::strerror(reason)};
+                     reason == ENOENT && file_present(path_) ? "a broken link" : std::strerror(reason)};
   }
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(fd);
-    throw file_error{path_.string(), "", "a regular file", S_ISDIR(status.st_mode) ? "a folder" : "something else"};
+    throw file_error{path_.string(), "", "a regular file",
+                     S_ISDIR(status.st_mode) ? "a folder" : "a device, pipe or socket"};
   }
   size_ = static_cast<std::size_t>(status.st_size);
   if (size_ != 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A file that appears under its real name only when it is whole.
+// A file that appears under its name only when it is complete.
 
 #include <cstddef>
 #include <cstdio>
@@ -12,7 +12,8 @@
 
 namespace optscope {
 
-/// Writes beside the target and renames at `commit()`; without it the destructor removes what was written.
+/// Writes to a temporary file next to the target and renames it at `commit()`. Without `commit()` the destructor
+/// removes it.
 ///
 ///     output_file file{"result.npy"};
 ///     file.write(header);
@@ -31,10 +32,10 @@ class output_file {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
 
-  /// Where the bytes are until `commit()`; for a child process that writes the file itself.
+  /// The file that holds the bytes until `commit()`, for a child process that writes it directly.
   [[nodiscard]] const std::filesystem::path& temporary() const noexcept { return temporary_; }
 
-  /// Gives the file its real name, replacing one that was there.
+  /// Renames the file to the target, replacing an older one.
   void commit();
 
  private:
@@ -44,7 +45,7 @@ class output_file {
   std::FILE* file_ = nullptr;
 };
 
-/// Writes a whole file at once, as `output_file` does.
+/// Writes a whole file at once, like `output_file`.
 void write_file(const std::filesystem::path& target, std::string_view text);
 
 }  // namespace optscope

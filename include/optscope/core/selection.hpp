@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Which layers or positions: a comma list of indices and Python slices.
+// Which layers or positions: a list of indices and Python slices, separated by commas.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +17,13 @@ namespace optscope {
 ///
 ///     selection::parse("475:512:4,-1").of(512);  // 475, 479, … 511
 ///
-/// The order is as written and repeats are dropped. Negative indices count from the end; slices clip as Python's do.
+/// The order is as written; repeats are dropped. Negative indices count from the end; slices clip as in Python.
 class selection {
  public:
-  /// Throws `bad_input` with `item` (an option's name, say) if `spec` is not such a list.
+  /// Throws `bad_input` if `spec` is not such a list; `item` names it in the message.
   static selection parse(std::string_view spec, std::string item = "selection");
 
-  /// The chosen indices of `0 … extent - 1`. Throws `bad_input` if a single index is outside or nothing is chosen.
+  /// The chosen indices among `0 … extent - 1`. Throws `bad_input` if a single index is outside or nothing is chosen.
   [[nodiscard]] std::vector<std::size_t> of(std::size_t extent) const;
 
  private:

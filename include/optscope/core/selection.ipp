@@ -104,7 +104,7 @@ OPTSCOPE_INLINE std::optional<std::int64_t> selection::number(std::string_view t
 }
 
 OPTSCOPE_INLINE void selection::refuse(std::string_view text) const {
-  throw bad_input{"", item_, "a comma list of indices and slices such as 0,-1 or 475:512:4",
+  throw bad_input{"", item_, "indices and slices separated by commas, such as 0,-1 or 475:512:4",
                   "'" + std::string{text} + "'"};
 }
 

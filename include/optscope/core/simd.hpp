@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the CPU can do, and running a loop compiled for it.
+// Which instructions the CPU has, and running a loop compiled for them.
 
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
@@ -8,7 +8,7 @@
 
 namespace optscope::simd {
 
-/// Instruction sets in rising order.
+/// Instruction sets, from least to most.
 enum class level { baseline, avx2, avx512 };
 
 /// The best level of this CPU.
@@ -30,8 +30,9 @@ __attribute__((target("avx2,fma"))) void run_avx2(Body& body) {
 }  // namespace detail
 #endif
 
-/// Calls `body()`, compiled three times, in the version for this CPU: users need no `-march`. For loops that the
-/// compiler vectorises; `body` and what it calls must be inlined (`[&]() __attribute__((always_inline)) { … }`).
+/// Calls `body()`, which is compiled three times, in the version for this CPU: users need no `-march`. It is for loops
+/// that the compiler vectorises; `body` and what it calls must be inlined
+/// (`[&]() __attribute__((always_inline)) { … }`).
 template <class Body>
 void run(Body&& body) {
 #if defined(__x86_64__)
@@ -44,7 +45,8 @@ void run(Body&& body) {
   body();
 }
 
-/// The same for code that names its vectors: calls `body(std::integral_constant<int, vector_bytes()>{})`.
+/// The same for code that uses vectors of an explicit size: calls `body(std::integral_constant<int,
+/// vector_bytes()>{})`.
 template <class Body>
 void run_wide(Body&& body) {
 #if defined(__x86_64__)

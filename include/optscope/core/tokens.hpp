@@ -12,10 +12,10 @@ namespace optscope {
 /// Index into a model's vocabulary.
 using token_id = std::int32_t;
 
-/// One text as token ids, BOS included where the tokenizer adds one.
+/// One text as token ids, with BOS if the tokenizer adds one.
 using token_list = std::vector<token_id>;
 
-/// Texts of any lengths; nothing is ever padded.
+/// Texts, each of any length; there is no padding.
 using token_batch = std::vector<token_list>;
 
 /// Cuts each text to at most `length` tokens.
