@@ -10,5 +10,4 @@
 #include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <optscope/tokenizer/tokenizer_settings.hpp>
-#include <optscope/tokenizer/utf8.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
