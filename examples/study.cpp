@@ -9,8 +9,7 @@
 #include <optscope/plot/study_report.hpp>
 #include <optscope/plot/study_summary.hpp>
 #include <optscope/probe/capture.hpp>
-#include <optscope/similarity/blocks.hpp>
-#include <optscope/similarity/similarity.hpp>
+#include <optscope/similarity/by_layer.hpp>
 #include <optscope/units/selectivity.hpp>
 
 #include "program.hpp"
@@ -20,82 +19,66 @@ namespace fs = std::filesystem;
 
 namespace {
 
-template <class Metric>
-tensor<float, 2> measure(tensor_view<const float, 2> vectors) {
-  return similarity<Metric>(vectors);
-}
-/// A metric of one's own needs one line here.
-const std::map<std::string, tensor<float, 2> (*)(tensor_view<const float, 2>)> metrics{
-    {cosine::name, measure<cosine>}, {scaled_cosine::name, measure<scaled_cosine>}};
+/// A custom metric needs one line here.
+const std::map<std::string, similarity_function> metrics{{cosine::name, similarity_under<cosine>()},
+                                                         {scaled_cosine::name, similarity_under<scaled_cosine>()}};
 
 /// The study's results; `report` refers to the tensors.
 struct study {
   plot::study_report report;
   vector_labels labels;
-  std::deque<tensor<float, 3>> matrices;  // (layer, vector, vector)
-  std::deque<tensor<float, 4>> streams;   // (layer, text, position, hidden)
-
-  /// Similarities of one site under one metric: of all vectors, and of the texts at the last position.
-  template <class VectorsOf>
-  void compare(const std::string& site, const std::string& metric, const VectorsOf& vectors_of, const fs::path& data,
-               thread_pool& pool) {
-    const std::size_t layers = report.layers.size(), texts = report.texts.size(), each = report.positions.size();
-    tensor<float, 3>& all = matrices.emplace_back(std::array{layers, texts * each, texts * each});
-    tensor<float, 3>& last = matrices.emplace_back(std::array{layers, texts, texts});
-    std::vector<block_summary> blocks(layers);
-    pool.parallel_for(layers, [&](std::size_t l, std::size_t) {
-      const tensor<float, 2> matrix = metrics.at(metric)(vectors_of(report.layers[l]));
-      std::copy_n(matrix.data(), matrix.size(), all.row(l).data());
-      for (std::size_t i = 0; i < texts; ++i) {
-        for (std::size_t j = 0; j < texts; ++j) last(l, i, j) = matrix((i + 1) * each - 1, (j + 1) * each - 1);
-      }
-      blocks[l] = similarity_blocks(matrix, labels);
-    });
-    plot::report_curves curves{site, metric};
-    for (const block_summary& found : blocks) {
-      curves.within_text.push_back(found.within_text);
-      curves.within_category.push_back(found.within_category);
-      curves.between_categories.push_back(found.between_categories);
-      curves.p_value.push_back(found.labelings == 0 ? std::nan("") : found.p);
-      curves.labelings = found.labelings;
-      curves.exact = found.exact;
-    }
-    write_npy(data / (site + "-" + metric + ".npy"), all.view());
-    write_npy(data / (site + "-" + metric + "-last.npy"), last.view());
-    report.matrices.push_back({site, metric, report.sets[0].name, all});
-    if (report.sets.size() > 1) report.matrices.push_back({site, metric, report.sets[1].name, last});
-    report.curves.push_back(std::move(curves));
-  }
-
-  /// One site's activations over the layers, and how well each dimension tells the categories apart.
-  template <class VectorsOf>
-  void follow(const std::string& site, const VectorsOf& vectors_of, const fs::path& data) {
-    const std::size_t layers = report.layers.size(), texts = report.texts.size(), each = report.positions.size();
-    const std::size_t hidden = vectors_of(report.layers[0]).cols();
-    tensor<float, 4>& values = streams.emplace_back(std::array{layers, texts, each, hidden});
-    plot::report_streams result{site, values, {}, {}, "data/stream-" + site + ".npy"};
-    std::vector<double> best(hidden, std::nan(""));
-    std::vector<std::size_t> best_layer(hidden);
-    for (std::size_t l = 0; l < layers; ++l) {
-      const auto vectors = vectors_of(report.layers[l]);
-      std::copy_n(vectors.data(), vectors.size(), values.row(l).data());
-      const auto f = f_statistics(text_averages(vectors, labels.text, texts).view(), labels.category);
-      for (const std::size_t d : largest(f, 10)) {
-        if (!std::isnan(f[d])) result.best_by_layer.push_back({d, report.layers[l], f[d]});
-      }
-      for (std::size_t d = 0; d < hidden; ++d) {
-        if (f[d] <= best[d] || std::isnan(f[d])) continue;
-        best[d] = f[d];
-        best_layer[d] = report.layers[l];
-      }
-    }
-    for (const std::size_t d : largest(best, 64)) {
-      if (!std::isnan(best[d])) result.best.push_back({d, best_layer[d], best[d]});
-    }
-    write_npy(data / ("stream-" + site + ".npy"), values.view());
-    report.streams.push_back(std::move(result));
-  }
+  std::deque<layer_similarities> similarities{};
+  std::deque<tensor<float, 4>> streams{};  // (layer, text, position, hidden)
 };
+
+/// Similarities of one site under one metric, for the report and as files; `layers` has (vector, hidden) of each.
+void compare(study& s, const std::string& site, const std::string& metric,
+             const std::vector<tensor_view<const float, 2>>& layers, const fs::path& data, thread_pool& pool) {
+  const layer_similarities& found =
+      s.similarities.emplace_back(similarities_by_layer(layers, s.labels, metrics.at(metric), pool));
+  plot::report_curves curves{.site = site, .metric = metric};
+  for (const block_summary& blocks : found.blocks) {
+    curves.within_text.push_back(blocks.within_text);
+    curves.within_category.push_back(blocks.within_category);
+    curves.between_categories.push_back(blocks.between_categories);
+    curves.p_value.push_back(blocks.labelings == 0 ? std::nan("") : blocks.p);
+    curves.labelings = blocks.labelings;
+    curves.exact = blocks.exact;
+  }
+  write_npy(data / (site + "-" + metric + ".npy"), found.all.view());
+  write_npy(data / (site + "-" + metric + "-last.npy"), found.last.view());
+  const auto add = [&](const plot::report_vector_set& set, const tensor<float, 3>& values) {
+    s.report.matrices.push_back({.site = site, .metric = metric, .set = set.name, .values = values});
+  };
+  add(s.report.sets[0], found.all);
+  if (s.report.sets.size() > 1) add(s.report.sets[1], found.last);
+  s.report.curves.push_back(std::move(curves));
+}
+
+/// One site's activations over the layers, and how well each dimension tells the categories apart.
+void follow(study& s, const std::string& site, const std::vector<tensor_view<const float, 2>>& layers,
+            const fs::path& data) {
+  tensor<float, 4>& values = s.streams.emplace_back(
+      std::array{layers.size(), s.report.texts.size(), s.report.positions.size(), layers[0].cols()});
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    std::copy_n(layers[l].data(), layers[l].size(), values.row(l).data());
+  }
+  const std::string file = "stream-" + site + ".npy";
+  write_npy(data / file, values.view());
+  const auto shown = [&](const std::vector<selective_dimension>& found) {
+    std::vector<plot::report_dimension> result;
+    for (const selective_dimension& each : found) {
+      result.push_back({.dimension = each.dimension, .layer = s.report.layers[each.layer], .f = each.f});
+    }
+    return result;
+  };
+  const selective_dimensions found = find_selective_dimensions(layers, s.labels.text, s.labels.category);
+  s.report.streams.push_back({.site = site,
+                              .values = values,
+                              .best = shown(found.best),
+                              .best_by_layer = shown(found.by_layer),
+                              .file = "data/" + file});
+}
 
 /// What the report says of the input.
 plot::study_report describe_input(const program::app& app, const corpus& input, const architecture& shape) {
@@ -115,11 +98,11 @@ plot::study_report describe_input(const program::app& app, const corpus& input, 
   }
   if (report.positions.size() == 1) report.sets.erase(report.sets.begin());  // the two are one
   report.notes = {
-      "attn_out is what attention adds to the residual stream, resid_post the stream behind a layer. In "
-      "scaled_cosine every vector is divided by the length of the layer's longest, so that two short vectors "
+      "attn_out is what attention adds to the residual stream, resid_post the stream after a layer. In "
+      "scaled_cosine every vector is divided by the length of the layer's longest vector, so that two short vectors "
       "stay short. p: the share of assignments of the category labels to the texts (every different one, or "
-      "a random sample of them) whose mean similarity within minus between categories is at least the real "
-      "one's. F: variance between the categories' means over variance within, of the texts' means."};
+      "a random sample of them) for which the mean similarity within categories minus that between them is at least "
+      "the real one. F: variance between the categories' means over variance within categories, of the texts' means."};
   return report;
 }
 
@@ -136,10 +119,11 @@ void keep_first(std::vector<T>& list) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{"study",
-                   "Compares attention outputs (attn_out) and decoder outputs (resid_post) of texts, layer by layer: "
-                   "similarity matrices, blocks, streams. Writes report.html, pictures/, data/ and summary.json.",
-                   "--model examples/demo-model --texts examples/texts --out study-report"};
+  program::app app{
+      "study",
+      "Compares the attention outputs (attn_out) and decoder outputs (resid_post) of texts, layer by layer: "
+      "similarity matrices, blocks, streams. Writes report.html, pictures/, data/ and summary.json.",
+      "--model examples/demo-model --texts examples/texts --out study-report"};
   app.length = 512;
   app.positions = "475:512:4";
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
@@ -149,7 +133,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(metrics))
       ->delimiter(',')
       ->capture_default_str();
-  app.cli.add_option("--dimensions", dimensions, "Hidden dimensions to draw as streams; the three best if not given")
+  app.cli
+      .add_option("--dimensions", dimensions,
+                  "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
       ->delimiter(',');
 
   return app.run(argc, argv, [&] {
@@ -159,7 +145,7 @@ int main(int argc, char** argv) {
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.check(input, opt.shape());
-    study s{describe_input(app, input, opt.shape()), {{}, input.category_of}, {}, {}};
+    study s{.report = describe_input(app, input, opt.shape()), .labels = {.text = {}, .category = input.category_of}};
     for (const auto& vector : s.report.sets[0].vectors) s.labels.text.push_back(vector.text);
     for (const std::size_t d : dimensions) {
       if (d >= opt.shape().hidden) {
@@ -176,11 +162,11 @@ int main(int argc, char** argv) {
       opt.run(input.tokens, probe);
     }
     decltype(probe)::sites::for_each([&]<class Site>(Site site) {
-      const auto vectors_of = [&](std::size_t layer) { return probe(site, layer); };
-      for (const std::string& metric : chosen_metrics) {
-        s.compare(std::string{Site::name}, metric, vectors_of, data, opt.backend().pool());
-      }
-      s.follow(std::string{Site::name}, vectors_of, data);
+      std::vector<tensor_view<const float, 2>> layers;  // (vector, hidden)
+      for (const std::size_t layer : s.report.layers) layers.push_back(probe(site, layer));
+      const std::string name{Site::name};
+      for (const std::string& metric : chosen_metrics) compare(s, name, metric, layers, data, opt.backend().pool());
+      follow(s, name, layers, data);
     });
     plot::write_summary(s.report, app.out / "summary.json");
     {

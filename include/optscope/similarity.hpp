@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Everything in similarity/: metrics of vectors and of sets, similarity matrices, their blocks.
+// Everything in similarity/: metrics of vectors and of sets, similarity matrices, their blocks, layer by layer.
 
 #include <optscope/similarity/blocks.hpp>
+#include <optscope/similarity/by_layer.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/set_metrics.hpp>
 #include <optscope/similarity/similarity.hpp>

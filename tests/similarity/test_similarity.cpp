@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <optscope/interop/xtensor.hpp>
 #include <optscope/similarity/blocks.hpp>
+#include <optscope/similarity/by_layer.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/set_metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
@@ -249,4 +250,20 @@ TEST_CASE("categories that cannot be compared give NaN and no verdict") {
   CHECK(std::isnan(summary.between_categories));
   CHECK_EQ(summary.p, 1.0);
   CHECK_EQ(summary.labelings, 0);
+}
+
+TEST_CASE("similarities by layer are the matrices of each layer, of the last vectors of texts, and their blocks") {
+  const tensor<float, 2> x = vectors();
+  tensor<float, 2> y = x;
+  for (std::size_t i = 0; i < y.size(); ++i) y.data()[i] *= static_cast<float>(i % 5);
+  thread_pool pool{2};
+  const layer_similarities found = similarities_by_layer({x, y}, labels(), similarity_under<cosine>(), pool);
+  CHECK_EQ(found.all.shape(), std::array<std::size_t, 3>{2, texts * positions, texts * positions});
+  CHECK_EQ(found.last.shape(), std::array<std::size_t, 3>{2, texts, texts});
+  const auto second = similarity<cosine>(y);
+  CHECK(std::ranges::equal(found.all.row(1), std::span{second.data(), second.size()}));
+  CHECK_EQ(found.last(1, 4, 7), second(4 * positions + 2, 7 * positions + 2));
+  REQUIRE_EQ(found.blocks.size(), 2);
+  CHECK_EQ(found.blocks[1].p, similarity_blocks(second, labels()).p);
+  CHECK(near(found.blocks[0].p, 94.0 / 4200, 1e-12));
 }

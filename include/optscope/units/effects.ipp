@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optscope/core/permutation.hpp>
 #include <optscope/units/effects.hpp>
-#include <random>
 
 namespace optscope {
 
@@ -39,32 +39,16 @@ OPTSCOPE_INLINE std::vector<double> effect_sizes(const unit_sums& sums, const te
 
 OPTSCOPE_INLINE labellings relabel(const std::vector<std::size_t>& group_category, std::size_t category,
                                    std::size_t most, std::uint64_t seed) {
-  const std::size_t groups = group_category.size();
-  std::vector<float> real(groups);
-  for (std::size_t i = 0; i < groups; ++i) real[i] = group_category[i] == category ? 1 : 0;
-  const auto chosen = static_cast<std::size_t>(std::count(real.begin(), real.end(), 1.0f));
-  double possible = 1;
-  for (std::size_t i = 0; i < chosen; ++i) possible *= static_cast<double>(groups - i) / static_cast<double>(i + 1);
-
+  std::vector<std::size_t> in_category;  // [group]: 1 or 0
+  for (const std::size_t each : group_category) in_category.push_back(each == category ? 1 : 0);
+  std::vector<float> rows;
+  const labelling_count found = for_each_labelling(in_category, most, seed, [&](std::span<const std::size_t> labels) {
+    for (const std::size_t label : labels) rows.push_back(static_cast<float>(label));
+  });
   labellings result;
-  result.exact = possible < static_cast<double>(most) + 0.5;
-  std::vector<float> rows(real);
-  if (result.exact) {
-    std::vector<float> next(groups);
-    std::fill(next.end() - static_cast<std::ptrdiff_t>(chosen), next.end(), 1.0f);
-    do {
-      if (next != real) rows.insert(rows.end(), next.begin(), next.end());
-    } while (std::next_permutation(next.begin(), next.end()));
-  } else {
-    std::mt19937_64 bits{seed};
-    std::vector<float> drawn(real);
-    for (std::size_t row = 1; row < most; ++row) {
-      for (std::size_t i = groups; i > 1; --i) std::swap(drawn[i - 1], drawn[bits() % i]);
-      rows.insert(rows.end(), drawn.begin(), drawn.end());
-    }
-  }
-  result.masks = tensor<float, 2>{{rows.size() / std::max<std::size_t>(1, groups), groups}};
-  std::copy(rows.begin(), rows.end(), result.masks.data());
+  result.exact = found.exact;
+  result.masks = tensor<float, 2>{{found.count, group_category.size()}};
+  std::ranges::copy(rows, result.masks.data());
   return result;
 }
 

@@ -24,6 +24,25 @@ template <class T>
 /// Indices of the `count` largest values, largest first; equal values by index, NaN last.
 [[nodiscard]] std::vector<std::size_t> largest(const std::vector<double>& values, std::size_t count);
 
+/// A dimension of the vectors of a layer, and how well it tells the categories apart.
+struct selective_dimension {
+  std::size_t dimension = 0;
+  std::size_t layer = 0;  ///< index into the layers that were compared
+  double f = 0;           ///< F statistic over the texts' means
+};
+
+/// The dimensions with the largest F statistics; those of NaN are left out.
+struct selective_dimensions {
+  std::vector<selective_dimension> by_layer;  ///< at most ten of each layer, best first within it
+  std::vector<selective_dimension> best;      ///< at most 64 over all layers, each at its best layer, best first
+};
+
+/// `layers` has (vector, width) for each layer, vectors whose texts are `text_of` [vector], of categories `category`
+/// [text].
+[[nodiscard]] selective_dimensions find_selective_dimensions(const std::vector<tensor_view<const float, 2>>& layers,
+                                                             const std::vector<std::size_t>& text_of,
+                                                             const std::vector<std::size_t>& category);
+
 }  // namespace optscope
 
 #ifndef OPTSCOPE_COMPILED

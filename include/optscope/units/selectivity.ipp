@@ -62,6 +62,32 @@ OPTSCOPE_INLINE std::vector<std::size_t> largest(const std::vector<double>& valu
   return order;
 }
 
+OPTSCOPE_INLINE selective_dimensions find_selective_dimensions(const std::vector<tensor_view<const float, 2>>& layers,
+                                                               const std::vector<std::size_t>& text_of,
+                                                               const std::vector<std::size_t>& category) {
+  constexpr std::size_t most_by_layer = 10, most = 64;
+  selective_dimensions result;
+  if (layers.empty()) return result;
+  std::vector<double> best(layers[0].cols(), std::numeric_limits<double>::quiet_NaN());
+  std::vector<std::size_t> best_layer(best.size());
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    const auto means = text_averages(layers[layer], text_of, category.size());
+    const std::vector<double> f = f_statistics(means.view(), category);
+    for (const std::size_t d : largest(f, most_by_layer)) {
+      if (!std::isnan(f[d])) result.by_layer.push_back({.dimension = d, .layer = layer, .f = f[d]});
+    }
+    for (std::size_t d = 0; d < best.size(); ++d) {
+      if (f[d] <= best[d] || std::isnan(f[d])) continue;
+      best[d] = f[d];
+      best_layer[d] = layer;
+    }
+  }
+  for (const std::size_t d : largest(best, most)) {
+    if (!std::isnan(best[d])) result.best.push_back({.dimension = d, .layer = best_layer[d], .f = best[d]});
+  }
+  return result;
+}
+
 #ifdef OPTSCOPE_COMPILED
 template tensor<double, 2> text_averages<float>(tensor_view<const float, 2>, const std::vector<std::size_t>&,
                                                 std::size_t);
