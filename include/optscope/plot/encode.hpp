@@ -13,7 +13,7 @@ namespace optscope::plot {
 /// Base64 (RFC 4648) with padding.
 [[nodiscard]] std::string base64(std::span<const std::byte> bytes);
 
-/// Nearest IEEE half, ties to even; overflow becomes infinity, NaN stays NaN.
+/// The nearest IEEE half, ties to even. Overflow becomes infinity, NaN stays NaN.
 [[nodiscard]] std::uint16_t float_to_half(float value) noexcept;
 
 }  // namespace optscope::plot

@@ -20,15 +20,15 @@ namespace detail {
 
 }  // namespace detail
 
-/// A gnuplot string literal that shows `text` as it is, whatever it holds: quotes, backslashes, backquotes, `$(...)`.
-/// Control characters become spaces, bytes that are not UTF-8 `?`. Where gnuplot would read `_^{}@&~` as markup, add
-/// `noenhanced`.
+/// A gnuplot string literal that shows `text` as it is, whatever it contains: quotes, backslashes, backquotes,
+/// `$(...)`. Control characters become spaces, bytes that are not UTF-8 `?`. Add `noenhanced` where gnuplot would read
+/// `_^{}@&~` as markup.
 [[nodiscard]] std::string gnuplot_string(std::string_view text);
 
-/// A gnuplot string literal for a file, whose name may hold any bytes.
+/// A gnuplot string literal for a file, whose name may contain any bytes.
 [[nodiscard]] std::string gnuplot_path(const std::filesystem::path& file);
 
-/// A number as gnuplot reads it, whatever the locale.
+/// A number as gnuplot reads it in any locale: nine significant digits.
 [[nodiscard]] std::string gnuplot_number(double value);
 
 }  // namespace optscope::plot

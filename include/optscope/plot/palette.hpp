@@ -10,7 +10,7 @@
 
 namespace optscope::plot {
 
-/// A colour of the screen, 8 bits a channel.
+/// A colour in sRGB, 8 bits per channel.
 struct rgb {
   std::uint8_t red = 0, green = 0, blue = 0;
 
@@ -20,10 +20,11 @@ struct rgb {
 /// `#rrggbb`, as gnuplot and CSS read it.
 [[nodiscard]] std::string hex(rgb colour);
 
-/// `amount` = 0 gives `from`, 1 gives `to`.
+/// Linear in every channel: `amount` = 0 gives `from`, 1 gives `to`.
 [[nodiscard]] rgb mix(rgb from, rgb to, double amount);
 
-/// Viridis at 17 equal steps; between them linear, which no eye tells from the original (van der Walt and Smith, 2015).
+/// Viridis (van der Walt and Smith, 2015) at 17 equal steps. Linear in between, the eye cannot tell it from the
+/// original.
 inline constexpr std::array<rgb, 17> viridis_stops{{{68, 1, 84},
                                                     {72, 24, 106},
                                                     {71, 45, 123},
@@ -45,11 +46,11 @@ inline constexpr std::array<rgb, 17> viridis_stops{{{68, 1, 84},
 /// Viridis at `level` in [0, 1].
 [[nodiscard]] rgb viridis(double level);
 
-/// Hue of a category or a series: ColorBrewer's Dark2, which stays apart for most colour-blind readers; repeats
-/// after 8.
+/// The colour of a category or a series: ColorBrewer's Dark2, whose colours most colour-blind readers can tell apart.
+/// Repeats after 8.
 [[nodiscard]] rgb hue(std::size_t category);
 
-/// The hue of a category from dark (member 0) to light (the last of `members`).
+/// A shade of the category's hue for one of its `members`, from dark (member 0) to light.
 [[nodiscard]] rgb shade(std::size_t category, std::size_t member, std::size_t members);
 
 }  // namespace optscope::plot

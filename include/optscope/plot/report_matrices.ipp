@@ -10,7 +10,7 @@ inline constexpr std::string_view report_matrices_view = R"js(
 const texts = page.sections.find((section) => section.kind === 'texts')?.texts || [];
 const unique = (values) => [...new Set(values)];
 const chip = (colour) => element('span', {class: 'chip', style: `background: ${colour}`});
-// Consecutive equal names as [{name, from, to}].
+// Consecutive equal names as [{name, from, to}], `to` being one past the last.
 const runs = (names) => names.reduce((found, name, i) => {
   if (found.length && found.at(-1).name === name)
     found.at(-1).to = i + 1;
@@ -19,7 +19,7 @@ const runs = (names) => names.reduce((found, name, i) => {
   return found;
 }, []);
 
-// Small matrices of all layers, one of them large, with a cursor that tells what it compares.
+// Small matrices of all layers; the chosen one large, with a cursor that says what it compares.
 const matricesView = (data) => {
   const {layers, sets, matrices} = data;
   const options = (key) => unique(matrices.map((m) => m[key]));
@@ -58,7 +58,7 @@ const matricesView = (data) => {
   small.style.setProperty('--thumb', layers.length > 24 ? '84px' : layers.length > 12 ? '108px' : '140px');
 
   const slice = (i) => values.subarray(i * size * size, (i + 1) * size * size);
-  // One dot a value.
+  // Paints matrix `i` with one dot per value; returns the range of its colours.
   const paint = (target, i) => {
     const [low, high] = perLayer ? finiteRange(slice(i)) : range, image = new ImageData(size, size);
     slice(i).forEach((v, k) => {
@@ -164,10 +164,10 @@ const matricesView = (data) => {
                 ] :
                 [element(
                     'span', {class: 'muted'},
-                    'Point at a cell, or focus the matrix and use the arrow keys; Page Up and Page Down ' +
+                    'Point at a cell, or focus the matrix and use the arrow keys. Page Up and Page Down ' +
                         'change the layer.')]));
   };
-  // The layer has changed.
+  // After the layer has changed.
   const show = () => {
     slider.value = layer;
     slider.setAttribute('aria-valuetext', `layer ${layers[layer]}`);
@@ -181,7 +181,7 @@ const matricesView = (data) => {
     });
     tell();
   };
-  // The matrices or their colours have changed.
+  // After the choice of matrices or colours has changed.
   const load = () => {
     const found = matrices.find((m) => m.site === chosen.site && m.metric === chosen.metric && m.set === chosen.set);
     values = found ? numbers(found.values) : null;
@@ -265,7 +265,7 @@ const matricesView = (data) => {
     element(
         'div', {class: 'controls'}, choice('Site', options('site'), pick('site')),
         choice('Metric', options('metric'), pick('metric')), choice('Vectors', options('set'), pick('set')),
-        element('label', {class: 'check'}, check, 'a colour range for each layer')),
+        element('label', {class: 'check'}, check, 'one colour range per layer')),
     element('div', {class: 'two'}, small, large)
   ];
 };

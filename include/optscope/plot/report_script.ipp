@@ -22,14 +22,14 @@ const element = (tag, attributes = {}, ...children) => {
 
 const page = JSON.parse(document.getElementById('report').textContent);
 
-// IEEE half to number.
+// The number that the 16 bits of an IEEE half stand for.
 const half = (h) => {
   const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = (h & 1023) / 1024;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
 };
 
-// The numbers of an array of the page, decoded once.
+// The numbers of an array in the page; decoded once, then kept.
 const decoded = new Map();
 const numbers = ({array, type, scale}) => {
   if (!decoded.has(array)) {
@@ -48,7 +48,7 @@ const short = (v) => v === null || Number.isNaN(v)        ? 'none' :
     v !== 0 && (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3) ? v.toExponential(2) :
                                                             String(Number(v.toPrecision(4)));
 
-// Viridis as 256 colours, and as CSS at a level in [0, 1].
+// Viridis as 256 colours, and as a CSS colour at a level in [0, 1].
 const viridis = Array.from({length: 256}, (_, i) => {
   const place = i / 255 * (page.viridis.length - 1), below = Math.min(Math.floor(place), page.viridis.length - 2);
   return page.viridis[below].map((v, k) => Math.round(v + (page.viridis[below + 1][k] - v) * (place - below)));
@@ -91,7 +91,7 @@ const ticks = ([low, high], count) => {
   return found;
 };
 
-// A canvas of so many CSS pixels, at two dots a pixel or more so that it prints well.
+// Sizes a canvas in CSS pixels, with at least two dots per pixel so that it prints well; returns its context.
 const prepare = (canvas, width, height) => {
   const ratio = Math.max(2, window.devicePixelRatio || 1);
   canvas.width = Math.round(width * ratio);
@@ -103,7 +103,7 @@ const prepare = (canvas, width, height) => {
   return context;
 };
 
-// Calls `draw(width)` now and whenever the width of `box` changes on the screen.
+// Calls `draw(width)` now and whenever the width of `box` on the screen changes.
 const onWidth = (box, draw) => {
   let known = 0;
   const look = () => {
@@ -113,7 +113,7 @@ const onWidth = (box, draw) => {
   new ResizeObserver(() => requestAnimationFrame(look)).observe(box);
 };
 
-// Radio buttons in a row; calls `change(name)`. Nothing to choose, nothing to show.
+// Radio buttons in a row that call `change(name)`; nothing where there is nothing to choose.
 let choices = 0;
 const choice = (label, names, change) => {
   if (names.length < 2) return '';
@@ -164,6 +164,7 @@ const lineChart = (label, height) => {
         ticks([Math.log10(low), Math.log10(high)], 5).filter(Number.isInteger).map((k) => 10 ** k);
     const named = (v, log) =>
         log ? `10${[...String(Math.round(Math.log10(v)))].map((c) => superscripts[c]).join('')}` : short(v);
+    // Horizontal grid with the values of y, then those of x, then labels and axes.
     context.strokeStyle = '#e4e6ea';
     context.fillStyle = '#5c616b';
     context.textAlign = 'right';
@@ -208,6 +209,7 @@ const lineChart = (label, height) => {
         context.stroke();
     }
 
+    // Bands, then lines with the chosen one on top, clipped to the chart.
     context.save();
     context.beginPath();
     context.rect(left, top - 4, right - left + 4, bottom - top + 8);

@@ -92,6 +92,10 @@ canvas { display: block; max-width: 100%; height: auto; }
   .two .large { order: -1; }
   .layers { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
 }
+@media (max-width: 560px) {
+  th, td { padding-right: 8px; font-size: 13px; }
+  td.name { min-width: 6em; }
+}
 @media print {
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   @page { margin: 14mm; }

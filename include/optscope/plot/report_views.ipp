@@ -18,7 +18,8 @@ const tableOf = (columns, rows) => {
           element('tbody', {}, ...rows.map((row) => element('tr', {}, ...row.map((v, c) => cell('td', v, c)))))));
 };
 
-// Means within and between, a chart for every site and metric, p as dots below, all values in a table.
+// Means within and between texts and categories: a chart per site and metric, with p as dots below and all values in a
+// table.
 const curvesView = ({layers, curves}) => {
   const names = [
     ['withinText', 'within a text', '#1b9e77'], ['withinCategory', 'within a category', '#d95f02'],
@@ -55,7 +56,7 @@ const curvesView = ({layers, curves}) => {
         '' :
         element(
             'p', {class: 'note'},
-            `p over ${curve.exact ? 'all' : 'a random sample of'} ${curve.labelings} assignments of the categories.`);
+            `p over ${curve.exact ? 'all' : 'a random sample of'} ${curve.labelings} assignments of categories to texts.`);
     box.append(element('div', {}, element('h3', {}, title), chart.box, test, fold));
   }
   const dots = curves.some((curve) => curve.p.length);
@@ -63,7 +64,7 @@ const curvesView = ({layers, curves}) => {
     ...(dots ?
             [element(
                 'p', {class: 'note'},
-                'Dots below a chart: ● the categories separate with p < 0.05 in a permutation test over the texts, ' +
+                'Dots below a chart: ● the categories separate with p < 0.05 (permutation test over the texts), ' +
                     '○ they do not.')] :
             []),
     box
@@ -116,7 +117,7 @@ const streamsView = ({layers, positions, sites}) => {
       }
     });
   };
-  // The list: the best of all layers, or of the chosen one.
+  // Fills the list with the best dimensions over all layers, or at the chosen one.
   const fill = () => {
     const shown = from.value === '' ? site.best : site.bestByLayer.filter(([, layer]) => layer === Number(from.value));
     list.replaceChildren(
@@ -145,11 +146,11 @@ const streamsView = ({layers, positions, sites}) => {
     fill();
     from.parentNode.hidden = !site.bestByLayer.length;
     list.parentNode.hidden = !site.best.length;
-    // The reader's dimension stays, to compare sites.
+    // Keeps the dimension where it can, so that sites can be compared.
     if (!site.kept.includes(dimension)) dimension = site.best.length ? site.best[0][0] : site.kept[0];
     note.textContent = site.kept.length === site.hidden ?
         '' :
-        `This page holds ${site.kept.length} of the ${
+        `This page has ${site.kept.length} of the ${
             site.hidden} dimensions, those that separate the categories best. ${
             site.file ? `${site.file} has all.` : ''}`;
     show();

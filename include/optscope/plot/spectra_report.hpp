@@ -16,39 +16,39 @@
 
 namespace optscope::plot {
 
-/// One spectrum: all values, or of a sampled one how many lie above each threshold.
+/// One spectrum: all its values, or for a sampled one, how many values exceed each threshold.
 struct spectrum_curve {
   std::string name{};  ///< "layer 5"
   rgb colour{};
-  std::size_t size = 0;          ///< values in all
-  std::vector<double> values{};  ///< descending; or
-  std::vector<double> thresholds{}, counts{}, errors{};
+  std::size_t size = 0;                                  ///< number of values
+  std::vector<double> values{};                          ///< descending; empty for a sampled spectrum
+  std::vector<double> thresholds{}, counts{}, errors{};  ///< of a sampled spectrum
   double largest = 0;
-  double floor = 0;       ///< absolute; below is noise, or not resolved
+  double floor = 0;       ///< absolute; values below are noise, or not resolved
   std::size_t bound = 0;  ///< largest rank that the structure allows
 };
 
 /// Spectra that are compared, block by block: over layers, numbers of tokens, or texts.
 struct spectra_set {
-  std::string name{}, title{};                        ///< "layers", "Spectra over the layers"
-  bool shares = false;                                ///< x is the share of all values: for different numbers
-  std::optional<value_range> levels{};                ///< of the colours, where they are viridis
-  std::vector<std::string> blocks{};                  ///< titles of the panels: attention, dense
+  std::string name{}, title{};          ///< "layers", "Spectra over the layers"
+  bool shares = false;                  ///< x is the index as a share of all values, for spectra of different sizes
+  std::optional<value_range> levels{};  ///< of the colours, if they are viridis
+  std::vector<std::string> blocks{};    ///< titles of the panels: attention, dense
   std::vector<std::vector<spectrum_curve>> curves{};  ///< (block, curve)
 };
 
-/// How wide a block is over the layers, in several notions, each relative to the structural bound.
+/// The width of a block over the layers by several notions of rank, each relative to the structural bound.
 struct width_panel {
   std::string block{};
   std::vector<double> layers{};
   std::vector<std::pair<std::string, std::vector<double>>> notions{};
   std::optional<double> tight_pass{};  ///< the narrowest layer
-  double margin = 0;                   ///< how much wider the next narrowest is, relative
-  bool inside = false;                 ///< not the first or the last
+  double margin = 0;                   ///< of the next narrowest, relative to the narrowest
+  bool inside = false;                 ///< neither the first nor the last layer
   std::optional<double> spread{};      ///< standard deviation over texts, relative
-  std::optional<bool>
-      stands_out{};       ///< the margin is more than noise; only then, and inside, it is called a tight pass
-  std::string verdict{};  ///< all that in words
+  /// The margin is more than noise. Only if it is, and the layer is inside, the layer is called a tight pass.
+  std::optional<bool> stands_out{};
+  std::string verdict{};  ///< the same in words
 };
 
 /// Mean squared cosines of the principal angles between leading subspaces, for every pair.
@@ -59,7 +59,7 @@ struct overlap_panel {
 struct overlap_set {
   std::string name{}, title{};      ///< "layers"
   std::vector<std::string> rows{};  ///< what is compared
-  std::vector<row_group> groups{};  ///< categories of the rows; empty: numbers
+  std::vector<row_group> groups{};  ///< categories of the rows; empty: rows are numbered
   std::vector<overlap_panel> panels{};
 };
 
@@ -69,7 +69,7 @@ struct spectra_table {
   std::vector<std::vector<std::string>> rows{};
 };
 
-/// Everything the page and the pictures show.
+/// Everything the report shows.
 struct spectra_report {
   std::string title = "Singular spectra", model{};
   std::vector<std::pair<std::string, std::string>> facts{};
@@ -80,11 +80,11 @@ struct spectra_report {
   std::vector<std::string> notes{};
 };
 
-/// Panels for `lines` and `report::chart`, a block each: values relative to the largest over their index, the noise
-/// shaded, the bounds dashed.
+/// Panels for `lines` and `report::chart`, one per block: values relative to the largest over their index, with the
+/// noise shaded and the bounds dashed.
 [[nodiscard]] std::vector<line_panel> spectrum_panels(const spectra_set& set);
 
-/// Panels of the width over the layers, the narrowest dashed.
+/// Panels of the width over the layers, with a dashed line at the narrowest.
 [[nodiscard]] std::vector<line_panel> width_panels(const std::vector<width_panel>& widths);
 
 /// The page and its pictures: `spectra-NAME` for each of the sets, `width`, `directions-NAME` for each of the overlaps.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/report.hpp>
@@ -52,16 +53,19 @@ inline std::pair<std::vector<double>, std::vector<double>> points_of(const spect
   return {x, y};
 }
 
-inline line_series line_of(std::string name, rgb colour, std::vector<double> x, std::vector<double> y,
-                           double width = 1.2, bool dashed = false) {
-  line_series line;
-  line.name = std::move(name);
-  line.colour = colour;
-  line.x = std::move(x);
-  line.y = std::move(y);
-  line.width = width;
-  line.dashed = dashed;
-  return line;
+/// The counts of a sampled spectrum less (`sign` = -1) or plus (1) their errors. Lower thresholds are exceeded by at
+/// least as many values: a lower bound holds from its threshold on, an upper bound up to it.
+inline std::vector<double> count_bounds(const spectrum_curve& curve, double sign) {
+  std::vector<double> bounds = curve.counts;
+  for (std::size_t i = 0; i < bounds.size(); ++i)
+    bounds[i] = std::clamp(bounds[i] + sign * curve.errors[i], 0.0, static_cast<double>(curve.size));
+  if (sign < 0) {
+    std::partial_sum(bounds.begin(), bounds.end(), bounds.begin(), [](double a, double b) { return std::max(a, b); });
+  } else {
+    std::partial_sum(bounds.rbegin(), bounds.rend(), bounds.rbegin(),
+                     [](double a, double b) { return std::min(a, b); });
+  }
+  return bounds;
 }
 
 }  // namespace detail
@@ -69,7 +73,7 @@ inline line_series line_of(std::string name, rgb colour, std::vector<double> x, 
 OPTSCOPE_INLINE std::vector<line_panel> spectrum_panels(const spectra_set& set) {
   std::vector<line_panel> panels;
   for (std::size_t block = 0; block < set.blocks.size(); ++block) {
-    double most = 1, floor = 1;  // the lowest of the noise; sampled curves end at their own
+    double most = 1, floor = 1;  // the lowest noise floor of all curves; a sampled curve ends at its own
     for (const spectrum_curve& curve : set.curves[block]) {
       const double relative = curve.largest > 0 ? curve.floor / curve.largest : 0;
       if (relative > 0) floor = std::min(floor, relative);
@@ -78,13 +82,16 @@ OPTSCOPE_INLINE std::vector<line_panel> spectrum_panels(const spectra_set& set) 
     const double bottom = std::max(floor / 30, 1e-17);
     line_panel panel;
     panel.title = set.blocks[block];
-    panel.y_range = {bottom, 2.0};
+    panel.y_range = value_range{.low = bottom, .high = 2};
     const double right = set.shares ? 1 : most;
     if (floor < 1) {
-      line_series shade = detail::line_of("noise", detail::grey, {set.shares ? 0.0 : 1.0, right}, {floor, floor}, 0.5);
-      shade.low = {bottom, bottom};
-      shade.high = {floor, floor};
-      panel.series.push_back(std::move(shade));
+      panel.series.push_back({.name = "noise",
+                              .x = {set.shares ? 0.0 : 1.0, right},
+                              .y = {floor, floor},
+                              .low = {bottom, bottom},
+                              .high = {floor, floor},
+                              .colour = detail::grey,
+                              .width = 0.5});
     }
     for (const spectrum_curve& curve : set.curves[block]) {
       const double unit = set.shares ? static_cast<double>(curve.size) : 1;
@@ -92,27 +99,19 @@ OPTSCOPE_INLINE std::vector<line_panel> spectrum_panels(const spectra_set& set) 
       const auto scale = [unit](std::vector<double>& places) {
         for (double& place : places) place /= unit;
       };
-      for (const double sign : {-1.0, 1.0}) {  // of a sampled curve: the counts less and plus their errors
-        if (curve.values.empty() && !curve.errors.empty()) {
-          std::vector<double> off = curve.counts;
-          for (std::size_t i = 0; i < off.size(); ++i)
-            off[i] = std::clamp(off[i] + sign * curve.errors[i], 0.0, static_cast<double>(curve.size));
-          // No fewer lie above a lower threshold: a bound holds from there on, or up to there.
-          for (std::size_t i = 1; i < off.size(); ++i) {
-            if (sign < 0) off[i] = std::max(off[i], off[i - 1]);
-          }
-          for (std::size_t i = off.size(); i-- > 1;) {
-            if (sign > 0) off[i - 1] = std::min(off[i - 1], off[i]);
-          }
-          scale(off);
-          panel.series.push_back(detail::line_of("", curve.colour, off, y, 0.4));
+      if (curve.values.empty() && !curve.errors.empty()) {
+        for (const double sign : {-1.0, 1.0}) {
+          std::vector<double> bounds = detail::count_bounds(curve, sign);
+          scale(bounds);
+          panel.series.push_back({.x = std::move(bounds), .y = y, .colour = curve.colour, .width = 0.4});
         }
       }
       scale(x);
-      panel.series.push_back(detail::line_of(curve.name, curve.colour, x, y));
+      panel.series.push_back({.name = curve.name, .x = x, .y = y, .colour = curve.colour, .width = 1.2});
       if (curve.bound != 0) {
         const double place = static_cast<double>(curve.bound) / unit;
-        panel.series.push_back(detail::line_of("", curve.colour, {place, place}, {1.01 * bottom, 1.98}, 1, true));
+        panel.series.push_back(
+            {.x = {place, place}, .y = {1.01 * bottom, 1.98}, .colour = curve.colour, .width = 1, .dashed = true});
       }
     }
     panels.push_back(std::move(panel));
@@ -133,15 +132,20 @@ OPTSCOPE_INLINE std::vector<line_panel> width_panels(const std::vector<width_pan
         low = std::min(low, value);
         high = std::max(high, value);
       }
-      panel.series.push_back(detail::line_of(name, hue(i), width.layers, values, i == 0 ? 2 : 1.2));
+      panel.series.push_back(
+          {.name = name, .x = width.layers, .y = values, .colour = hue(i), .width = i == 0 ? 2 : 1.2});
     }
     // Whole decades, so that the axis has labels.
     low = std::pow(10, std::floor(std::log10(low)));
-    panel.y_range = {low, std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))))};
+    const double top = std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))));
+    panel.y_range = value_range{.low = low, .high = top};
     if (width.tight_pass) {
-      panel.series.push_back(detail::line_of(
-          width.inside && width.stands_out.value_or(false) ? "tight pass" : "narrowest", {29, 31, 35},
-          {*width.tight_pass, *width.tight_pass}, {1.01 * panel.y_range->low, 0.99 * panel.y_range->high}, 1.2, true));
+      panel.series.push_back({.name = width.inside && width.stands_out.value_or(false) ? "tight pass" : "narrowest",
+                              .x = {*width.tight_pass, *width.tight_pass},
+                              .y = {1.01 * low, 0.99 * top},
+                              .colour = {29, 31, 35},
+                              .width = 1.2,
+                              .dashed = true});
     }
     panels.push_back(std::move(panel));
   }
@@ -151,10 +155,11 @@ OPTSCOPE_INLINE std::vector<line_panel> width_panels(const std::vector<width_pan
 namespace detail {
 
 inline constexpr const char* spectra_note =
-    "Each value relative to the largest of its spectrum. Grey: below the noise floor. Dashed, in the curve's colour: "
-    "the "
-    "largest rank that the structure allows. A sampled spectrum has thin lines for its error and ends where nothing is "
-    "told apart any more.";
+    "Values relative to the largest of their spectrum. Grey: below the noise floor. Dashed, in the colour of the "
+    "curve: "
+    "the largest rank that the structure allows. A sampled spectrum has thin lines at its error bounds, and ends at "
+    "its "
+    "resolution limit.";
 
 inline lines_options options_of(const spectra_set& set) {
   lines_options options;
@@ -194,7 +199,7 @@ inline void add_pictures(report& page, const spectra_report& content) {
     options.title = set.title;
     options.value_label = "mean squared cosine";
     options.groups = set.groups;
-    options.range = {{0, 1}};
+    options.range = value_range{.low = 0, .high = 1};
     options.columns = 2;
     for (std::size_t i = 0; i < set.panels.size(); ++i) {
       options.panel_titles.push_back(set.panels[i].title);

@@ -34,12 +34,12 @@ struct report_matrices {
   tensor_view<const float, 3> values{};  ///< (layer, row, column)
 };
 
-/// Mean similarities and the permutation test's p, one value a layer. What does not exist is NaN.
+/// Mean similarities and the permutation test's p, one value per layer. NaN where there are no such pairs.
 struct report_curves {
   std::string site{}, metric{};
   std::vector<double> within_text{}, within_category{}, between_categories{}, p_value{};
-  std::size_t labelings = 0;  ///< assignments of labels that the test compared
-  bool exact = false;         ///< all different ones, not a random sample
+  std::size_t labelings = 0;  ///< assignments of categories to texts that the test compared
+  bool exact = false;         ///< all of them, not a random sample
 };
 
 struct report_dimension {
@@ -51,8 +51,8 @@ struct report_streams {
   std::string site{};
   tensor_view<const float, 4> values{};           ///< (layer, text, position, hidden)
   std::vector<report_dimension> best{};           ///< over all layers, best first; `layer` as in `study_report::layers`
-  std::vector<report_dimension> best_by_layer{};  ///< some for each layer, best first within it; may be empty
-  std::string file{};                             ///< where all values are, named on the page
+  std::vector<report_dimension> best_by_layer{};  ///< some per layer, best first; may be empty
+  std::string file{};                             ///< the file with all values, named on the page
 };
 
 /// Everything the report shows. Texts of a category are next to each other. The views must be valid until `make_report`
@@ -61,27 +61,25 @@ struct report_streams {
 ///     plot::study_report study;
 ///     study.model = "demo-model";
 ///     study.facts = {{"layers", "12"}, {"hidden size", "768"}};
-///     study.texts = {{"articles", "permit-form", "The form that decides", 512}, ...};
-///     study.layers = {0, 1, ...};
-///     study.positions = {475, 479, ...};
-///     study.sets = {{"all positions", {{0, 475, " the"}, {0, 479, ","}, ...}}, {"last position", {...}}};
-///     study.matrices = {{"attn_out", "cosine", "all positions", matrices.view()}, ...};
-///     study.curves = {{"attn_out", "cosine", within_text, within_category, between, p}, ...};
-///     study.streams = {{"attn_out", streams.view(), best, best_by_layer, "data/stream-attn_out.npy"}, ...};
-///     study.notes = {"A paragraph.", "Another."};
+///     study.texts = {{.category = "articles", .name = "permit-form", .first_words = "The form ...", .tokens = 512},
+///     ...}; study.layers = {0, 1, ...}; study.positions = {475, 479, ...}; study.sets = {{.name = "all positions",
+///     .vectors = {{.text = 0, .position = 475, .token = " the"}, ...}}, ...}; study.matrices = {{.site = "attn_out",
+///     .metric = "cosine", .set = "all positions", .values = matrices}, ...}; study.curves = {{.site = "attn_out",
+///     .metric = "cosine", .within_text = means, ...}, ...}; study.streams = {{.site = "attn_out", .values = streams,
+///     .best = best, ...}, ...}; study.notes = {"A paragraph.", "Another."};
 ///     plot::make_report(study).write("study-report");
 struct study_report {
   std::string title = "Similarity study", model{};
-  std::vector<std::pair<std::string, std::string>> facts{};  ///< of model and run, in the heading
+  std::vector<std::pair<std::string, std::string>> facts{};  ///< of model and run
   std::vector<report_text> texts{};
   std::vector<std::size_t> layers{}, positions{};
   std::vector<report_vector_set> sets{};
   std::vector<report_matrices> matrices{};
   std::vector<report_curves> curves{};
   std::vector<report_streams> streams{};
-  std::vector<std::string> notes{};             ///< shown after how to read the page
-  std::size_t matrix_bytes = 32 * 1024 * 1024;  ///< of all matrices together; beyond, only the smaller sets go in
-  std::size_t stream_bytes = 4 * 1024 * 1024;   ///< of all streams together; beyond, only the best dimensions go in
+  std::vector<std::string> notes{};             ///< paragraphs at the end of the page
+  std::size_t matrix_bytes = 32 * 1024 * 1024;  ///< limit for all matrices; a matrix larger than its share is left out
+  std::size_t stream_bytes = 4 * 1024 * 1024;   ///< limit for all streams; beyond it, only the best dimensions are kept
 };
 
 /// Consecutive texts of one category, each text counted `rows` times: the groups that `heatmap` and `streams` take.

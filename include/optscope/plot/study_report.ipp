@@ -17,7 +17,7 @@ namespace optscope::plot {
 OPTSCOPE_INLINE std::vector<row_group> groups_of(const std::vector<report_text>& texts, std::size_t rows) {
   std::vector<row_group> groups;
   for (const report_text& text : texts) {
-    if (groups.empty() || groups.back().name != text.category) groups.push_back({text.category, 0});
+    if (groups.empty() || groups.back().name != text.category) groups.push_back({.name = text.category, .size = 0});
     groups.back().size += rows;
   }
   return groups;
@@ -29,21 +29,22 @@ inline void add_texts(report& page, const study_report& study) {
   json_writer json = page.begin("texts", "Texts");
   json.key("texts").begin_array();
   const std::vector<row_group> groups = groups_of(study.texts);
-  std::size_t text = 0;
+  std::size_t first = 0;  // text of the category
   for (std::size_t category = 0; category < groups.size(); ++category) {
-    for (std::size_t member = 0; member < groups[category].size; ++member, ++text) {
-      const report_text& shown = study.texts[text];
+    for (std::size_t member = 0; member < groups[category].size; ++member) {
+      const report_text& shown = study.texts[first + member];
       json.begin_object().field("category", shown.category).field("name", shown.name);
       json.field("firstWords", shown.first_words).field("tokens", shown.tokens);
       json.field("hue", hex(hue(category))).field("colour", hex(shade(category, member, groups[category].size)));
       json.end_object();
     }
+    first += groups[category].size;
   }
   json.end_array();
   page.end(json);
 }
 
-/// Whether the page has room for these matrices beside the others.
+/// Whether the page has room for these matrices next to the others.
 inline bool fits(const report_matrices& matrices, const study_report& study) {
   return matrices.values.size() * sizeof(float) <= study.matrix_bytes / study.matrices.size();
 }
@@ -103,13 +104,16 @@ inline void add_streams(report& page, const study_report& study) {
       kept.resize(hidden);
       std::iota(kept.begin(), kept.end(), std::size_t{0});
     } else {
-      for (const auto* list_of_best : {&streams.best, &streams.best_by_layer})
-        for (const report_dimension& best : *list_of_best)
-          if (kept.size() < room && best.dimension < hidden &&
-              std::find(kept.begin(), kept.end(), best.dimension) == kept.end())
-            kept.push_back(best.dimension);
-      for (std::size_t d = 0; kept.empty() && d < std::min(std::max<std::size_t>(room, 1), hidden); ++d)
-        kept.push_back(d);
+      for (const auto* ranked : {&streams.best, &streams.best_by_layer}) {
+        for (const report_dimension& best : *ranked) {
+          const bool known = std::find(kept.begin(), kept.end(), best.dimension) != kept.end();
+          if (kept.size() < room && best.dimension < hidden && !known) kept.push_back(best.dimension);
+        }
+      }
+      if (kept.empty()) {  // no dimension was ranked
+        kept.resize(std::min(std::max<std::size_t>(room, 1), hidden));
+        std::iota(kept.begin(), kept.end(), std::size_t{0});
+      }
       std::sort(kept.begin(), kept.end());
     }
     std::vector<float> values;  // (dimension, layer, text, position)
@@ -160,8 +164,10 @@ inline void add_pictures(report& page, const study_report& study, const std::vec
   }
   for (const report_streams& streams : study.streams) {
     std::vector<std::size_t> drawn = dimensions;
-    for (std::size_t i = 0; dimensions.empty() && i < std::min<std::size_t>(3, streams.best.size()); ++i) {
-      drawn.push_back(streams.best[i].dimension);
+    if (drawn.empty()) {
+      for (const report_dimension& best : streams.best) {
+        if (drawn.size() < 3) drawn.push_back(best.dimension);
+      }
     }
     for (const std::size_t dimension : drawn) {
       streams_options options;
@@ -187,16 +193,16 @@ OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<
   if (!study.curves.empty()) detail::add_curves(page, study);
   if (!study.streams.empty()) detail::add_streams(page, study);
   std::vector<std::string> notes{
-      "A matrix compares every vector with every other one: rows and columns are the texts in their order, and within "
-      "a text "
-      "its positions. A bright square on the diagonal says that the texts of a category resemble each other.",
-      "The curves average the matrices: pairs of positions within one text, of texts within one category, of texts of "
-      "different categories. p is the share of permutations of the texts' categories that separate them at least as "
-      "well.",
-      "A stream follows one hidden dimension through the layers, one line for each text and position. F compares the "
-      "texts' means between and within categories; large values separate."};
+      "A matrix compares every vector with every other. Rows and columns are the texts in order, and within a text its "
+      "positions. A bright square on the diagonal shows that the texts of a category resemble each other.",
+      "The curves are means of the matrices: over pairs of positions within one text, of texts within one category, "
+      "and "
+      "of texts from different categories. p is the share of permutations of the texts' categories that separate them "
+      "at least as well.",
+      "A stream follows one hidden dimension through the layers, one line per text and position. F compares the "
+      "variance of the texts' means between categories with that within them: a large F separates the categories."};
   if (static_cast<std::size_t>(shown) != study.matrices.size())
-    notes.push_back("Matrices too large for this page were left out; they are among the data files and pictures.");
+    notes.push_back("Matrices too large for this page are only in the data files and pictures.");
   notes.insert(notes.end(), study.notes.begin(), study.notes.end());
   page.notes("How to read this page", notes);
   detail::add_pictures(page, study, dimensions);

@@ -8,7 +8,8 @@
 
 namespace optscope::plot {
 
-/// Writes model, texts, mean similarities with the test's p by layer, and the separating dimensions. NaN becomes null.
+/// Writes the model, the texts, mean similarities with the test's p per layer, and the separating dimensions. NaN
+/// becomes null. Throws what `output_file` throws.
 void write_summary(const study_report& study, const std::filesystem::path& path);
 
 }  // namespace optscope::plot
