@@ -5,31 +5,13 @@
 #include <cstddef>
 #include <memory>
 #include <optscope/backend/backend.hpp>
+#include <optscope/backend/worker_memory.hpp>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <span>
-#include <vector>
 
 namespace optscope {
-
-namespace detail {
-/// Scratch memory of each worker of a pool, kept from call to call.
-class worker_memory {
- public:
-  explicit worker_memory(std::size_t workers) : memory_(workers) {}
-
-  /// Makes `of` every worker large enough for this many T: whichever gets a task, it does not allocate.
-  template <class T>
-  void reserve(std::size_t count);
-  /// Memory of a worker, at the beginning of a cache line.
-  template <class T>
-  [[nodiscard]] T* of(std::size_t worker);
-
- private:
-  std::vector<std::vector<std::byte>> memory_;
-};
-}  // namespace detail
 
 /// Arithmetic on CPU threads, in float and double, with kernels of its own: `backend_for` says what each member does.
 /// Work is shared out by columns, rows and heads. Copies share one pool.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <optscope/backend/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
@@ -13,16 +12,6 @@
 
 namespace optscope {
 namespace detail {
-
-template <class T>
-void worker_memory::reserve(std::size_t count) {
-  for (std::vector<std::byte>& memory : memory_) memory.resize(std::max(memory.size(), count * sizeof(T) + 64));
-}
-template <class T>
-T* worker_memory::of(std::size_t worker) {
-  std::byte* const memory = memory_[worker].data();
-  return reinterpret_cast<T*>(memory + (64 - reinterpret_cast<std::uintptr_t>(memory) % 64) % 64);
-}
 
 // A slice of the weights, 768 bytes of columns 768 deep, takes 576 kB in float: it stays in a second-level cache while
 // the rows pass.

@@ -20,17 +20,14 @@ namespace optscope::openblas {
 /// `OPENBLAS_CORETYPE` stays. Must not run while another thread is inside BLAS. Returns the core in use.
 std::string_view use_best_kernels();
 
-/// While an object of this type lives, a BLAS call uses the calling thread alone; then the former number is set again.
-/// Does nothing with another BLAS than OpenBLAS.
-class single_threaded {
+/// While objects of this type live, in any threads, a BLAS call uses the calling thread alone; when the last is gone,
+/// the former number is set again. Does nothing with another BLAS than OpenBLAS.
+class [[nodiscard]] single_threaded {
  public:
   single_threaded();
   ~single_threaded();
   single_threaded(const single_threaded&) = delete;
   single_threaded& operator=(const single_threaded&) = delete;
-
- private:
-  int before_ = 1;
 };
 
 namespace detail {

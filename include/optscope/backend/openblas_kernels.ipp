@@ -2,8 +2,10 @@
 #pragma once
 // Bodies of openblas_kernels.hpp.
 
+#include <cstddef>
 #include <cstdlib>
 #include <initializer_list>
+#include <mutex>
 #include <optscope/backend/blas_functions.hpp>
 #include <optscope/backend/openblas_kernels.hpp>
 #include <vector>
@@ -37,6 +39,17 @@ OPTSCOPE_INLINE bool multiplies_correctly() {
     }
   }
   return true;
+}
+
+/// OpenBLAS has one number of threads for the process.
+struct thread_count {
+  std::mutex mutex;
+  std::size_t users = 0;  // objects of `single_threaded` that live
+  int before = 1;         // the number before the first of them
+};
+inline thread_count& the_thread_count() {
+  static thread_count count;
+  return count;
 }
 
 inline void reload(const char* core) {
@@ -79,13 +92,18 @@ OPTSCOPE_INLINE std::string_view use_best_kernels() {
 }
 
 OPTSCOPE_INLINE single_threaded::single_threaded() {
-  if (detail::optscope_openblas_get_num_threads && detail::optscope_openblas_set_num_threads) {
-    before_ = detail::optscope_openblas_get_num_threads();
-    if (before_ > 1) detail::optscope_openblas_set_num_threads(1);
-  }
+  if (!detail::optscope_openblas_get_num_threads || !detail::optscope_openblas_set_num_threads) return;
+  detail::thread_count& count = detail::the_thread_count();
+  const std::lock_guard lock{count.mutex};
+  if (count.users++ != 0) return;
+  count.before = detail::optscope_openblas_get_num_threads();
+  if (count.before > 1) detail::optscope_openblas_set_num_threads(1);
 }
 OPTSCOPE_INLINE single_threaded::~single_threaded() {
-  if (before_ > 1) detail::optscope_openblas_set_num_threads(before_);
+  if (!detail::optscope_openblas_get_num_threads || !detail::optscope_openblas_set_num_threads) return;
+  detail::thread_count& count = detail::the_thread_count();
+  const std::lock_guard lock{count.mutex};
+  if (--count.users == 0 && count.before > 1) detail::optscope_openblas_set_num_threads(count.before);
 }
 
 }  // namespace optscope::openblas
