@@ -2,13 +2,13 @@
 #pragma once
 // What the benchmarks share: an environment without OpenBLAS overrides, medians, the machine in one line.
 
-#include <cblas.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optscope/backend/blas_functions.hpp>
 #include <optscope/backend/openblas_kernels.hpp>
 #include <string>
 #include <vector>
@@ -53,12 +53,14 @@ inline double median(std::vector<double> values) {
 
 /// GFLOP/s of OpenBLAS's own threads on m x k by k x n.
 inline double sgemm_rate(int m, int n, int k) {
+  namespace blas = optscope::blas;
   std::vector<float> a(static_cast<std::size_t>(m) * k, 0.5f), b(static_cast<std::size_t>(n) * k, 0.25f),
       c(static_cast<std::size_t>(m) * n);
   std::vector<double> times;
   for (int round = 0; round < 5; ++round) {
     times.push_back(seconds([&] {
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a.data(), k, b.data(), k, 0, c.data(), n);
+      blas::gemm(blas::layout::row_major, blas::transpose::no, blas::transpose::yes, m, n, k, 1.0f, a.data(), k,
+                 b.data(), k, 0.0f, c.data(), n);
     }));
   }
   return 2.0 * m * n * k / *std::min_element(times.begin(), times.end()) / 1e9;

@@ -12,6 +12,7 @@
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// golden.safetensors of a folder: `TEXT.SITE.LAYER` at `TEXT.positions`, `TEXT.ids`, `TEXT.hidden_states.N`.
@@ -64,11 +65,12 @@ std::vector<Scalar> rows_at(optscope::tensor_view<const Scalar, Rank> view, cons
 
 /// Runs all texts of a golden in one batch and compares every site that it has, transformers' hidden_states, and what
 /// must add up in the residual stream. Gives the worst error relative to the largest element.
-template <class Scalar>
-double compare_with_transformers(const std::string& folder, const std::string& golden_folder, double tolerance) {
+template <class Scalar, class Backend = optscope::cpu>
+double compare_with_transformers(const std::string& folder, const std::string& golden_folder, double tolerance,
+                                 Backend backend = Backend{}) {
   using namespace optscope;
   const golden_file golden{golden_folder};
-  model<any_opt, Scalar> opt{checkpoint{folder}};
+  model<any_opt, Scalar, Backend> opt{checkpoint{folder}, std::move(backend)};
   const token_batch texts = golden.texts();
   auto probe = make_capture<Scalar>(all_sites{}, opt.shape());
   hidden_states states{opt};

@@ -6,60 +6,15 @@
 #include <algorithm>
 #include <generated.hpp>
 #include <optscope/checkpoint/not_finite.hpp>
-#include <optscope/core/json.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "golden.hpp"
+#include "table.hpp"
 
 using namespace optscope;
-
-namespace {
-
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
-
-struct row {
-  std::string group, name, sentence;
-  std::string folder;                          // below tests/goldens
-  std::string golden;                          // the folder whose golden it has; its own unless the table says
-  std::string refused;                         // what the exception says; empty: it loads
-  std::vector<std::string> extra, not_finite;  // tensors that are reported
-};
-
-std::vector<row> read_table() {
-  const json_file file = json_file::read(goldens + "table.json");
-  std::vector<row> rows;
-  std::vector<json_value> entries;
-  REQUIRE(json_object{file, file.root()}.find("rows")->get(entries));
-  for (const json_value& entry : entries) {
-    const json_object each{file, entry};
-    const auto text = [&](const char* key, const std::string& otherwise = "") {
-      std::string_view value;
-      const auto found = each.find(key);
-      return found && found->get(value) ? std::string{value} : otherwise;
-    };
-    const auto list = [&](const char* key) {
-      std::vector<std::string> values;
-      std::vector<json_value> items;
-      const auto found = each.find(key);
-      if (!found || !found->get(items)) return values;
-      for (const json_value& item : items) {
-        std::string_view value;
-        REQUIRE(item.get(value));
-        values.emplace_back(value);
-      }
-      return values;
-    };
-    const std::string folder = text("folder") + "/" + text("name");
-    rows.push_back({text("group"), text("name"), text("sentence"), folder, text("golden", folder), text("refused"),
-                    list("extra"), list("not_finite")});
-  }
-  return rows;
-}
-
-}  // namespace
 
 TEST_CASE_TEMPLATE("every kind of checkpoint agrees with transformers at every site, or is refused", Scalar, float,
                    double) {

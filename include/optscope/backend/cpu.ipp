@@ -85,16 +85,12 @@ std::size_t attention_size(const attention_text<T>& text, std::size_t heads) {
          kernel::tile_rows() * (keys + head_dim);
 }
 
-/// Calls `body(row)` for every row, compiled for this CPU: `body` must be inlined.
+/// Calls `body(first, last)` for blocks of rows.
 template <class Body>
-void for_rows(thread_pool& pool, std::size_t rows, Body body) {
+void for_row_blocks(thread_pool& pool, std::size_t rows, Body body) {
   constexpr std::size_t size = 64;
-  pool.parallel_for(blocks(rows, size), [&](std::size_t block, std::size_t) {
-    const std::size_t last = std::min(rows, (block + 1) * size);
-    simd::run([&]() __attribute__((always_inline)) {
-      for (std::size_t row = block * size; row < last; ++row) body(row);
-    });
-  });
+  pool.parallel_for(blocks(rows, size),
+                    [&](std::size_t block, std::size_t) { body(block * size, std::min(rows, (block + 1) * size)); });
 }
 
 /// Calls `body(text, block, worker)` for blocks of the `queries(text)` of all heads of all texts, on the pool's
@@ -179,26 +175,35 @@ void cpu::linear_backward(tensor_view<const T, 2> x, tensor_view<const T, 2> w, 
 
 template <class T>
 void cpu::layer_norm(tensor_view<const T, 2> x, const T* gamma, const T* beta, tensor_view<T, 2> y) {
-  detail::for_rows(
-      *pool_, x.rows(), [&](std::size_t row) __attribute__((always_inline)) {
+  detail::for_row_blocks(*pool_, x.rows(), [&](std::size_t first, std::size_t last) {
+    simd::run([&]() __attribute__((always_inline)) {
+      for (std::size_t row = first; row < last; ++row) {
         kernel::layer_norm(x.row(row).data(), gamma, beta, x.cols(), y.row(row).data());
-      });
+      }
+    });
+  });
 }
 
 template <class T>
 void cpu::activate(activation kind, tensor_view<T, 2> x) {
-  detail::for_rows(
-      *pool_, x.rows(), [&](std::size_t row) __attribute__((always_inline)) {
-        kernel::activate(kind, x.row(row).data(), x.cols());
+  detail::for_row_blocks(*pool_, x.rows(), [&](std::size_t first, std::size_t last) {
+    if (kind == activation::relu) {
+      simd::run([&]() __attribute__((always_inline)) {
+        for (std::size_t row = first; row < last; ++row) kernel::relu(x.row(row).data(), x.cols());
       });
+    } else {  // calls of the standard library, one element at a time
+      simd::run_narrow([&]() __attribute__((always_inline)) {
+        for (std::size_t row = first; row < last; ++row) kernel::activate(kind, x.row(row).data(), x.cols());
+      });
+    }
+  });
 }
 
 template <class T>
 void cpu::add(tensor_view<const T, 2> x, tensor_view<T, 2> y) {
-  detail::for_rows(
-      *pool_, x.rows(), [&](std::size_t row) __attribute__((always_inline)) {
-        kernel::add(x.row(row).data(), x.cols(), y.row(row).data());
-      });
+  detail::for_row_blocks(*pool_, x.rows(), [&](std::size_t first, std::size_t last) {  // as fast as memory
+    for (std::size_t row = first; row < last; ++row) kernel::add(x.row(row).data(), x.cols(), y.row(row).data());
+  });
 }
 
 template <class T>

@@ -133,6 +133,12 @@ template <class T>
   return x < low ? low : x > high ? high : x;
 }
 
+/// max(x, 0) in place; lets NaN through.
+template <class T>
+[[gnu::always_inline]] inline void relu(T* x, std::size_t n) noexcept {
+  for (std::size_t i = 0; i < n; ++i) x[i] = x[i] < T{0} ? T{0} : x[i];
+}
+
 /// The nonlinearity of the MLP, in place: the functions of transformers' `ACT2FN`.
 template <class T>
 [[gnu::always_inline]] inline void activate(activation kind, T* x, std::size_t n) noexcept {
@@ -140,7 +146,7 @@ template <class T>
     for (std::size_t i = 0; i < n; ++i) x[i] = f(x[i]);
   };
   switch (kind) {
-    case activation::relu: return each([](T v) { return v < T{0} ? T{0} : v; });  // lets NaN through
+    case activation::relu: return relu(x, n);
     case activation::gelu: return each([](T v) { return gelu(v); });
     case activation::gelu_tanh: return each([](T v) { return gelu_tanh(v, 0.7978845608028654); });
     case activation::gelu_fast: return each([](T v) { return gelu_tanh(v, 0.7978845608); });

@@ -40,12 +40,12 @@ struct packed_matrix {
   const T* data;
   std::size_t depth, columns;
   std::size_t stride = 0;  // from row to row of a matrix that lies where it is; 0: packed
+  std::size_t vector = lanes<T>();
 
   /// From row to row of the panel that begins at column `first`.
   [[nodiscard]] std::size_t width(std::size_t first) const {
     if (stride != 0) return stride;
-    const std::size_t n = lanes<T>();
-    return std::min(panel_width<T>(), (columns - first + n - 1) / n * n);
+    return std::min(panel_vectors * vector, (columns - first + vector - 1) / vector * vector);
   }
   [[nodiscard]] const T* panel(std::size_t first) const { return data + (stride != 0 ? first : first * depth); }
 };

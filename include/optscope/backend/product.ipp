@@ -79,7 +79,7 @@ template <int Bytes, int Rows, class T>
 [[gnu::always_inline]] inline void multiply_rows(tensor_view<const T, 2> x, const packed_matrix<T>& w,
                                                  product_start start, const T* bias, tensor_view<T, 2> y) {
   constexpr std::size_t width = Bytes / sizeof(T), widest = panel_vectors * width;
-  constexpr int most_rows = Bytes == 64 ? 8 : 4;
+  constexpr int pair = Rows == (Bytes == 64 ? 8 : 4) && Bytes != 16 ? 2 : 1;  // vectors; in smaller tiles one by one
   T sums[Rows * widest], begin[Rows * widest];
   for (std::size_t first = 0; first < y.cols(); first += widest) {
     const std::size_t count = std::min(widest, y.cols() - first), vectors = (count + width - 1) / width;
@@ -96,8 +96,8 @@ template <int Bytes, int Rows, class T>
     };
     if (vectors == 3) {
       multiply(std::integral_constant<int, 3>{}, 0);
-    } else if (Rows == most_rows && vectors == 2) {
-      multiply(std::integral_constant < int, Rows == most_rows ? 2 : 1 > {}, 0);
+    } else if (pair == 2 && vectors == 2) {
+      multiply(std::integral_constant<int, pair>{}, 0);
     } else {
       for (std::size_t i = 0; i < vectors; ++i) multiply(std::integral_constant<int, 1>{}, i * width);
     }
@@ -120,7 +120,7 @@ void multiply_packed(tensor_view<const T, 2> x, const packed_matrix<T>& w, produ
     };
     if constexpr (size == 64) rows(std::integral_constant<int, 8>{});
     rows(std::integral_constant<int, 4>{});
-    rows(std::integral_constant<int, 2>{});
+    if constexpr (size != 16) rows(std::integral_constant<int, 2>{});
     rows(std::integral_constant<int, 1>{});
   });
 }
