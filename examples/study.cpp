@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <iostream>
 #include <map>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
@@ -12,7 +13,7 @@
 #include <optscope/similarity/by_layer.hpp>
 #include <optscope/units/selectivity.hpp>
 
-#include "program.hpp"
+#include "support/program.hpp"
 
 using namespace optscope;
 namespace fs = std::filesystem;
@@ -129,14 +130,15 @@ int main(int argc, char** argv) {
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
   std::vector<std::string> chosen_metrics{cosine::name, scaled_cosine::name};
   std::vector<std::size_t> dimensions;
-  app.cli.add_option("--metrics", chosen_metrics, "Similarity metrics")
-      ->check(CLI::IsMember(metrics))
-      ->delimiter(',')
-      ->capture_default_str();
-  app.cli
-      .add_option("--dimensions", dimensions,
-                  "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
-      ->delimiter(',');
+  std::vector<std::string> metric_names;
+  for (const auto& [name, unused] : metrics) metric_names.push_back(name);
+  app.option("--metrics", &chosen_metrics, "Similarity metrics, separated by commas")
+      .separated_by(',')
+      .one_of(metric_names)
+      .shown();
+  app.option("--dimensions", &dimensions,
+             "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
+      .separated_by(',');
 
   return app.run(argc, argv, [&] {
     keep_first(chosen_metrics);
