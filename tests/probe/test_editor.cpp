@@ -99,11 +99,11 @@ TEST_CASE("an editor changes the chosen texts, layers, positions, heads and unit
   CHECK_EQ(masked.text(), "set at mlp_post, layers 1, by a mask");
 }
 
-TEST_CASE("behind cached tokens positions count from the first token of the text, and a piece of a text is found") {
+TEST_CASE("after cached tokens, positions count from the first token of the text, and a piece of a text is found") {
   auto third = edit<site::mlp_out>(add{100.0}, where{}.at(positions::these({3})));
   auto last = edit<site::mlp_out>(add{10000.0}, where{}.at(positions::last()));
-  const run_plan behind{.shape = shape, .lengths = {2, 1}, .cached = {2, 5}, .continues = true};
-  const auto found = run(site::mlp_out{}, behind, 0, 0, third, last);
+  const run_plan later{.shape = shape, .lengths = {2, 1}, .cached = {2, 5}, .continues = true};
+  const auto found = run(site::mlp_out{}, later, 0, 0, third, last);
   CHECK_EQ(found(0, 0), 20);
   CHECK_EQ(found(1, 0), 30 + 100 + 10000);
   CHECK_EQ(third.fired(), 3);

@@ -79,7 +79,7 @@ TEST_CASE("a sink has each text's chosen rows, whatever the runs were") {
   CHECK_EQ(rows[6], 3000 + 100 + 12);
 }
 
-TEST_CASE("wherever a kill cuts the file, it is gone on with to the same bytes") {
+TEST_CASE("wherever a kill cuts the file, writing resumes and ends with the same bytes") {
   const temporary_folder box;
   file_sink whole = open(box / "whole");
   run(whole, 4);
@@ -104,7 +104,7 @@ TEST_CASE("wherever a kill cuts the file, it is gone on with to the same bytes")
   for (const std::size_t times : found) CHECK(times > 0);
 }
 
-TEST_CASE("what is left of another file, or none that is whole, is not gone on with") {
+TEST_CASE("what is left of another file, or no whole text, is not resumed") {
   const temporary_folder box;
   {
     file_sink first = open(box / "out");

@@ -71,8 +71,8 @@ struct place {
 };
 
 /// The sites as types. To add one, write a struct with an `info` here and put it into `all_sites` below, in the order
-/// of the forward pass; the decoder block has to offer it. A block of a user's own may offer sites that are defined
-/// beside it in the same way, and are not in `all_sites`.
+/// of the forward pass; the decoder block has to offer it. A custom block may offer new sites, which are
+/// defined next to it in the same way and are not in `all_sites`.
 namespace site {
 
 /// The base of every site: what is used of its `info` in types.

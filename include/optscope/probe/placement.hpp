@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What an editor keeps beside its operation: the choice of vectors, resolved for a run, and how many were changed.
+// What an editor keeps besides its operation: the choice of vectors, resolved for a run, and how many were changed.
 
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
