@@ -266,8 +266,7 @@ TEST_CASE("directions come back from their file; broken ones are refused by name
   says(R"({"bias":)" + row + "}", "layers[1].directions.left");
   says(R"({"bias":)" + row + R"(,"left":[]})", "layers[1].directions.left: expected 1 to 128 lists");
   says(R"({"bias":)" + row + R"(,"left":[)" + row + R"(],"right":[[1]]})", "a list of 128 numbers");
-  says(R"({"bias":)" + row + R"(,"left":[)" + row + R"(],"right":[)" + row + "," + row + "]}",
-       "as many lists as in left");
+  says(R"({"bias":)" + row + R"(,"left":[)" + row + R"(],"right":[)" + row + "," + row + "]}", "lists, as in left");
 }
 
 TEST_CASE("removals of directions overlap by their spans, whatever the vectors") {

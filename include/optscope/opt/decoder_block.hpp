@@ -57,8 +57,8 @@ template <class T>
   return rows.template reshape<3>({rows.rows(), rows.cols() / head_dim, head_dim});
 }
 
-/// out (position, hidden): rows of which a head's share in `result` is not what it was `before` become bias + their
-/// sum.
+/// Gives the rows of `out` (position, hidden) in which a head's share was edited, so that `result` is no longer what it
+/// was `before`, the sum of the shares and the bias.
 template <class T>
 void sum_edited_heads(tensor_view<const T, 3> result, const T* before, const T* bias, tensor_view<T, 2> out);
 

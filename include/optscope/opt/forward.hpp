@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// One run over a batch: takes every text through a layer, then goes on to the next layer.
+// One run over a batch: takes every text through a layer, then through the next one.
 
 #include <algorithm>
 #include <cstddef>

@@ -45,7 +45,7 @@ class frozen_activations {
   /// The nonlinearity at 0: what a neuron gives where its input is 0.
   [[nodiscard]] T at_zero() const noexcept { return at_zero_; }
 
-  /// Throws `bad_input` if a run is not over texts as many and as long as those that were recorded, or has a cache.
+  /// Throws `bad_input` if a run differs from the recorded one in number or lengths of texts, or has a cache.
   void require_same_texts(const run_plan& plan) const;
 
  private:

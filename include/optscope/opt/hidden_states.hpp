@@ -12,16 +12,16 @@
 
 namespace optscope {
 
-/// A probe that keeps transformers' `hidden_states`: `layers + 1` matrices a text. Number 0 is the sum of embedding and
-/// position embedding, number i the output of layer i - 1, and the last one is not the last layer's output but that
-/// after the final LayerNorm and `project_out`, embed_dim wide.
+/// A probe that keeps transformers' `hidden_states`: `layers + 1` matrices per text. Number 0 is the sum of embedding
+/// and position embedding, number i the output of layer i - 1. The last one is the last layer's output after the final
+/// LayerNorm and `project_out`, embed_dim wide.
 ///
 ///     model<> opt{checkpoint{argv[1]}};
 ///     hidden_states states{opt};
 ///     opt.run(texts, states);
 ///     tensor_view<const float, 2> third = states(3, 0);  // (position, hidden) of text 0
 ///
-/// Beside editors in a run, it sees what they leave. Memory: (layers + 1) x positions x hidden.
+/// If editors come before it in a run, it sees what they leave. Memory: (layers + 1) x positions x hidden scalars.
 template <class Model>
 class hidden_states {
  public:
@@ -47,7 +47,7 @@ class hidden_states {
 
   [[nodiscard]] std::size_t size() const noexcept { return states_.size(); }  ///< layers + 1
 
-  /// Number `index` of a text, from the run before: (position, hidden); the last (position, embed_dim).
+  /// Number `index` of a text, from the last run: (position, hidden); of the last number (position, embed_dim).
   [[nodiscard]] tensor_view<const scalar, 2> operator()(std::size_t index, std::size_t text) const {
     return states_.at(index).at(text).view();
   }

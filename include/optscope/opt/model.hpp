@@ -102,10 +102,10 @@ class model {
   /// `report(done, layers)` is called after every layer of a run; `layers` is how many it needs.
   void on_progress(std::function<void(std::size_t, std::size_t)> report) { report_ = std::move(report); }
 
-  /// Runs the texts, layer by layer, and shows each site to the probes that list it. Texts may have any lengths; what a
-  /// probe is shown of one does not depend on the others. Stops after the last layer of which a site is wanted. Throws
-  /// `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site that the model
-  /// lacks.
+  /// Runs the texts, layer by layer, and shows each site to the probes that list it. Texts may have any lengths, and
+  /// what a probe is shown of one text does not depend on the rest. Stops after the last layer in which a site is
+  /// wanted. Throws `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site
+  /// that the model lacks.
   template <class... Probes>
     requires(probe_for<Probes, Scalar> && ...)
   void run(const token_batch& texts, Probes&&... probes) {

@@ -49,7 +49,7 @@ class probe_set {
     if constexpr (lists<Site>) std::apply([&](auto&... probe) { (show_to<Site>(probe, at, view), ...); }, probes_);
   }
 
-  /// How many of `layers` must run for what the probes want: all up to the last of which one wants a site.
+  /// Number of layers that must run: up to the last one in which a probe wants a site.
   [[nodiscard]] std::size_t layers_needed(std::size_t layers) const {
     std::size_t needed = 0;
     std::apply([&](const auto&... probe) { (raise_layers_needed(probe, layers, needed), ...); }, probes_);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What is taken out of a model: neurons, heads, directions of the stream, and what stands in their place; as a file.
+// What is removed from a model, neurons, heads and directions of the stream, and the constants in its place; as a file.
 
 #include <cstddef>
 #include <filesystem>
@@ -14,15 +14,16 @@
 
 namespace optscope {
 
-/// Directions of the stream that go into a layer: its numbers along them are right x, and leftᵀ right x is what x has
-/// of them, right_i · left_j being 1 for i = j and 0 for others. One that is taken out stands where `bias` does.
+/// Directions of the stream at a layer's input. The coordinates of x along them are right x, and leftᵀ right x is the
+/// part of x that they span; right_i · left_j is 1 for i = j and 0 otherwise. A direction that is removed stands where
+/// `bias` does.
 struct stream_basis {
   tensor<float, 2> left, right;  ///< (direction, hidden)
   std::vector<float> bias;       ///< (hidden)
 };
 
-/// What is taken out of one layer. A part gets the same activation at every position: zero, or a mean; a direction at
-/// every one but the first, where BOS stands, whose stream is unlike any other's.
+/// What is removed from one layer. A removed part has the same activation at every position, zero or a constant such as
+/// its mean; a removed direction at every position but the first, where BOS stands, whose stream is unlike any other's.
 struct layer_removal {
   std::vector<std::size_t> neurons;           ///< ascending
   std::vector<float> neuron_values;           ///< their `mlp_post`; empty: zeros
@@ -32,12 +33,12 @@ struct layer_removal {
   std::shared_ptr<const stream_basis> basis;  ///< of `resid_pre`; null where there are no directions
 
   [[nodiscard]] bool empty() const noexcept { return keeps_weights() && directions.empty(); }
-  /// Nothing that is in weights is taken out.
+  /// True if no neuron and no head is removed, so that the weights are whole.
   [[nodiscard]] bool keeps_weights() const noexcept { return neurons.empty() && heads.empty(); }
 };
 
-/// What is taken out of a model: inside blocks and of the stream between them, never of the embedding, the unembedding
-/// or the logits.
+/// What is removed from a model: neurons, heads and directions of the stream between layers, never any part of the
+/// embedding, the unembedding or the logits.
 struct removal {
   std::vector<layer_removal> layers;
 

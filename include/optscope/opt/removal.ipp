@@ -147,7 +147,7 @@ OPTSCOPE_INLINE removal read_removal(const std::filesystem::path& file, const ar
     rows("left", basis.left);
     rows("right", basis.right);
     if (basis.left.rows() != basis.right.rows()) {
-      refuse(parts.path_to("right"), "as many lists as in left, " + std::to_string(basis.left.rows()),
+      refuse(parts.path_to("right"), std::to_string(basis.left.rows()) + " lists, as in left",
              std::to_string(basis.right.rows()));
     }
     for (std::size_t i = 0; i < basis.left.rows(); ++i) what.directions.push_back(i);

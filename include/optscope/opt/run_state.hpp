@@ -34,7 +34,7 @@ struct run_state {
   /// `together`: a row of a product has the same bits whatever other rows are in it, so that texts may share products.
   run_state(const run_plan& plan, bool together);
 
-  /// Calls `body(text_rows)` for each text of a chunk of which something is run.
+  /// Calls `body(text_rows)` for each text of a chunk that has tokens to run.
   template <class Body>
   void for_texts(const text_chunk& chunk, Body&& body) const {
     std::size_t row = 0, run_row = 0;

@@ -123,7 +123,7 @@ OPTSCOPE_INLINE void sampler::cut(value of, double wanted) {
     (total(of, weight_of(middle)) >= wanted ? low : high) = middle;
   }
   double missing = wanted - total(of, weight_of(high));
-  std::vector<std::size_t> last;  // of which some are kept
+  std::vector<std::size_t> last;  // some of these are kept
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     if (weights_[i] >= weight_of(low) && weights_[i] < weight_of(high)) last.push_back(i);
   }

@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Copies of a model that run side by side, for many small runs.
+// Copies of a model that run at the same time, for many small runs.
 
 #include <algorithm>
 #include <cstddef>
+#include <optscope/core/architecture.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/core/threads.hpp>
 #include <vector>
 
 namespace optscope {
 
-/// Copies of a model that share out independent runs: products too small to be worth sharing out among threads are
-/// computed whole, one run beside the other.
+/// Copies of a model that share out independent runs. Products too small to be worth sharing out among threads are
+/// computed whole, several runs at once. For any backend; weights and block must be copyable.
 ///
 ///     side_by_side<model<any_opt, float, cpu, pruned_weights<float>>> copies{opt};
 ///     copies(count, [&](std::size_t i, std::size_t copy) { copies[copy].run(texts[i], probes[i]); });
 ///
-/// One copy for each thread of the model's pool, fewer where all of them would take more than half of the memory that
-/// is free; they then have several threads each. What a copy computes has the bits of the model's own.
+/// There is one copy for each thread of the model's pool. Where all of them would take more than half of the memory
+/// that is free there are fewer, with several threads each. What a copy computes has the bits of the model's own.
 template <class Model>
 class side_by_side {
  public:
-  /// The weights are shared as far as copies of their policy share them.
+  /// The copies share weights as far as copies of their policy do.
   explicit side_by_side(Model& opt)
       : pool_{std::min(opt.backend().pool().size(),
                        std::max<std::size_t>(1, available_memory() / 2 / bytes_of(opt.shape())))} {
     const std::size_t threads = opt.backend().pool().size();
     copies_.reserve(pool_.size());
     for (std::size_t i = 0; i < pool_.size(); ++i) {
-      copies_.emplace_back(opt, typename Model::backend_type{threads / pool_.size()});
+      copies_.emplace_back(opt, opt.backend().with_threads(threads / pool_.size()));
     }
   }
 
@@ -36,15 +37,14 @@ class side_by_side {
 
   [[nodiscard]] Model& operator[](std::size_t copy) { return copies_[copy]; }
 
-  /// Calls `body(index, copy)` for every index, with any copy, for each copy one at a time.
+  /// Calls `body(index, copy)` for every index below `count`. Any copy may get an index; each copy gets one at a time.
   template <class Body>
   void operator()(std::size_t count, Body&& body) {
     pool_.parallel_for(count, body);
   }
 
  private:
-  template <class Shape>
-  static std::size_t bytes_of(const Shape& shape) {
+  static std::size_t bytes_of(const architecture& shape) {
     const std::size_t layer = shape.hidden * (4 * shape.hidden + 2 * shape.ffn);
     return sizeof(typename Model::scalar) * (shape.layers * layer + shape.vocabulary * shape.embed_dim);
   }

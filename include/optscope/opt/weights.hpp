@@ -52,10 +52,8 @@ struct outer_weights {
 /// A weight policy: provides the weights of a model in its scalar T, whatever they are stored as. It must be movable,
 /// and copyable for `side_by_side` and `model(other, backend)`. Its members:
 ///
-/// * `W{files, shape, pool}` checks the tensors; throws `checkpoint_error` for one that is missing or has another
-/// shape.
-/// * `layer(i, end, pool)` returns a layer, valid until the next call. The layers up to `end` will be asked for in
-/// turn.
+/// * `W{files, shape, pool}` checks the tensors; throws `checkpoint_error` if one is missing or has another shape.
+/// * `layer(i, end, pool)` returns a layer, valid until the next call. The layers up to `end` will be asked for next.
 /// * `token_embedding(ids, rows)` fills rows (id, embed_dim).
 /// * `position_embedding(first, rows)` fills rows (position, hidden) for the positions from `first` on.
 /// * `outer()` returns the projections and the final LayerNorm, valid until the next call.
