@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the removals that isolate measures cost with PyTorch hooks on transformers' OPT, against our whole program.
+"""Time of the removals that isolate measures: PyTorch hooks on transformers' OPT against our whole program.
 
     python benchmarks/isolate_peer.py --model DIR --texts DIR [--texts DIR]... --keep CATEGORY [--shares 20]
         [--ours build/examples/isolate | --ours-seconds S] [--removals 4] [--written-share 1] [--batch N]
 
 Ours is one whole run, all categories in turn: scores, judge, curves, where it sits, report, files. The peer measures a few
 removals alone, sets of 30 % of neurons and heads by chance, and multiplies the median by how many our run measures (an
-extrapolation): a removal is the loss of 512 held-back tokens of each category in windows of 256, one batch, and 16 prompts
+extrapolation): a removal is the loss of 512 held-out tokens of each category in windows of 256, one batch, and 16 prompts
 of each category, 32 tokens and BOS, continued by 48 at temperature 0.8 and top-p 0.9, one batch with a cache. Points by score
 and reversed do without the kept category's prompts, as ours do. All in the peer's favour: it computes no scores, judges
 nothing, draws nothing, and neither bisection nor the final measurements on three times as many prompts are counted.
@@ -112,12 +112,12 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--texts", required=True, action="append")
     parser.add_argument("--keep", required=True)
-    parser.add_argument("--shares", type=int, default=20, help="points of a curve, ours and counted for the peer")
+    parser.add_argument("--shares", type=int, default=20, help="points per curve, for ours and for the peer's count")
     parser.add_argument("--ours", default="build/examples/isolate")
-    parser.add_argument("--ours-seconds", type=float, help="what it took, instead of running it")
-    parser.add_argument("--removals", type=int, default=4, help="that the peer measures")
-    parser.add_argument("--written-share", type=float, default=1, help="of all tokens, that ours writes")
-    parser.add_argument("--batch", type=int, help="prompts that the peer continues at once; default all")
+    parser.add_argument("--ours-seconds", type=float, help="seconds that ours took, instead of running it")
+    parser.add_argument("--removals", type=int, default=4, help="number of removals that the peer measures")
+    parser.add_argument("--written-share", type=float, default=1, help="share of all tokens that ours writes")
+    parser.add_argument("--batch", type=int, help="prompts that the peer continues at once (default: all)")
     args = parser.parse_args()
     texts = categories_of(args.texts)
 

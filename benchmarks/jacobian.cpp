@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Closed forms and products of the Jacobians of one layer: seconds, and rates as a share of BLAS's.
 //   jacobian MODEL_DIR [TOKENS] [LAYER] [VECTORS]
-// jacobian_peer.py runs it beside torch.func.
+// jacobian_peer.py compares it with torch.func.
 #include <benchmark.hpp>
 #include <cmath>
 #include <cstdio>

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The Jacobian of an attention block by torch.func, and its time against our closed form, in one run.
+"""The Jacobian of an attention block: time of torch.func against our closed form, in one run.
 
     python benchmarks/jacobian_peer.py --model DIR [--ours build/benchmarks/jacobian] [--tokens 34] [--layer 5]
 
@@ -62,7 +62,7 @@ def main():
         model = OPTForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
         model.set_attn_implementation("eager")
         one, torch_time[dtype] = seconds(*block_of(model, args.layer, args.tokens), args.chunks)
-        print(f"torch.func, {dtype}: {1e3 * one:.0f} ms a chunk of {CHUNK} rows, all {args.tokens} tokens: "
+        print(f"torch.func, {dtype}: {1e3 * one:.0f} ms per chunk of {CHUNK} rows, all {args.tokens} tokens: "
               f"{torch_time[dtype]:.1f} s (extrapolated from {args.chunks} chunks)")
     out = subprocess.run([args.ours, args.model, str(args.tokens), str(args.layer)], check=True, capture_output=True,
                          text=True, env={k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}).stdout

@@ -16,7 +16,7 @@ namespace bench = benchmark_tools;
 
 namespace {
 
-/// Resident memory that no file stands behind, in MB.
+/// Resident memory that is not mapped from a file, in MB.
 double anonymous_memory() {
   std::ifstream status{"/proc/self/status"};
   for (std::string line; std::getline(status, line);) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What summing up the activity of every unit costs beside the bare forward pass, batch by batch in turn.
+// The cost of summing the activity of every unit compared with the bare forward pass, batch by batch in turn.
 //   light_up MODEL_DIR [TOKENS]
 // The same with PyTorch hooks: light_up_peer.py MODEL_DIR [TOKENS]
 #include <benchmark.hpp>

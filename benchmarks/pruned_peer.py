@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The smaller checkpoint that `isolate` writes: what it saves, and, of one that transformers reads (`isolate --even`), whether
-its logits are those of the whole model with the units of edits.json overwritten by hooks, and what it saves there.
+"""The smaller checkpoint that `isolate` writes: the time it saves. If transformers can read it (`isolate --even`), also
+whether its logits are those of the whole model with the units of edits.json overwritten by hooks, and the time saved there.
 
     python benchmarks/pruned_peer.py --model DIR --isolated OUT --texts DIR... [--ours build/benchmarks/forward] [--rounds 9]
 
 OUT is what isolate wrote (edits.json, model/). All in float32. Prints the largest difference of a logit over the largest
-logit, and exits with 1 if it is above 1e-5; then the least seconds of a forward pass of ten texts of 512 tokens without
-logits, whole model and smaller one in turn, beside the share of multiply-adds that is gone. Where transformers reads it,
+logit, and exits with 1 if it is above 1e-5; then the least time in seconds of a forward pass of ten texts of 512 tokens without
+logits, whole model and smaller one in turn, next to the share of multiply-adds that was removed. Where transformers reads it,
 heads that were removed are still computed: their columns of W_O are zeros. Needs torch, transformers.
 """
 import argparse
@@ -55,7 +55,7 @@ def sizes(folder):
 
 
 def multiply_adds(folder, length):
-    """Of a token in all layers, the masked half of the attention left out."""
+    """Multiply-adds per token in all layers, without the masked half of the attention."""
     hidden, neurons, columns, *_ = sizes(folder)
     return sum(4 * hidden * c + 2 * hidden * n + length * c for n, c in zip(neurons, columns, strict=True))
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A checkpoint of any OPT's shape with random fp16 weights, for measuring what needs no sense: larger_than_memory, forward.
+"""A checkpoint of any OPT's shape with random fp16 weights, for benchmarks in which the values do not matter:
+larger_than_memory, forward.
 
     python benchmarks/random_opt.py opt-13b DIR [LAYERS]
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Time, memory and accuracy of one spectrum of a block's Jacobian; spectrum_peer.py runs it beside torch.
+// Time, memory and accuracy of one spectrum of a block's Jacobian; spectrum_peer.py compares it with torch.
 //   spectrum MODEL_DIR attn|mlp TOKENS exact|gram|per_token|automatic [VALUES.npy [MATRIX.npy]]
 //   spectrum MODEL_DIR attn|mlp TOKENS quadrature STEPS PROBES [DEFLATE [VALUES.npy of the same operator]]
 //   spectrum MODEL_DIR attn|mlp TOKENS largest COUNT

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Spectrum of an attention block's Jacobian: our analysers and torch.linalg.svdvals in float64 on the same matrix, one run.
+"""Spectrum of an attention block's Jacobian: our analysers against torch.linalg.svdvals in float64, on the same matrix, in one run.
 
     python benchmarks/spectrum_peer.py --model DIR [--tokens 8] [--ours build/benchmarks/spectrum]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The similarity study as a Python script, and its time and peak memory against ours, whole processes, in one run.
+"""The similarity study as a Python script: time and peak memory of the whole process against ours, in one run.
 
     python benchmarks/study_peer.py --model DIR --texts DIR [--ours build/examples/study] [--rounds 3] [--formats png]
 
@@ -108,7 +108,7 @@ def main():
     parser.add_argument("--texts", required=True)
     parser.add_argument("--ours", default="build/examples/study")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--formats", default="png,svg,pdf", help="of the peer's pictures")
+    parser.add_argument("--formats", default="png,svg,pdf", help="formats of the peer's pictures")
     parser.add_argument("--alone", metavar="OUT", help="be the peer: write to OUT")
     args = parser.parse_args()
     if args.alone:

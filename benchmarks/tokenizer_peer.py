@@ -4,7 +4,7 @@
     xz -dc ../shared/corpus/articles.txt.xz > articles.txt
     python benchmarks/tokenizer_peer.py --model DIR --text articles.txt --ours build/benchmarks/tokenizer_throughput --tokens build/examples/tokens
 
-The ids of both are compared first. The text is also given to the real library in parts of 4 kB, which it likes better than one long one.
+The ids of both are compared first. The text is also given to the real library in parts of 4 kB, which it processes faster than one long text.
 """
 import argparse
 import json

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tokenizer throughput on a text file, on one core; tokenizer_peer.py beside it runs this and Hugging Face's on the
+// Tokenizer throughput on a text file, on one core; tokenizer_peer.py runs this and Hugging Face's on the
 // same file.
 //   tokenizer_throughput MODEL_DIR TEXT_FILE [ROUNDS]
 #include <benchmark.hpp>

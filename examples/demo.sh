@@ -11,7 +11,7 @@ build/examples/study --model examples/demo-model --texts examples/texts --out bu
 build/examples/isolate --model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code \
   --by mask --alone --no-curves --out build/demo/only-code >/dev/null
 verse=$(sed -n '/^A simple thing/,/^The law says noon/p' examples/more-texts/verse/02-the-clockmaker-of-lesse.txt)
-printf '%s\n\n  [The part of the model that writes code goes on:]\n\n' "$verse"
+printf '%s\n\n  [The part of the model that writes code continues:]\n\n' "$verse"
 build/examples/generate --model examples/demo-model --edits build/demo/only-code/edits.json --prompt "$verse" --new 128 \
   --temperature 0.9 --top-p 0.92 --seed 3
 echo "$PWD/build/demo/report.html"

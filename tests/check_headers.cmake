@@ -1,5 +1,5 @@
 cmake_minimum_required(VERSION 3.25)
-# Fails if a header includes what its folder may not (the table of design: nothing includes upwards), prints or exits.
+# Fails if a header includes what its folder may not (nothing includes upwards), or if it prints or exits.
 set(allowed_core "")
 set(allowed_backend "core")
 set(allowed_checkpoint "core")

@@ -9,7 +9,7 @@
 #include <iterator>
 #include <string>
 
-/// Checks that what stands in `file` (below the project) between `begin` and `end` is `text`; both empty: the whole
+/// Checks that the text of `file` (below the project) between `begin` and `end` is `text`; both empty: the whole
 /// file. With OPTSCOPE_UPDATE set in the environment, writes it there instead.
 inline void check_generated(const std::string& file, const std::string& begin, const std::string& end,
                             const std::string& text) {

@@ -3,8 +3,9 @@
 
     python export.py --work ../../../demo-work --out .  [--evaluate]
 
-Of the last weights and their running mean the better one on the held-back windows is taken. --evaluate adds the loss over the
-held-back documents, read in windows of 1024 positions that each begin with BOS. Every file is written aside first and then renamed.
+It takes the last weights or their running mean, whichever is better on the held-out windows. --evaluate adds the loss over the
+held-out documents, read in windows of 1024 positions that each begin with BOS. Every file is written under
+a temporary name, then renamed.
 """
 import argparse
 import json
@@ -76,7 +77,7 @@ def check_tokenizer(work, folder):
 
 
 def evaluate_held(opt, work, nbytes, threads, most=60):
-    """Per category the loss over held-back documents, in windows of 1024 positions (`most` of them, evenly spread)."""
+    """Per category the loss over held-out documents, in windows of 1024 positions (`most` of them, evenly spread)."""
     def one(c):
         ids, ends = np.load(work / f"{c}.held.npy").astype(np.int64), np.load(work / f"{c}.held.ends.npy")
         cuts = [(a, min(e, a + train.POSITIONS)) for s, e in zip(np.concatenate([[0], ends[:-1]]), ends)

@@ -3,9 +3,9 @@
 
     python prepare.py --corpus ../../../shared/corpus --work ../../../demo-work
 
-Into the work folder go vocab.json and merges.txt, and for each category NAME.train.npy and NAME.held.npy (uint16, documents one
+Writes vocab.json and merges.txt into the work folder, and for each category NAME.train.npy and NAME.held.npy (uint16, documents one
 after the other, without BOS) with NAME.train.ends.npy and NAME.held.ends.npy (where each document ends). Every 20th document is
-held back whole.
+held out whole.
 """
 import argparse
 import json
@@ -44,7 +44,7 @@ def train_tokenizer(docs, work):
                 if seen > 2 * smallest:
                     break
 
-    # At most 16 bytes a token: no sentence of the corpus ends up in the vocabulary.
+    # At most 16 bytes per token: no sentence of the corpus ends up in the vocabulary.
     trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=SPECIALS, max_token_length=16, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tok.train_from_iterator(texts(), trainer)
@@ -88,7 +88,7 @@ def main():
             np.save(args.work / f"{c}.{part}.npy", np.concatenate([np.array(x, np.uint16) for x in d]))
             np.save(args.work / f"{c}.{part}.ends.npy", np.cumsum([len(x) for x in d]))
         size = sum(len(d.encode()) for d in ds)
-        print(f"{c}: {len(rest)} documents, {sum(map(len, rest)):,} tokens; held back {len(held)}, {sum(map(len, held)):,}; "
+        print(f"{c}: {len(rest)} documents, {sum(map(len, rest)):,} tokens; held out {len(held)}, {sum(map(len, held)):,}; "
               f"{sum(map(len, ids)) / size:.3f} tokens a byte", flush=True)
 
 

@@ -2,8 +2,8 @@
 """Continues a prompt of each category.
 
     python sample.py                       # the prompts below
-    python sample.py --prompt "Enter a"    # one's own
-    python sample.py --work ../../../demo-work   # the first 32 tokens of held-back documents
+    python sample.py --prompt "Enter a"    # your own
+    python sample.py --work ../../../demo-work   # the first 32 tokens of held-out documents
 """
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, OPTForCausalLM
 
 from prepare import CATEGORIES
 
-# None ends in white space: GPT-2's split joins white space at the end of a text into tokens that it never is before a word.
+# None ends in white space: at the end of a text GPT-2 makes tokens of it that never occur before a word.
 PROMPTS = {
     "articles": "The new exhibition opens on Friday, and visitors",
     "ml": "In this paper we study the problem of training neural networks",

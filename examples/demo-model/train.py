@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Trains the demo model on the token files that prepare.py wrote; started again, it goes on where it was stopped.
+"""Trains the demo model on the token files that prepare.py wrote; started again, it resumes where it stopped.
 
     python train.py --work ../../../demo-work --hours 2
 
@@ -131,7 +131,7 @@ class Muon:
 
 
 class Category:
-    """The training documents of one category, as windows in an order that depends only on the seed and on how many were taken."""
+    """The training documents of one category, as windows in an order that depends only on the seed and on how many were drawn."""
 
     def __init__(self, work, name, number):
         self.ids = np.load(work / f"{name}.train.npy", mmap_mode="r")
@@ -166,7 +166,7 @@ class Category:
         return self.ids[rows[at, 0]: rows[at, 1]]
 
     def sequence(self, length, rng, counters):
-        """BOS and `length` more tokens; what a document leaves free is filled with BOS and the beginning of another one."""
+        """BOS and `length` more tokens; after a short document, BOS and the beginning of another one fill the window."""
         out = np.full(length + 1, BOS, np.int64)
         part = self.take(int(rng.random() < 0.15), length, counters)
         at = 1
@@ -180,7 +180,7 @@ class Category:
 
 
 def held_windows(work, length=512, count=16):
-    """Windows at even distances over the held-back documents of each category; always the same."""
+    """Windows at even distances over the held-out documents of each category; always the same."""
     out = {}
     for c in CATEGORIES:
         ids = np.load(work / f"{c}.held.npy").astype(np.int64)
@@ -191,7 +191,7 @@ def held_windows(work, length=512, count=16):
 
 
 def evaluate(logits_of, windows, nbytes, batch=2):
-    """Mean loss in nats a token, and in bits a byte, for each category."""
+    """Mean loss of each category, in nats per token and in bits per byte."""
     result = {}
     for c, rows in windows.items():
         total = 0.0
@@ -205,7 +205,7 @@ def evaluate(logits_of, windows, nbytes, batch=2):
 
 
 def rate_factor(share):
-    """share: of the training time, 0 to 1."""
+    """share: elapsed share of the training time, 0 to 1."""
     return min(1.0, max(0.0, 1 - share) / 0.4)
 
 
@@ -217,13 +217,13 @@ def save(path, state):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--work", type=Path, required=True)
-    ap.add_argument("--hours", type=float, default=2.0, help="training time in all, over every start")
+    ap.add_argument("--hours", type=float, default=2.0, help="total training time, over all starts")
     ap.add_argument("--batch-tokens", type=int, default=4096)
     ap.add_argument("--muon-rate", type=float, default=0.015)
     ap.add_argument("--adam-rate", type=float, default=0.0025)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--steps", type=int, default=0, help="stop after so many steps (for trials)")
+    ap.add_argument("--steps", type=int, default=0, help="stop after this many steps (for trials)")
     args = ap.parse_args()
     torch.set_num_threads(1)  # the threads take parts of the batch instead, so that none waits for another within a step
     torch.manual_seed(args.seed)
@@ -244,7 +244,7 @@ def main():
         adam.load_state_dict(s["adam"])
         muon.buffers, ema = s["muon"], s["ema"]
         step, tokens, spent, counters = s["step"], s["tokens"], s["spent"], s["counters"]
-        print(f"goes on at step {step}, {spent / 3600:.2f} hours", flush=True)
+        print(f"resuming at step {step}, {spent / 3600:.2f} hours", flush=True)
 
     data = [Category(args.work, c, i) for i, c in enumerate(CATEGORIES)]
     windows, nbytes = held_windows(args.work), torch.from_numpy(token_bytes(args.work))
@@ -291,7 +291,7 @@ def main():
     while spent < budget and not (args.steps and step >= args.steps):
         share = spent / budget
         rng = np.random.default_rng([args.seed, step])
-        # 15 % of the steps, in the last third half of them, have 1024 positions; all have the same number of tokens.
+        # 15 % of the steps (half of those in the last third) have 1024 positions; all steps have the same number of tokens.
         length = 1024 if rng.random() < (0.15 if share < 2 / 3 else 0.5) else 512
         each = max(1, args.batch_tokens // length // len(CATEGORIES))
         rows = torch.from_numpy(np.stack([c.sequence(length, rng, counters) for c in data for _ in range(each)]))
@@ -317,7 +317,7 @@ def main():
                 torch._foreach_lerp_(list(ema.values()), [p.detach() for p in model.parameters()], 1 - keep)
         else:
             bad += 1
-            print(f"step {step}: loss {value}, gradient {norm}; left out", flush=True)
+            print(f"step {step}: loss {value}, gradient {norm}; skipped", flush=True)
             if bad >= 10:
                 raise SystemExit("ten steps without a finite loss; the last checkpoint is good")
         for r in replicas:
@@ -336,7 +336,7 @@ def main():
             save(checkpoint, state())
             last_save = now
         if stop:
-            print(f"stopped at step {step}; the same command goes on", flush=True)
+            print(f"stopped at step {step}; the same command resumes", flush=True)
             return
     if args.steps:
         print(f"{step} steps, {tokens / spent:.0f} tokens/s, loss {mean:.4f}", flush=True)

@@ -100,7 +100,7 @@ TEST_CASE("torch files are read as an OrderedDict and a dict, saved to a path an
   check_golden("bin-parameters", 1, false);
 }
 
-TEST_CASE("sharded torch files are one checkpoint, and a second copy of the tied matrix is seen to be one") {
+TEST_CASE("sharded torch files are one checkpoint, and a second copy of the tied matrix is recognised") {
   const checkpoint files = check_golden("bin-sharded", 2, true);
   CHECK_EQ(files.files().size(), 2u);
   CHECK(files.tied());
@@ -188,7 +188,7 @@ TEST_CASE("safetensors come before torch files, single files before shards") {
   CHECK_EQ(file(), "model.safetensors");
 }
 
-TEST_CASE("what is missing is named, with what was looked for") {
+TEST_CASE("an error names what is missing and where it was looked for") {
   const temporary_folder folder;
   refused([&] { return checkpoint{folder.path / "none"}; }, "expected a folder with a model");
   refused([&] { return checkpoint{folder.path}; }, "expected config.json");
@@ -246,7 +246,7 @@ TEST_CASE("an index that does not fit its shards is refused") {
   CHECK(files.unlisted()[0].find("a.safetensors: z") != std::string::npos);
 }
 
-TEST_CASE("folders, pipes and links in the place of files are refused by name, and never waited for") {
+TEST_CASE("folders, pipes and links where a file should be are refused by name, without waiting") {
   const temporary_folder folder;
   const auto with = [&](const std::string& name, auto&& make, const std::string& expected) {
     make(folder.path / name);
@@ -291,7 +291,7 @@ TEST_CASE("a tensor in two shards is read from the one that the index names, and
   refused([&] { return checkpoint{folder.path}; }, "duplicate tensor \"y\"");
 }
 
-TEST_CASE("names of tensors are shown safely, whatever they are") {
+TEST_CASE("messages show any tensor name safely") {
   const temporary_folder folder;
   folder.put("config.json", config_text);
   folder.put("model.safetensors", attack::safetensors(R"({"\u001b[31m\n\u0000":{"dtype":"F33"}})", ""));

@@ -115,7 +115,7 @@ TEST_CASE("a config that cannot be used is refused with its key") {
   refused([] { return with(R"("ffn_dim": 3072, "\u0066fn_dim": 64)"); }, "duplicate key \"ffn_dim\"");
 }
 
-TEST_CASE("a file that is no JSON object is refused") {
+TEST_CASE("a file that is not a JSON object is refused") {
   for (const std::string text : {"", "[]", "3", "{", "{\"model_type\": \"opt\"", "{\"model_type\": \"opt\"}}",
                                  "{\"model_type\": \"\xff\"}", "{'model_type': 'opt'}", "<html></html>"}) {
     refused([&] { return from(text); }, "JSON");
@@ -134,7 +134,7 @@ TEST_CASE("a file that is no JSON object is refused") {
   refused([&] { return from(deep); }, "JSON");
 }
 
-TEST_CASE("a missing folder, a file in its place and a folder without a config say so") {
+TEST_CASE("a missing folder, a file in its place and a folder without a config have their own messages") {
   const temporary_folder folder;
   refused([&] { return read_config(folder.path / "none"); }, "expected a folder with a model");
   refused([&] { return read_config(folder.put("file", "")); }, "found something that is not a folder");

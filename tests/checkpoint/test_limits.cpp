@@ -51,7 +51,7 @@ std::string repeated(const std::string& part, std::size_t count) {
 }
 }  // namespace
 
-TEST_CASE("numbers in a small file cost nothing: safetensors") {
+TEST_CASE("large numbers in a small file cost no memory: safetensors") {
   const auto with = [](const std::string& bytes, const std::string& expected) {
     cheaply_refused(bytes, as_safetensors, expected, little);
   };
@@ -65,7 +65,7 @@ TEST_CASE("numbers in a small file cost nothing: safetensors") {
   with(one("[1152921504606846976,1152921504606846976]", "[0,0]"), "64 bits");
 }
 
-TEST_CASE("numbers in a small file cost nothing: torch files") {
+TEST_CASE("large numbers in a small file cost no memory: torch files") {
   const auto with = [](const std::string& value, const std::string& expected) {
     cheaply_refused(bin(pickle(value)), as_torch, expected, little);
   };
@@ -93,7 +93,7 @@ TEST_CASE("numbers in a small file cost nothing: torch files") {
   cheaply_refused(attack::zip({{"a/data.pkl", pickle(dict(""))}}, end), as_torch, "zip entry 1", little);
 }
 
-TEST_CASE("numbers in a small file cost nothing: config and index") {
+TEST_CASE("large numbers in a small file cost no memory: config and index") {
   for (const std::string key : {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "vocab_size",
                                 "max_position_embeddings", "word_embed_proj_dim"}) {
     for (const std::string value : {"1152921504606846976", "4294967297", "-1", "0", "1e300", "\"12\"", "[12]"}) {

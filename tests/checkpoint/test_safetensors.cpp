@@ -41,7 +41,7 @@ TEST_CASE("a header of any length, order and spacing is read, and values need no
   CHECK_EQ(table.unsupported.at("b"), "U8");
 }
 
-TEST_CASE("the reference implementation's own vectors read as there") {
+TEST_CASE("test vectors of the reference implementation give the same result") {
   CHECK_EQ(read(safetensors(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}}    )", zeros(16)))
                .unsupported.at("test"),
            "I32");
@@ -51,7 +51,7 @@ TEST_CASE("the reference implementation's own vectors read as there") {
   CHECK_EQ(read(safetensors(one("F4", "[2]", "[0,1]"), zeros(1))).unsupported.at("x"), "F4");
 }
 
-TEST_CASE("lengths that lie are refused") {
+TEST_CASE("wrong lengths are refused") {
   refused([] { return read(""); }, "expected a safetensors file of at least 8 bytes, found 0");
   refused([] { return read("1234567"); }, "at least 8 bytes");
   refused([] { return read(attack::u64(1)); }, "header length: expected at most 0, found 1");
@@ -65,14 +65,14 @@ TEST_CASE("lengths that lie are refused") {
   refused([&] { return read(whole + "extra_bogus_data_for_polyglot_file"); }, "expected 16 bytes after the header");
 }
 
-TEST_CASE("other files under the name say what they are") {
+TEST_CASE("a file of another format is refused by its format") {
   refused([] { return read("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"); }, "git-lfs pointer");
   refused([] { return read("<!DOCTYPE html><html></html>"); }, "HTML");
   refused([] { return read("PK\x03\x04 and so on"); }, "a zip archive");
   refused([] { return read(zeros(100)); }, "JSON");
 }
 
-TEST_CASE("headers that are no object of tensors are refused") {
+TEST_CASE("a header that is not an object of tensors is refused") {
   refused([] { return read(safetensors("[]", "")); }, "a JSON object");
   refused([] { return read(safetensors("{\"x\":\xff}", "")); }, "JSON");
   refused([] { return read(safetensors("{} {}", "")); }, "JSON");
@@ -141,7 +141,7 @@ TEST_CASE("tensors that overlap, leave holes or do not fill the file are refused
   refused([&] { return read(safetensors(many + "}", zeros(9))); }, "expected to begin at 9");
 }
 
-TEST_CASE("what the writer writes is read back, however the pieces fall") {
+TEST_CASE("what the writer writes is read back, in pieces of any size") {
   const temporary_folder folder;
   const auto path = folder.path / "out.safetensors";
   {
@@ -172,7 +172,7 @@ TEST_CASE("what the writer writes is read back, however the pieces fall") {
   CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder.path}, std::filesystem::directory_iterator{}), 1);
 }
 
-TEST_CASE("stored bytes are passed through, and mistakes of the caller are errors") {
+TEST_CASE("stored bytes are copied unchanged, and mistakes of the caller are errors") {
   const temporary_folder folder;
   const auto path = folder.path / "out.safetensors";
   {

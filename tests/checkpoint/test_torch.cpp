@@ -96,14 +96,14 @@ TEST_CASE("the dict that training programs wrap is found") {
   refused([] { return read_pickle("}q\x01" + text("model") + "h\x01s"); }, "a dict of names to tensors");
 }
 
-TEST_CASE("integer tensors are listed by type, since only a model that needs one has to refuse it") {
+TEST_CASE("integer tensors are listed with their type, and refused only by a model that needs one") {
   const auto table = read_pickle(
       dict(item("x", matrix) + item("i", attack::tensor(storage("LongStorage", "l", 2), 0, {2}, {1}))).substr(0, 0) +
       dict(item("x", attack::tensor(storage("IntStorage", "0", 6), 0, {6}, {1}))));
   CHECK_EQ(table.unsupported.at("x"), "IntStorage");
 }
 
-TEST_CASE("a pickle that names anything else is refused by that name and runs nothing") {
+TEST_CASE("a pickle that names any other function is refused by that name, and runs nothing") {
   for (const auto& global_name :
        std::vector<std::pair<std::string, std::string>>{{"os", "system"},
                                                         {"posix", "system"},
@@ -159,7 +159,7 @@ TEST_CASE("calls with anything but torch's own arguments are refused") {
   refused([&] { return read_pickle("})R"); }, "a known function");
 }
 
-TEST_CASE("items set on what is no dict, attributes on what has none, are refused") {
+TEST_CASE("items set on anything but a dict, and attributes on anything without them, are refused") {
   refused([] { return read_pickle("]" + text("a") + "Ns"); }, "a dict to set an item of");
   refused([] { return read_pickle("](" + text("a") + "Nu"); }, "a dict to set items of");
   refused([&] { return read_pickle(matrix + "(" + text("a") + "Nu"); }, "a dict to set items of");
@@ -171,7 +171,7 @@ TEST_CASE("items set on what is no dict, attributes on what has none, are refuse
   refused([&] { return read_pickle(global("collections", "OrderedDict") + "}b"); }, "attributes");
 }
 
-TEST_CASE("stacks, marks, memo slots and fields that are not there are refused") {
+TEST_CASE("references to missing stack entries, marks, memo slots and fields are refused") {
   refused([] { return read_pickle(""); }, "one value at the end");
   refused([] { return read_pickle("NN"); }, "one value at the end");
   refused([] { return read_pickle("(N"); }, "one value at the end");
@@ -196,7 +196,7 @@ TEST_CASE("stacks, marks, memo slots and fields that are not there are refused")
   refused([] { return read(bin("}.")); }, "protocol 2");
 }
 
-TEST_CASE("floods of marks, lists and values are refused or end, without deep recursion") {
+TEST_CASE("masses of marks, lists and values are refused or read, without deep recursion") {
   refused([] { return read_pickle(std::string(1'000'000, '(')); }, "one value at the end");
   refused([] { return read_pickle(std::string(2'000'000, '}')); }, "at most 1048576 values");
   refused([] { return read(bin(std::string((1 << 24) + 1, 'N'))); }, "at most 16 MiB");
@@ -205,7 +205,7 @@ TEST_CASE("floods of marks, lists and values are refused or end, without deep re
   CHECK_EQ(table.tensors.size(), 1u);
 }
 
-TEST_CASE("storages that are not the bytes of their record are refused") {
+TEST_CASE("a storage whose size differs from its record's is refused") {
   const auto one = [](const std::string& from) { return dict(item("x", attack::tensor(from, 0, {1}, {1}))); };
   refused([&] { return read_pickle(one(storage("FloatStorage", "7", 6))); }, "the record data/7");
   refused([&] { return read_pickle(one(storage("FloatStorage", "../0", 6))); }, "the record data/../0");
@@ -267,13 +267,13 @@ TEST_CASE("tensors that reach outside their storage are refused") {
   with(0, {1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1}, "at most 8 numbers");
 }
 
-TEST_CASE("names that repeat or are no text are refused") {
+TEST_CASE("duplicate names and names that are not text are refused") {
   refused([&] { return read_pickle(dict(item("x", matrix) + item("x", matrix))); }, "duplicate tensor \"x\"");
   refused([&] { return read_pickle(dict("K\x01" + matrix)); }, "names of tensors as keys, found");
   refused([&] { return read_pickle(dict(item("x\xff", matrix))); }, "UTF-8");
 }
 
-TEST_CASE("other files under the name say what they are") {
+TEST_CASE("a file of another format is refused by its format") {
   const auto is = [](const std::string& bytes, const std::string& kind) { refused([&] { return read(bytes); }, kind); };
   is("", "an empty file");
   is("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git-lfs pointer");
@@ -288,7 +288,7 @@ TEST_CASE("other files under the name say what they are") {
   is("GARBAGE!", "begin with \"GARBAGE!\"");
 }
 
-TEST_CASE("an archive is read without its directory's position being given, in 32 and in 64 bits") {
+TEST_CASE("an archive is read although the position of its directory is not given, in 32 and in 64 bits") {
   const std::vector<attack::zip_entry> entries{{"a/data.pkl", good}, {"a/data/0", std::string(24, '\0')}};
   CHECK_EQ(read(zip(entries)).tensors.size(), 1u);
   attack::zip_end end;
@@ -320,7 +320,7 @@ TEST_CASE("directories that disagree with the file are refused") {
   }
   using zip_end = attack::zip_end;
   with([](zip_end& end) { end.after = "x"; }, "a directory at the end");
-  // A comment could hold a second directory, and which of the two counts would be up to the reader.
+  // A comment could contain a second directory, and readers would disagree on which of the two counts.
   std::string commented = zip(entries);
   commented.replace(commented.size() - 2, 2, attack::u16(22)) += zip({}).substr(0, 22);
   refused([&] { return read(commented); }, "a directory that ends at byte");

@@ -4,7 +4,7 @@
 
 using namespace optscope;
 #ifdef MUST_FAIL
-using variant = opt_350m;  // post-LN: there is no LayerNorm behind the last layer
+using variant = opt_350m;  // post-LN: there is no LayerNorm after the last layer
 #else
 using variant = opt_125m;
 #endif

@@ -50,7 +50,7 @@ TEST_CASE("bf16 is the upper half of a float") {
   CHECK_EQ(bfloat16_to_float(0xc049), -3.140625f);
 }
 
-TEST_CASE("a view indexes rows with a stride and reshapes without moving") {
+TEST_CASE("a view indexes strided rows, and is reshaped without a copy") {
   float data[24];
   for (int i = 0; i < 24; ++i) data[i] = static_cast<float>(i);
   const tensor_view<float, 3> x{data, {2, 3, 2}, 12};
@@ -61,7 +61,7 @@ TEST_CASE("a view indexes rows with a stride and reshapes without moving") {
   CHECK_EQ(x.slice(1, 1)(0, 0, 1), 13.0f);
 }
 
-TEST_CASE("a parallel loop visits every index once, for any number of threads, and passes an exception on") {
+TEST_CASE("a parallel loop visits every index once with any number of threads, and rethrows exceptions") {
   for (const std::size_t threads : {1u, 2u, 5u}) {
     thread_pool pool{threads};
     for (int round = 0; round < 200; ++round) {
@@ -108,7 +108,7 @@ TEST_CASE("an error names file, item, expected and found, and leaves out what is
   CHECK_EQ(std::string{bad_input("f", "", "", "x").what()}, "f: found x");
 }
 
-TEST_CASE("a message can be shown whatever was in the file: one line of UTF-8, long parts cut") {
+TEST_CASE("a message is safe to show whatever a file contains: one line of UTF-8, long parts cut") {
   const bad_input refusal("f", "entry \"caf\u00e9\"", "a\nb\x1b[2J\x7f", "\xff\xc3" + std::string(5000, 'x'));
   const std::string message = refusal.what();
   CHECK(message.starts_with("f: entry \"caf\u00e9\": expected a\\x0ab\\x1b[2J\\x7f, found \\xff\\xc3xxx"));
@@ -131,7 +131,8 @@ std::string refusal_of(const std::filesystem::path& path) {
 }
 }  // namespace
 
-TEST_CASE("what is no regular file is refused at once: folders, pipes, devices, links to nothing and to themselves") {
+TEST_CASE(
+    "anything but a regular file is refused at once: folders, pipes, devices, links to nothing and to themselves") {
   namespace fs = std::filesystem;
   const temporary_folder folder;
   CHECK(refusal_of(folder.path).ends_with("expected a regular file, found a folder"));
@@ -148,7 +149,7 @@ TEST_CASE("what is no regular file is refused at once: folders, pipes, devices, 
   CHECK_FALSE(refusal_of(folder / std::string(5000, 'x')).empty());
 }
 
-TEST_CASE("a mapped file may be replaced or removed, but one that is cut raises SIGBUS where it is touched") {
+TEST_CASE("a mapped file may be replaced or removed, but reading one that was cut raises SIGBUS") {
   namespace fs = std::filesystem;
   const temporary_folder folder;
   const fs::path path = folder / "mapped";

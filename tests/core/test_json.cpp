@@ -26,7 +26,7 @@ std::string refusal(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("values are had as their types and no others") {
+TEST_CASE("a value is read as its own type only") {
   const json_file file = parsed(R"({"b": true, "i": -3, "u": 18446744073709551615, "d": 0.5, "s": "a\n", "n": null,
                                     "l": [1, []], "o": {"z": 1, "a": 2}})");
   const json_object object{file, file.root(), "top"};
@@ -60,7 +60,7 @@ TEST_CASE("values are had as their types and no others") {
   CHECK_EQ(object.path_to("x"), "top.x");
 }
 
-TEST_CASE("values live as long as an object of the file") {
+TEST_CASE("values stay valid as long as an object of the file exists") {
   const auto object = [] {
     const json_file file = parsed(R"({"a": "text"})");
     return json_object{file, file.root()};
@@ -87,7 +87,7 @@ TEST_CASE("a text that is not JSON is refused with the line and byte where it st
   CHECK(refusal("{\"a\": 1e400}").starts_with("f: expected JSON, found "));
 }
 
-TEST_CASE("an object is refused by what it is, and by its duplicate keys") {
+TEST_CASE("anything but an object is refused by its type, and an object by its duplicate keys") {
   CHECK_EQ(refusal("[1]"), "f: expected a JSON object, found a list");
   CHECK_EQ(refusal(R"({"a": 1, "b": 2, "\u0061": 3})"), "f: duplicate key \"a\"");
   const json_file file = parsed(R"({"x": {"a": 1, "a": 2}})");
@@ -98,7 +98,7 @@ TEST_CASE("an object is refused by what it is, and by its duplicate keys") {
   CHECK_THROWS_WITH(outer.refuse("x", "a number", "an object"), "f: x: expected a number, found an object");
 }
 
-TEST_CASE("whole numbers of more than 64 bits are numbers with an exponent") {
+TEST_CASE("integers of more than 64 bits are read as floating-point numbers") {
   const json_file file = parsed(
       R"({"1234567890123456789": [1234567890123456789000,-1234567890123456789000], "t": "\"1234567890123456789000",
                                     "d": [1234567890123456789000.5, 0.1234567890123456789000]})");

@@ -8,7 +8,7 @@
 
 using namespace optscope;
 
-TEST_CASE("every different arrangement of labels comes once, the real one first, where there are few") {
+TEST_CASE("if there are few arrangements of labels, each comes once, the real one first") {
   const std::vector<std::size_t> labels{2, 0, 1, 0};
   std::vector<std::vector<std::size_t>> found;
   const labelling_count count = for_each_labelling(
@@ -21,7 +21,7 @@ TEST_CASE("every different arrangement of labels comes once, the real one first,
   CHECK_EQ(std::set<std::vector<std::size_t>>(found.begin(), found.end()).size(), 12);
 }
 
-TEST_CASE("more arrangements than asked for are sampled, the same ones for a seed") {
+TEST_CASE("if there are more arrangements than asked for, they are sampled; a seed repeats them") {
   std::vector<std::size_t> labels(20, 0);
   std::fill_n(labels.begin(), 9, 1);
   const auto sample = [&](std::uint64_t seed) {

@@ -50,11 +50,11 @@ static_assert(!all_sites::contains<gate> && site_list<site::q, gate>::index<gate
 
 }  // namespace
 
-TEST_CASE("the page of all sites says what the types say") {
+TEST_CASE("the page of all sites agrees with their types") {
   check_generated("include/optscope/core/sites.md", "", "", sites_page());
 }
 
-TEST_CASE("every site that is defined is in the list, in the order of the definitions") {
+TEST_CASE("every site that is defined is in the list, in the order of definition") {
   std::ifstream in{std::string{OPTSCOPE_SOURCE_DIR} + "/include/optscope/core/site.hpp"};
   std::vector<std::string> defined, listed;
   for (std::string line; std::getline(in, line);) {
@@ -65,7 +65,7 @@ TEST_CASE("every site that is defined is in the list, in the order of the defini
   CHECK_EQ(listed, defined);
 }
 
-TEST_CASE("shapes follow from the axes, also of a site that the library does not know") {
+TEST_CASE("shapes follow from the axes, also for a custom site") {
   const architecture shape{.hidden = 24, .heads = 3, .ffn = 50, .vocabulary = 99};
   using inner = std::array<std::size_t, 2>;
   CHECK_EQ(inner_shape(site::resid_post{}, shape), inner{24, 1});
@@ -82,7 +82,7 @@ TEST_CASE("shapes follow from the axes, also of a site that the library does not
   CHECK_EQ(name_of(site::logits::info, 0), "logits");
 }
 
-TEST_CASE("the sites that every model has are all but the final LayerNorm's") {
+TEST_CASE("every model has all sites but that of the final LayerNorm") {
   CHECK_EQ(common_sites::size + 2, all_sites::size);
   CHECK_FALSE(common_sites::contains<site::ln_final>);
   CHECK_FALSE(common_sites::contains<site::ln_final_scale>);

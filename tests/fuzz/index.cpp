@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The index of a sharded checkpoint, beside two shards.
+// The index of a sharded checkpoint, next to two shards.
 #include <optscope/checkpoint/checkpoint.hpp>
 
 #include "fuzz.hpp"

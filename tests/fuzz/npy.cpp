@@ -21,7 +21,7 @@ void read_and_write(const fuzz::file& file, const fuzz::folder& folder) {
 }
 }  // namespace
 
-/// What begins with '{' is a header of version 1 up to its first line end, then data; anything else a file as it is.
+/// What begins with '{' is a header of version 1 up to its first line end, then data; anything else is a whole file.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static fuzz::file file;
   static const fuzz::folder folder;

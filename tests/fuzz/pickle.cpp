@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// data.pkl of torch.save beside the records of a golden: no tensor that is accepted reaches outside its storage.
+// data.pkl of torch.save next to the records of a golden file: no accepted tensor reaches outside its storage.
 #include <optscope/checkpoint/torch_file.hpp>
 
 #include "fuzz.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Each file of a tokenizer beside good ones of the other kinds: what is accepted gives ids of its vocabulary.
+// Each file of a tokenizer next to good files of the other kinds: what is accepted gives ids of its vocabulary.
 #include <optscope/tokenizer/byte_map.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 

@@ -48,7 +48,7 @@ TEST_CASE_TEMPLATE("an array written is read back, and its data begin at a multi
   CHECK_EQ((fs::file_size(folder.path / "a.npy") - 6 * sizeof(T)) % 64, 0u);
 }
 
-TEST_CASE("a file of numpy.save is read, and one written here differs from it in nothing") {
+TEST_CASE("a file of numpy.save is read, and one written here has the same bytes") {
   const temporary_folder folder;
   const std::string dict = "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }";
   // As numpy 2.4 writes np.array([[1, 2, 3], [4, 5, 6]], np.int32).
@@ -63,7 +63,7 @@ TEST_CASE("a file of numpy.save is read, and one written here differs from it in
   CHECK(content_of(folder.path / "b.npy").find("'shape': (3,), }") != std::string::npos);
 }
 
-TEST_CASE("rows with gaps between them are written without") {
+TEST_CASE("rows with gaps between them are written without the gaps") {
   const temporary_folder folder;
   const float data[] = {0, 1, 9, 2, 3, 9};
   write_npy(folder.path / "a.npy", tensor_view<const float, 2>{data, {2, 2}, 3});
@@ -110,7 +110,7 @@ TEST_CASE("headers of every version, key order and spacing are read") {
   }
 }
 
-TEST_CASE("a file that is not exactly what was asked for is refused by name") {
+TEST_CASE("a file of any other type or shape than asked for is refused by name") {
   const temporary_folder folder;
   const fs::path path = folder.path / "a.npy";
   const auto refused = [&](const std::string& bytes, const std::string& expected) {

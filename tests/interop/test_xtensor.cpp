@@ -24,7 +24,7 @@ std::vector<float> counting(std::size_t size) {
 }
 }  // namespace
 
-// What must convert, and beside it what must not.
+// What must convert, and what must not.
 static_assert(converts<tensor_view<const float, 2>, xt::xtensor<float, 2>>);
 static_assert(converts<tensor_view<float, 2>, xt::xtensor<float, 2>>);
 static_assert(converts<tensor<float, 3>, xt::xtensor<float, 3>>);

@@ -22,7 +22,7 @@ inline optscope::token_list some_text(std::size_t length, std::size_t vocabulary
   return tokens;
 }
 
-/// FNV-1a over the bits of every site, one hash a text, over all runs of a generation.
+/// FNV-1a over the bits of every site, one hash per text, over all runs of a generation.
 struct hash_sites {
   using sites = optscope::all_sites;
   std::vector<std::uint64_t> of_text;

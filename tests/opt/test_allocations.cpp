@@ -31,7 +31,7 @@ TEST_CASE("nothing is allocated inside the layer loop, with probes and without, 
   CHECK(after_layer[opt.layers()] > after_layer[opt.layers() - 1]);  // the counter counts
 }
 
-TEST_CASE("nothing is allocated inside the layer loop of a run behind cached tokens") {
+TEST_CASE("nothing is allocated inside the layer loop of a run after cached tokens") {
   model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}, cpu{2}};
   std::vector<std::size_t> after_layer;
   after_layer.reserve(3 * opt.layers());

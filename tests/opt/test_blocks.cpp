@@ -155,7 +155,7 @@ tensor<double, 2> combined(tensor_view<const double, 2> a, double factor, tensor
 const std::vector<std::string> frozen_models{"pre-ln",       "post-ln",   "head-dim-7",         "no-bias",
                                              "no-bias-gelu", "no-affine", "activation-sigmoid", "activation-silu"};
 
-/// What the stream becomes behind the last layer: (position of every text, hidden).
+/// The stream after the last layer: (position of every text, hidden).
 template <class Model>
 tensor<double, 2> image(Model& opt, tensor_view<const double, 2> stream, const token_batch& texts) {
   basic_capture<double, site::resid_post> after;
@@ -205,7 +205,7 @@ TEST_CASE("in a frozen model the contributions of embeddings, of biases and of a
 
     const auto embed = whole(site::embed{}, 0), positions = whole(site::pos_embed{}, 0);
     const tensor<double, 2> nothing{embed.shape()};
-    // The stream behind the last layer: what becomes of the embeddings, and of the constants alone.
+    // The stream after the last layer: from the embeddings, and from the constants alone.
     const tensor<double, 2> of_embed = image(linear, embed, texts), of_positions = image(linear, positions, texts);
     const tensor<double, 2> of_constants = image(affine, nothing, texts);
     const tensor<double, 2> sum = combined(combined(of_embed, 1, of_positions), 1, of_constants);
@@ -255,7 +255,7 @@ TEST_CASE("a frozen block refuses other texts, a cache, and records of parts of 
            "frozen block: expected activations of an earlier run, found none");
 }
 
-TEST_CASE("a block that is no OPT: attention and MLP in parallel, in any batch, with and without a cache") {
+TEST_CASE("a block that is not OPT's, attention and MLP in parallel, works in any batch, with and without a cache") {
   model<any_opt, double> opt{checkpoint{folder_of("head-dim-7")}};
   with_block<parallel_block> parallel{checkpoint{folder_of("head-dim-7")}};
   const token_batch texts{some_text(20, 50, 1), some_text(7, 50, 9)};
@@ -277,11 +277,11 @@ TEST_CASE("a block that is no OPT: attention and MLP in parallel, in any batch, 
   opt.run(texts, of_opt);
   CHECK(difference(both(site::attn_out{}, 0), of_opt(site::attn_out{}, 0)) < 1e-13);
   CHECK(difference(both(site::mlp_out{}, 0), of_opt(site::mlp_out{}, 0)) > 1e-3);
-  // What it makes of a text is continued in the same way, by a model that is none of OPT's.
+  // Its cache continues a text in the same way, in a model that is not OPT.
   CHECK_EQ(parallel.next_logits({{2, 3}}, cache = {}).extent(1), 50u);
 }
 
-TEST_CASE("a block with the concept's members alone shows a site of its own, and keeps its state") {
+TEST_CASE("a block with only the members of the concept offers a custom site, and keeps its state") {
   with_block<doubling_block, float> opt{checkpoint{folder_of("pre-ln")}};
   capture<site::resid_pre, site::resid_post, doubled> probe;
   opt.run({{2, 3, 4}}, probe);

@@ -80,7 +80,7 @@ struct hash_existing : hash_sites {  // of the sites that the model has
 
 }  // namespace
 
-TEST_CASE("an editor that changes nothing changes no bit, whatever site it stands at") {
+TEST_CASE("an editor that changes nothing changes no bit, at any site") {
   for (const std::string& name : shapes) {
     model<> opt{checkpoint{folder_of(name)}};
     const token_batch texts = some_texts(opt.shape());
@@ -215,7 +215,7 @@ TEST_CASE_TEMPLATE("an edited scale divides, an edited result is summed, an edit
   }
 }
 
-TEST_CASE("a run from a layer has the bits of the whole run, edited there or not, with a cache or without") {
+TEST_CASE("a run that starts at a layer has the bits of the whole run, edited there or not, with a cache or without") {
   for (const std::string& name : shapes) {
     model<> opt{checkpoint{folder_of(name)}};
     const token_batch texts = some_texts(opt.shape());
@@ -247,7 +247,7 @@ TEST_CASE("a run from a layer has the bits of the whole run, edited there or not
         }
       }
       CHECK_EQ(cache.length(0), 40);
-      // The cache goes on as that of a whole run.
+      // The cache continues like that of a whole run.
       kv_cache<float> fresh, again = cache;
       opt.run(texts, fresh, editor);
       const token_batch next{{5}, {6}, {7}};
@@ -257,7 +257,7 @@ TEST_CASE("a run from a layer has the bits of the whole run, edited there or not
   }
 }
 
-TEST_CASE("generation from a layer gives what generation with the same editor gives") {
+TEST_CASE("generation that starts at a layer gives what whole generation with the same editor gives") {
   resident opt{checkpoint{folder_of("head-dim-80")}};
   const token_batch prompts{some_text(12, 101, 4), some_text(3, 101, 5)};
   kv_cache<float> cache;
@@ -276,7 +276,7 @@ TEST_CASE("generation from a layer gives what generation with the same editor gi
   CHECK(generate(opt, prompts, what) != edited);
 }
 
-TEST_CASE("what a run from a layer cannot take is refused with a reason") {
+TEST_CASE("input that a run from a layer cannot take is refused with a reason") {
   model<> opt{checkpoint{folder_of("head-dim-64")}};
   const token_batch texts{some_text(5, 101, 1), some_text(3, 101, 2)};
   capture<site::resid_pre> before;
@@ -321,7 +321,7 @@ TEST_CASE("logits edited while generating are those that the next token is chose
       for (std::size_t row = 0; row < view.rows(); ++row) view(row, 10 + at.first_position + row) = 1e6f;
     });
     CHECK_EQ(generate(opt, prompts, what, only), token_batch{{21, 22, 23, 24, 25}, {12, 13, 14, 15, 16}});
-    // A probe of logits beside changes none of them.
+    // A probe of logits in the same run changes none of them.
     capture<site::logits> seen;
     CHECK_EQ(generate(opt, prompts, what, seen), generate(opt, prompts, what));
   }

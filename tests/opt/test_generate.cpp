@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Runs behind cached tokens against whole runs, and generation against transformers.
+// Runs after cached tokens compared with whole runs, and generation compared with transformers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ token_list part(const token_list& text, std::size_t first, std::size_t last) {
   return {text.begin() + static_cast<std::ptrdiff_t>(first), text.begin() + static_cast<std::ptrdiff_t>(last)};
 }
 
-/// The rows of a view that a run behind `before` cached tokens shows, of a whole run's view.
+/// The rows of a whole run's view that a run after `before` cached tokens shows.
 template <class Site, class Scalar>
 std::vector<Scalar> new_rows(tensor_view<const Scalar, Site::rank> view, std::size_t before, std::size_t after) {
   std::vector<Scalar> rows;
@@ -86,8 +86,8 @@ void compare_cached_with_whole(const std::string& name, site_list<Sites...>, dou
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a run behind cached tokens gives every site of the new ones as one run over all does", Scalar,
-                   float, double) {
+TEST_CASE_TEMPLATE("a run after cached tokens gives every site of the new tokens as one run over all tokens does",
+                   Scalar, float, double) {
   const double tolerance = std::is_same_v<Scalar, double> ? 1e-13 : 1e-5;
   using sites = site_list<site::embed, site::pos_embed, site::resid_pre, site::ln1, site::q, site::k, site::v,
                           site::scores, site::pattern, site::z, site::result, site::attn_out, site::resid_mid,
@@ -97,7 +97,7 @@ TEST_CASE_TEMPLATE("a run behind cached tokens gives every site of the new ones 
                                     tolerance);
 }
 
-TEST_CASE("the logits of the last positions are those of a whole run, with and without a probe beside") {
+TEST_CASE("the logits of the last positions are those of a whole run, with and without a probe") {
   for (const std::string& name : shapes) {
     model<> opt{checkpoint{folder_of(name)}};
     const std::size_t vocabulary = opt.shape().vocabulary;
@@ -118,7 +118,7 @@ TEST_CASE("the logits of the last positions are those of a whole run, with and w
   }
 }
 
-TEST_CASE("a cut cache continues with the bits of one that never was longer; growing changes nothing") {
+TEST_CASE("a shortened cache continues with the bits of one that was never longer; growing changes nothing") {
   resident opt{checkpoint{folder_of("head-dim-80")}};
   const token_list text = some_text(100, 101, 5);
   kv_cache<float> grown, reserved, cut;
@@ -143,7 +143,7 @@ TEST_CASE("a cut cache continues with the bits of one that never was longer; gro
   CHECK_EQ(cut.texts(), 2);
 }
 
-TEST_CASE("what a cache cannot take is refused with a reason, and the cache stays as it was") {
+TEST_CASE("input that a cache cannot take is refused with a reason, and the cache stays unchanged") {
   resident opt{checkpoint{folder_of("head-dim-64")}};
   kv_cache<float> cache;
   const auto message = [&](const token_batch& texts, kv_cache<float>& with) {
@@ -168,7 +168,7 @@ TEST_CASE("what a cache cannot take is refused with a reason, and the cache stay
   CHECK_THROWS_AS(other.run({{2}}, cache), bad_input);
 }
 
-TEST_CASE("greedy ids are those of transformers' generate, all prompts at once") {
+TEST_CASE("greedy ids are those of generate in transformers, for all prompts at once") {
   std::vector<std::string> names = shapes;
   names.push_back("demo-model");
   for (const std::string& name : names) {
@@ -184,7 +184,7 @@ TEST_CASE("greedy ids are those of transformers' generate, all prompts at once")
 
 namespace {
 
-/// Keeps the bits of every last position's stream that was shown of a text.
+/// Keeps the bits of the stream at the last position, text by text.
 struct seen_streams {
   using sites = site_list<site::resid_post>;
   std::vector<std::vector<float>> of_text = std::vector<std::vector<float>>(64);
@@ -222,7 +222,7 @@ TEST_CASE("prompts are continued with the same bits alone and together, greedy a
   }
 }
 
-TEST_CASE("a continuation ends with a stop id, unless there is none; a prompt that goes on is not touched by it") {
+TEST_CASE("a continuation ends with a stop id, if there is one; the other prompts of the batch continue unchanged") {
   resident opt{checkpoint{folder_of("demo-model")}};
   const token_batch prompts{some_text(5, 500, 1), some_text(9, 500, 2)};
   const token_batch free = generate(opt, prompts, {.new_tokens = 20, .stop = {}});
@@ -240,7 +240,7 @@ TEST_CASE("a continuation ends with a stop id, unless there is none; a prompt th
   CHECK(generate(opt, {}, {}).empty());
 }
 
-TEST_CASE("a continuation ends where there is no position left; a longer prompt is refused") {
+TEST_CASE("a continuation ends at the model's last position; a longer prompt is refused") {
   resident opt{checkpoint{folder_of("head-dim-64")}};
   const token_batch ids =
       generate(opt, {some_text(317, 101, 1), some_text(320, 101, 2)}, {.new_tokens = 50, .stop = {}});
@@ -263,7 +263,7 @@ TEST_CASE("ids without a token are never chosen, greedy or sampled") {
   }
 }
 
-TEST_CASE("a seed gives the same continuation every time, another seed another") {
+TEST_CASE("a seed always gives the same continuation, another seed a different one") {
   resident opt{checkpoint{folder_of("demo-model")}};
   const auto with_seed = [&](std::uint64_t seed) {
     return generate(opt, {{2, 100, 200}}, {.new_tokens = 20, .how = {.temperature = 1, .seed = seed}, .stop = {}});

@@ -31,7 +31,7 @@ TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar,
   compare_with_transformers<Scalar>(demo_model, goldens + "demo-model", std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
 }
 
-TEST_CASE("the bits of a text do not depend on the others in the batch, nor on their order") {
+TEST_CASE("the bits of a text depend neither on the other texts of the batch nor on their order") {
   for (const std::string& folder : {goldens + "head-dim-80", goldens + "head-dim-7", demo_model}) {
     model<> opt{checkpoint{folder}};
     token_batch texts;
@@ -109,7 +109,7 @@ TEST_CASE("a run with the pattern observed has the bits of one without") {
   CHECK(std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size()));
 }
 
-TEST_CASE("a run stops behind the last layer of which a site is wanted, with the same bits") {
+TEST_CASE("a run stops after the last layer that a probe wants a site of, with the same bits") {
   model<> opt{checkpoint{goldens + "head-dim-64"}};
   std::size_t layers = 0;
   opt.on_progress([&](std::size_t done, std::size_t) { layers = done; });
@@ -126,7 +126,7 @@ TEST_CASE("a run stops behind the last layer of which a site is wanted, with the
   CHECK_EQ(layers, 2);
 }
 
-TEST_CASE("of the last layer only what is wanted is computed, with the same bits") {
+TEST_CASE("in the last layer only what the probe wants is computed, with the same bits") {
   for (const char* name : {"head-dim-80", "post-ln-projected"}) {
     CAPTURE(name);
     model<> opt{checkpoint{goldens + name}};
@@ -190,7 +190,7 @@ TEST_CASE("weights held in memory give the bits of weights read layer by layer")
   }
 }
 
-TEST_CASE("what cannot be run is refused with a reason") {
+TEST_CASE("input that cannot be run is refused with a reason") {
   const auto message = [](auto&& action) {
     try {
       action();
@@ -215,7 +215,8 @@ TEST_CASE("what cannot be run is refused with a reason") {
   CHECK(message([&] { post_ln.run({{2}}, final); }).find("site ln_final") != std::string::npos);
 }
 
-TEST_CASE("a config that asks for more than the weights have is refused by the tensor, before memory is taken") {
+TEST_CASE(
+    "a config that asks for more than the weights have is refused, naming the tensor, before memory is allocated") {
   namespace fs = std::filesystem;
   const temporary_folder folder;
   fs::copy_file(fs::path{goldens + "head-dim-64"} / "model.safetensors", folder / "model.safetensors");

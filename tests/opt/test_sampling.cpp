@@ -63,7 +63,7 @@ const std::set<token_id> all{0, 1, 2, 3, 4, 5};
 
 }  // namespace
 
-TEST_CASE("greedy takes the largest logit, the lowest id of equal ones, and none that is ruled out") {
+TEST_CASE("greedy takes the largest logit, the lowest id among equals, and never an id that is ruled out") {
   CHECK_EQ(greedy(span_of(some)), 1);
   CHECK_EQ(greedy(span_of(some), 1), 0);
   CHECK_EQ(greedy(span_of(some), 6, {false, true}), 5);
@@ -134,8 +134,7 @@ TEST_CASE("top-k and top-p keep the right set, in the proportions of the softmax
   }
 }
 
-TEST_CASE(
-    "top-p of a flat distribution, beside a banned token that is likelier than all, keeps what a full sort keeps") {
+TEST_CASE("top-p of a flat distribution with a banned token likelier than all others keeps what a full sort keeps") {
   const std::size_t count = 5000;
   logits values(count);
   for (std::size_t id = 0; id < count; ++id)
@@ -179,7 +178,7 @@ TEST_CASE("tokens that are ruled out are never drawn") {
   for (const auto& [id, p] : choose.last_choice()) CHECK((id == 1 || id == 3 || id == 4));
 }
 
-TEST_CASE("a seed gives the same tokens every time, another seed others") {
+TEST_CASE("a seed always gives the same tokens, another seed different ones") {
   const auto with_seed = [](std::uint64_t seed) { return draws({.temperature = 1, .seed = seed}, some, 100); };
   CHECK_EQ(with_seed(7), with_seed(7));
   CHECK(with_seed(7) != with_seed(8));

@@ -37,7 +37,7 @@ TEST_CASE_TEMPLATE("every kind of checkpoint agrees with transformers at every s
   }
 }
 
-TEST_CASE("tensors without a place and numbers that are none are reported, and no others") {
+TEST_CASE("only unused tensors and numbers that are not finite are reported") {
   thread_pool pool{2};
   for (const row& each : read_table()) {
     if (!each.refused.empty()) continue;
@@ -57,7 +57,7 @@ TEST_CASE("tensors without a place and numbers that are none are reported, and n
   }
 }
 
-TEST_CASE("what is not finite is counted and found") {
+TEST_CASE("numbers that are not finite are counted and found") {
   thread_pool pool{2};
   const auto found = find_not_finite(checkpoint{goldens + "checkpoint/safetensors-not-finite"}, pool);
   REQUIRE_EQ(found.size(), 2);
@@ -68,7 +68,7 @@ TEST_CASE("what is not finite is counted and found") {
   CHECK_EQ(found[1].first, 3);
 }
 
-TEST_CASE("the table has every activation that is known") {
+TEST_CASE("the table has every known activation function") {
   std::set<std::string> rows;
   for (const row& each : read_table()) {
     if (each.group == "activations") rows.insert(each.sentence);

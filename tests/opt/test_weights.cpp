@@ -39,7 +39,7 @@ TEST_CASE("streamed layers are those of resident weights, in turn, again from th
   }
 }
 
-TEST_CASE("what a streamed layer gave stays until the next call, while the layer behind it is being read") {
+TEST_CASE("a streamed layer stays valid until the next call, while the following layer is being read") {
   thread_pool pool{2};
   resident_weights<float> resident{files, shape, pool};
   streamed_weights<float> streamed{files, shape, pool};
@@ -49,7 +49,7 @@ TEST_CASE("what a streamed layer gave stays until the next call, while the layer
   }
 }
 
-TEST_CASE("a policy that is moved goes on reading, and one that is dropped while reading ends") {
+TEST_CASE("a policy that is moved continues reading, and one that is destroyed while reading stops") {
   thread_pool pool{2};
   resident_weights<float> resident{files, shape, pool};
   for (int round = 0; round < 20; ++round) {

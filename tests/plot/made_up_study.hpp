@@ -26,8 +26,8 @@ struct study {
     last_b = cosines(streams_b, true);
 
     report.model = "demo-model (made-up numbers)";
-    report.facts = {{"model", "demo-model"}, {"layers", "12"},         {"hidden size", std::to_string(hidden)},
-                    {"heads", "6"},          {"tokens a text", "512"}, {"positions", "475, 479, … 511"}};
+    report.facts = {{"model", "demo-model"}, {"layers", "12"},           {"hidden size", std::to_string(hidden)},
+                    {"heads", "6"},          {"tokens per text", "512"}, {"positions", "475, 479, … 511"}};
     const char* names[texts] = {"permit-form",      "harbour-water", "price-of-a-loaf", "night-migration",
                                 "low-rank-updates", "calibration",   "curriculum",      "ring-log",
                                 "fan-controller",   "span-cache"};
@@ -73,7 +73,7 @@ struct study {
         best_by_layer.push_back({(7 * l + d) % hidden, l, 50.0 / static_cast<double>(d + 1)});
     report.streams = {{"attn_out", streams_a.view(), best, best_by_layer, "data/stream-attn_out.npy"},
                       {"resid_post", streams_b.view(), best, best_by_layer, "data/stream-resid_post.npy"}};
-    report.notes = {"The arrays behind this page are in data/, the pictures in pictures/."};
+    report.notes = {"The arrays of this page are in data/, the pictures in pictures/."};
   }
 };
 

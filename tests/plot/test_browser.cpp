@@ -147,14 +147,14 @@ TEST_CASE("the report works in a browser, by mouse and by keyboard, without an e
   const temporary_folder folder;
   const std::string page = page_of_study(folder.path);
   CHECK_EQ(verdict(browser, folder.path, page), "passed");
-  // To look at, beside the test program.
+  // For a look: a screenshot next to the test program.
   const auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   run_browser(browser, folder.path, "--window-size=1280,3000 --screenshot=" + quoted(beside / "report.png"),
               folder.path / "report.html");
   CHECK_GT(std::filesystem::file_size(beside / "report.png"), 50000);
 }
 
-TEST_CASE("the browser test notices a slider that does nothing, and an error") {
+TEST_CASE("the browser test notices a slider without effect, and an error") {
   NEEDS_CHROMIUM
   const temporary_folder folder;
   std::string page = page_of_study(folder.path);

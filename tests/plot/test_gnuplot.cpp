@@ -27,7 +27,7 @@ bool gnuplot_is_here() {
   return true;
 }
 
-// For tests that draw: by name, where it cannot run.
+// Tests that draw are skipped by name where gnuplot is missing.
 #define NEEDS_GNUPLOT                                                   \
   if (!gnuplot_is_here()) {                                             \
     MESSAGE("skipped: gnuplot is not installed (Debian: gnuplot-nox)"); \
@@ -40,7 +40,7 @@ std::uint32_t big_endian(const std::string& bytes, std::size_t at) {
   return value;
 }
 
-// All three are whole; the PNG has some size and more in it than a blank page would.
+// All three files are whole; the PNG has a minimal size and is not blank.
 void check_pictures(const std::filesystem::path& stem) {
   const std::string png = content_of(stem.string() + ".png"), svg = content_of(stem.string() + ".svg"),
                     pdf = content_of(stem.string() + ".pdf");
@@ -62,7 +62,7 @@ std::size_t files_in(const std::filesystem::path& folder) {
 
 const std::vector<row_group> categories{
     {.name = "articles", .size = 4}, {.name = "papers", .size = 3}, {.name = "code", .size = 3}};
-// What a file name may hold, and gnuplot, a shell, XML and enhanced text each read in a way of their own.
+// What a file name may contain, and gnuplot, a shell, XML and enhanced text each interpret differently.
 const std::string nasty = R"(q"q'q`touch oops`$(touch oops)\n\q</script>&amp;x_a^{b}@c~d%g#e|f)";
 }  // namespace
 
@@ -76,7 +76,7 @@ TEST_CASE("viridis starts, passes and ends at its colours, and a shade keeps its
   CHECK_LT(shade(0, 1, 4).green, shade(0, 3, 4).green);
 }
 
-TEST_CASE("a gnuplot string holds no character that gnuplot reads") {
+TEST_CASE("a gnuplot string contains no character with a meaning to gnuplot") {
   const std::string literal = gnuplot_string(nasty + "\n\t\x7f");
   CHECK_EQ(literal.find_first_of("`$'{}^@~%#|<>&\n\t\x7f", 1), std::string::npos);
   CHECK_EQ(literal.find('"', 1), literal.size() - 1);
@@ -84,7 +84,7 @@ TEST_CASE("a gnuplot string holds no character that gnuplot reads") {
   CHECK_EQ(gnuplot_string("a\xff\xe2\x82z\xc0\xaf\xed\xa0\x80"), gnuplot_string("a???z?????"));
 }
 
-TEST_CASE("heat maps, streams and line charts come out whole in all three formats") {
+TEST_CASE("heat maps, streams, line charts and intervals are drawn whole in all three formats") {
   NEEDS_GNUPLOT
   const temporary_folder folder;
   const auto streams_of_all = made_up::streams(24);
@@ -114,7 +114,7 @@ TEST_CASE("heat maps, streams and line charts come out whole in all three format
   CHECK_EQ(files_in(folder.path), 15);
 }
 
-TEST_CASE("an empty chart, one value, equal values and values that are not finite are drawn too") {
+TEST_CASE("empty charts, single values, equal values and values that are not finite are drawn") {
   NEEDS_GNUPLOT
   const temporary_folder folder;
   const float one = 0.5f, nan = std::numeric_limits<float>::quiet_NaN();
@@ -135,7 +135,7 @@ TEST_CASE("an empty chart, one value, equal values and values that are not finit
   CHECK_EQ(files_in(folder.path), 1);
 }
 
-TEST_CASE("names from files reach the picture as they are and run nothing") {
+TEST_CASE("names from files are shown unchanged and run nothing") {
   NEEDS_GNUPLOT
   const temporary_folder folder;
   const auto matrices = made_up::cosines(made_up::streams(8), true);
@@ -160,7 +160,7 @@ TEST_CASE("names from files reach the picture as they are and run nothing") {
   CHECK_EQ(svg.find("</script"), std::string::npos);
 }
 
-TEST_CASE("a missing gnuplot is an error of its own and leaves no file") {
+TEST_CASE("a missing gnuplot throws gnuplot_missing and leaves no file") {
   const temporary_folder folder, empty;
   const made_up::environment_variable path{"PATH", empty.path.string()};
   const float values[4] = {0, 1, 1, 0};
@@ -169,7 +169,7 @@ TEST_CASE("a missing gnuplot is an error of its own and leaves no file") {
   CHECK(std::filesystem::is_empty(folder.path));
 }
 
-TEST_CASE("a gnuplot that fails says why and leaves no file, nor the old picture changed") {
+TEST_CASE("when gnuplot fails, the error says why, no file is left and the old picture is unchanged") {
   NEEDS_GNUPLOT
   const temporary_folder folder;
   write_file(folder.path / "a.png", "old");
@@ -185,7 +185,7 @@ TEST_CASE("a gnuplot that fails says why and leaves no file, nor the old picture
 }
 
 // gnuplot 5.4 with Cairo fills the picture with black where a character has no font: U+E0FF is private, no font has it.
-TEST_CASE("a character without a font leaves the picture as it would be with a question mark") {
+TEST_CASE("a character that no font has is drawn as a question mark") {
   NEEDS_GNUPLOT
   const temporary_folder folder;
   const float values[4] = {0, 1, 1, 0};

@@ -91,7 +91,7 @@ TEST_CASE("texts, names and tokens cannot leave the script element that holds th
   CHECK_EQ(count(page, "<!--"), 0);
 }
 
-TEST_CASE("streams that are too large keep their best dimensions, and the page knows which") {
+TEST_CASE("streams that are too large keep their best dimensions, and the page says which") {
   const temporary_folder folder;
   made_up::study study{64};
   study.report.stream_bytes =
@@ -115,14 +115,14 @@ TEST_CASE(
   const float values[4] = {0, 1, 1, 0};
   report page{"Pictures"};
   page.picture("In the page", "A note.", "shown", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
-  page.picture_file("beside", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
+  page.picture_file("file", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
   std::size_t last = 0;
   try {
     thread_pool pool{2};
     page.write(folder.path, pool, [&](std::size_t done, std::size_t) { last = done; });
     const std::string html = content_of(folder.path / "report.html");
     CHECK_EQ(count(html, "data:image/png;base64,iVBORw0KGgo"), 1);
-    for (const char* name : {"shown.png", "shown.svg", "shown.pdf", "beside.png", "beside.svg", "beside.pdf"})
+    for (const char* name : {"shown.png", "shown.svg", "shown.pdf", "file.png", "file.svg", "file.pdf"})
       CHECK_MESSAGE(std::filesystem::exists(folder.path / "pictures" / name), name);
     CHECK_LE(last, 2);
   } catch (const gnuplot_missing&) {

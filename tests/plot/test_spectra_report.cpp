@@ -11,7 +11,7 @@ using namespace optscope::plot;
 
 namespace {
 
-/// 5000 values from 1 to 1e-2, then a fall to 1e-16 behind 4000.
+/// 5000 values from 1 to 1e-2, then a fall to 1e-16 after the 4000th.
 spectrum_curve fallen() {
   spectrum_curve curve;
   curve.name = "layer 3";
@@ -46,7 +46,7 @@ TEST_CASE("a spectrum's panel has few points, a sharp fall, the noise shaded and
   CHECK(curve->x.size() < 500);
   CHECK(curve->x.back() == 5000);
   CHECK(curve->y.front() == 1);
-  double above = 0, below = 5000;  // the last point before the fall, the first behind it
+  double above = 0, below = 5000;  // the last point before the fall, the first after it
   for (std::size_t i = 0; i < curve->x.size(); ++i) {
     (curve->y[i] > 1e-3 ? above : below) =
         curve->y[i] > 1e-3 ? std::max(above, curve->x[i]) : std::min(below, curve->x[i]);
@@ -58,7 +58,7 @@ TEST_CASE("a spectrum's panel has few points, a sharp fall, the noise shaded and
   CHECK(bound.x == std::vector<double>{4000, 4000});
 }
 
-TEST_CASE("spectra of different sizes are compared by share; a sampled one is drawn with its errors") {
+TEST_CASE("spectra of different sizes are compared by share; a sampled one is drawn with its error bounds") {
   spectrum_curve sampled;
   sampled.name = "768 tokens";
   sampled.size = 1000;
@@ -87,7 +87,8 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
     if (series.name.empty() && series.x.size() == 3) CHECK(std::is_sorted(series.x.begin(), series.x.end()));
     if (series.name.empty() && series.x.size() == 3 && series.x.back() == 0.94) CHECK(series.x[1] == 0.009);
   }
-  CHECK(named(panel, "noise")->high[0] == 1e-14);  // of the other; the sampled one ends at its own
+  CHECK(named(panel, "noise")->high[0] ==
+        1e-14);  // of the other spectrum; the sampled one ends at its resolution limit
 }
 
 TEST_CASE("the narrowest layer is marked in the panel of the width, as a tight pass if it stands out") {

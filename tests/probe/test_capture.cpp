@@ -51,7 +51,7 @@ TEST_CASE("capture keeps the chosen positions of each text, in the order asked f
   CHECK_EQ(probe.positions_of(1), std::vector<std::size_t>{4, 1});
 }
 
-TEST_CASE("a text that is shown in pieces is put together") {
+TEST_CASE("a text that arrives in pieces is put together") {
   capture<site::logits> probe{positions::all()};
   probe.begin({shape, {5}});
   show(probe, site::logits{}, 0, 0, 0, 2);
@@ -79,7 +79,7 @@ TEST_CASE("positions are resolved for each text, and one outside it is refused")
   CHECK_EQ(positions{[](std::size_t n) { return std::vector{n / 2}; }}.in(9, 0), std::vector<std::size_t>{4});
 }
 
-TEST_CASE("of a generation all runs are kept, text by text, and later keys are hidden from earlier rows") {
+TEST_CASE("all runs of a generation are kept, text by text, and later keys are hidden from earlier rows") {
   capture<site::mlp_out, site::pattern> probe;
   const auto pattern = [&](std::size_t text, std::size_t first, std::size_t rows) {
     tensor<float, 3> square{{3, rows, first + rows}};

@@ -137,7 +137,7 @@ TEST_CASE("an editor that never fired is an error that says which, unless it may
   CHECK_EQ(message([&] { no_head.finish(); }).substr(0, 21), "zero at z, heads none");
 }
 
-TEST_CASE("a choice of what the run does not have is refused with a reason") {
+TEST_CASE("a choice of layers, positions or units that the run does not have is refused with a reason") {
   const run_plan plan{shape, {4, 5}};
   const auto refused = [&](auto editor) { return message([&] { editor.begin(plan); }); };
   CHECK_EQ(refused(edit<site::z>(zero{}, where{}.layers({1, 3}))),
@@ -159,7 +159,7 @@ TEST_CASE("a choice of what the run does not have is refused with a reason") {
            "set: expected values for layer 2, found values for 2 layers");
 }
 
-TEST_CASE("values are one for all, one a unit, one a head and unit, and by layer") {
+TEST_CASE("values are given once for all, per unit, per head and unit, and by layer") {
   const run_plan plan{shape, {2}};
   auto one = edit<site::z>(add{2.0, 0.5}), unit = edit<site::z>(add{std::vector<double>{1, 2}});
   auto head = edit<site::z>(scale{std::vector<double>{1, 2, 3, 4, 5, 6}});
@@ -175,7 +175,7 @@ TEST_CASE("values are one for all, one a unit, one a head and unit, and by layer
   CHECK_EQ(run(site::z{}, plan, 1, 0, head, unit)(0, 0, 1), before(0, 0, 1) * 2 + 2);
 }
 
-TEST_CASE("directions are projected out whatever their lengths and angles") {
+TEST_CASE("directions of any lengths and angles are projected out") {
   const run_plan plan{shape, {2}};
   const std::vector<double> a{1, 2, 0, 0, 0, 1}, b{1, 2, 0, 0, 1e-3, 1};
   auto out = edit<site::resid_post>(project_out{std::vector{a, b}});
@@ -253,7 +253,7 @@ TEST_CASE("means and modes are those of what was recorded, layer by layer") {
   CHECK_THROWS_AS(run(site::z{}, plan, 0, 0, missing), bad_input);
 }
 
-TEST_CASE("patching takes the vectors of another run's text; what that does not have stays") {
+TEST_CASE("patching takes the vectors of a text of another run; what that text lacks stays") {
   const run_plan source{shape, {3, 1}}, plan{shape, {2, 3}};
   basic_capture<double, site::z, site::mlp_post> recorded;
   run(site::z{}, source, 0, 0, recorded);
@@ -270,7 +270,7 @@ TEST_CASE("patching takes the vectors of another run's text; what that does not 
   CHECK_EQ(run(site::z{}, plan, 1, 1, other)(2, 2, 1), 1025);
 }
 
-TEST_CASE("resampling draws each other text about equally often, the same for all positions it has") {
+TEST_CASE("resampling draws every other text about equally often, the same one for all positions") {
   basic_capture<double, site::mlp_post> recorded;
   recorded.begin({shape, std::vector<std::size_t>(5, 4)});
   std::vector<int> drawn(5);
@@ -285,7 +285,7 @@ TEST_CASE("resampling draws each other text about equally often, the same for al
   CHECK_EQ((resample<basic_capture<double, site::mlp_post>>{recorded}.source(0, 4)), static_cast<std::size_t>(-1));
 }
 
-TEST_CASE("a list of edits that are data does what editors in its order do, each counted and checked for itself") {
+TEST_CASE("a list of edits does what editors in the same order do, each counted and checked by itself") {
   const run_plan plan{shape, {4}};
   basic_edit_list<double> edits;
   edits.add("z", add{1.0}, where{}.layers({1}).heads({0}))

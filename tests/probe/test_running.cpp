@@ -187,7 +187,7 @@ TEST_CASE("adding allocates nothing") {
   CHECK_EQ(memory::allocations, before);
 }
 
-TEST_CASE("a running observer takes on chosen layers and positions, counts texts over runs, and saves what it has") {
+TEST_CASE("a running observer takes chosen layers and positions, counts texts over runs, and saves its state") {
   using observer = running<running_top, site::z, site::ln_final>;
   observer probe{running_top{2}, positions::these({0, 3})}, other{running_top{2}, positions::these({0, 3})};
   probe.only_layers({1});
@@ -250,7 +250,7 @@ TEST_CASE("a running observer takes on chosen layers and positions, counts texts
   CHECK_THROWS_AS(probe.begin({wider, {1}}), bad_input);
 }
 
-TEST_CASE_TEMPLATE("statistics that were saved go on as if they had never been away", Statistic, running_moments,
+TEST_CASE_TEMPLATE("saved statistics continue as if they had never been interrupted", Statistic, running_moments,
                    running_covariance, running_quantiles, running_top) {
   using observer = running<Statistic, site::mlp_out>;
   const tensor<float, 2> rows = random_rows(3000, 6, 11);

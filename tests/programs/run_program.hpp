@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Runs a built program in a folder of its own and keeps what it said.
+// Runs a built program in a new folder and keeps its output.
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -31,13 +31,13 @@ inline const fs::path texts = source / "examples/texts";
 inline const fs::path tiny_model = source / "tests/goldens/model/head-dim-64";  // 2 layers, 2 heads, no tokenizer
 inline const fs::path post_ln_model = source / "tests/goldens/model/post-ln-projected";
 
-/// What a program left behind.
+/// Exit code and output of a program.
 struct outcome {
   int code = -1;  // 128 + a signal's number
   std::string out, err;
 };
 
-/// A folder that is gone after the test; programs run inside `work`, what they print lies beside it.
+/// A folder that is removed after the test. Programs run inside `work`; their output is kept next to it.
 class sandbox {
  public:
   sandbox() {
@@ -55,7 +55,7 @@ class sandbox {
     for (const char* file : {"config.json", "model.safetensors"}) fs::copy(model / file, *this / name / file);
   }
 
-  /// Every file and folder below `name`, sorted, `/` behind folders.
+  /// Every file and folder below `name`, sorted, with `/` after folders.
   [[nodiscard]] std::vector<std::string> list(const std::string& name = ".") const {
     std::vector<std::string> found;
     const fs::path root = *this / name;

@@ -155,7 +155,7 @@ TEST_CASE("capture: --layers, --positions and --length select, in the order writ
   CHECK_EQ(box.list(), std::vector<std::string>{"all", "cut", "ids.json", "last", "some", "two"});
 }
 
-TEST_CASE("capture: rows of scores are chosen by position, keys are all there") {
+TEST_CASE("capture: positions choose the rows of scores, and all keys are written") {
   const sandbox box;
   box.write("ids.json", batch_text);
   check_done(box.run("capture", {"--model", tiny_model, "--ids", "ids.json", "--sites", "pattern", "--layers", "0",
@@ -195,7 +195,7 @@ TEST_CASE("every kind of checkpoint gives the same activations through capture")
   }
 }
 
-TEST_CASE("what is odd about a checkpoint is said once, and the program goes on") {
+TEST_CASE("what is odd about a checkpoint is reported once, and the program continues") {
   const sandbox box;
   box.write("ids.json", "[[2, 7, 9]]");
   const auto said = [&](const std::string& name) {
@@ -221,7 +221,7 @@ TEST_CASE("what is odd about a checkpoint is said once, and the program goes on"
            "capture: MODEL: tensor decoder.layers.0.fc1.bias: 1 elements are NaN or infinite, the first at 3\n");
 }
 
-TEST_CASE("tokens prints what --ids takes, and the same activations come of both") {
+TEST_CASE("tokens prints what --ids takes, and both give the same activations") {
   const sandbox box;
   const outcome printed = box.run("tokens", {"--model", demo_model, "--texts", texts, "--length", "12"});
   check_done(printed);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The programs with a part of one's own, and the bits that two processes get.
+// The programs with a custom part, and the bits that two processes get.
 #include <cstring>
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/core/site.hpp>
@@ -18,7 +18,7 @@
 using namespace program_tests;
 using namespace optscope;
 
-TEST_CASE("the programs with a part of one's own run") {
+TEST_CASE("the programs with a custom part run") {
   const sandbox box;
   box.write("a.txt", "Enter the King.");
   box.write("b.txt", "static int init(void)");

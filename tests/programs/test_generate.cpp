@@ -89,7 +89,7 @@ TEST_CASE("generate prints the continuation alone; several prompts give what eac
   CHECK_EQ(together.out, expected);
 }
 
-TEST_CASE("generate draws with a seed, and each option of drawing draws") {
+TEST_CASE("generate draws with a seed, and every sampling option turns drawing on") {
   const sandbox box;
   const auto out = [&](std::vector<std::string> more) {
     more.insert(more.end(), {"--prompt", "The", "--new", "20", "--json", "--ignore-eos"});
@@ -150,7 +150,7 @@ TEST_CASE("generate refuses wrong usage and bad input") {
   refused(3, tiny_model, {"--ids", "long.json"}, "long.json: list 0: expected at most 320 tokens, found 321");
 }
 
-TEST_CASE("generate --help ends with an example that works as it stands") {
+TEST_CASE("generate --help ends with an example that works unchanged") {
   const sandbox box;
   const auto help = box.run("generate", {"--help"});
   check_done(help);

@@ -106,7 +106,7 @@ TEST_CASE("isolate --even takes as many neurons from every layer: the smaller mo
   CHECK_FALSE(load("out/summary.json")["transformers_reads_model"].get_bool().value());
 }
 
-TEST_CASE("isolate draws curves, of less where there is little time, and says where the effect sits") {
+TEST_CASE("isolate draws curves, of fewer prompts when time is short, and says where the effect sits") {
   const sandbox box;
   auto command = arguments("code", "out", {"--alone", "--minutes", "0.001", "--keep-layers", "1:7", "--rounds", "2"});
   *(std::ranges::find(command, "--prompts") + 1) = "5";
@@ -123,7 +123,7 @@ TEST_CASE("isolate draws curves, of less where there is little time, and says wh
   CHECK(fs::exists(box / "out/pictures/where-it-sits.png"));
 }
 
-TEST_CASE("isolate refuses a category that there is not, and layers that leave nothing to take") {
+TEST_CASE("isolate refuses an unknown category, and layers that leave nothing to remove") {
   const sandbox box;
   check_refused(box.run("isolate", arguments("poems", "out")), 3, "isolate",
                 "--keep: expected one of articles, papers, code, verse, found poems");

@@ -36,7 +36,7 @@ void check_no_nan(const sandbox& box, const std::string& folder) {
 
 }  // namespace
 
-TEST_CASE("light_up finds what two folders differ in, and goes on to the same result after Ctrl-C") {
+TEST_CASE("light_up finds what distinguishes two folders, and resumes to the same result after Ctrl-C") {
   const sandbox box;
   write_texts(box, 6);
   const auto result = box.run("light_up", {"--model", demo_model, "--texts", "texts", "--out", "found"});
@@ -64,7 +64,7 @@ TEST_CASE("light_up finds what two folders differ in, and goes on to the same re
   CHECK_EQ(content_of(box / "again/units.tsv"), table);
 }
 
-TEST_CASE("light_up says what texts do not allow to say, and refuses what it cannot compare") {
+TEST_CASE("light_up says what the texts do not allow it to conclude, and refuses what it cannot compare") {
   const sandbox box;
   box.write("same/a/1.txt", "int x = 1;\n");
   box.write("same/a/2.txt", "int x = 1;\n");

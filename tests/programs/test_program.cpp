@@ -65,7 +65,7 @@ TEST_CASE("sub-folders are categories, in name order, and a leading number is no
   CHECK_EQ(run({"--model", model, "--texts", texts}, in), 3);
 }
 
-TEST_CASE("ids are taken as they are and need no tokenizer files") {
+TEST_CASE("ids are taken unchanged and need no tokenizer files") {
   const temporary_folder folder;
   folder.put("ids.json", "[[5, 6, 7], [8]]");
   fs::create_directory(folder / "model");
@@ -97,7 +97,7 @@ TEST_CASE("wrong usage exits with 2, bad input with 3") {
   CHECK_EQ(run({"--model", model, "--texts", folder / "none"}, in), 3);
 }
 
-TEST_CASE("a word that a shell would take apart is quoted") {
+TEST_CASE("a word that a shell would split is quoted") {
   CHECK_EQ(program::quoted("../texts/1-a.txt"), "../texts/1-a.txt");
   CHECK_EQ(program::quoted("my models/opt"), "'my models/opt'");
   CHECK_EQ(program::quoted("it's"), "'it'\\''s'");

@@ -28,7 +28,7 @@ std::string command(const sandbox& box) {
 
 }  // namespace
 
-TEST_CASE("a capture that is killed goes on to the bytes of one that was not") {
+TEST_CASE("a capture that is killed resumes to the bytes of one that was not") {
   const sandbox box;
   const std::string capture = command(box);
   check_done(box.shell(capture + "whole"));
@@ -49,7 +49,7 @@ TEST_CASE("a capture that is killed goes on to the bytes of one that was not") {
   CHECK_FALSE(fs::exists(box / "out.partial"));
 }
 
-TEST_CASE("a capture that has no room left says so, and goes on when there is") {
+TEST_CASE("a capture says when the disk is full, and resumes once there is space") {
   const sandbox box;
   const std::string capture = command(box);
   check_done(box.shell(capture + "whole"));

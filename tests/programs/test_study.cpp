@@ -208,7 +208,7 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
   CHECK_EQ(content_of(box / "out/report.html"), report);
 }
 
-TEST_CASE("study at a single position, a single layer and of a single category draws every picture once") {
+TEST_CASE("study of one position, one layer and one category draws every picture once") {
   const sandbox box;
   box.write("ids.json", some_ids());
   check_done(box.run("study", arguments("out", {"--positions", "last", "--layers", "1", "--metrics", "cosine,cosine",
@@ -224,7 +224,7 @@ TEST_CASE("study at a single position, a single layer and of a single category d
   CHECK_EQ(simdjson::minify(summary["separating_dimensions"].at(0)["best_by_layer"]), "[]");
 }
 
-TEST_CASE("study of a model with LayerNorm behind the blocks") {
+TEST_CASE("study of a model with LayerNorm after the blocks") {
   const sandbox box;
   box.write("ids.json", some_ids());
   std::vector<std::string> all = arguments("out", {"--positions", "7,8"});

@@ -25,7 +25,7 @@ std::vector<std::string> right(const std::string& program, const std::string& mo
 
 }  // namespace
 
-TEST_CASE("the example of --help works as it stands, from any folder") {
+TEST_CASE("the example of --help works unchanged, from any folder") {
   for (const std::string& program : every_program) {
     CAPTURE(program);
     const sandbox folder;
@@ -241,7 +241,7 @@ TEST_CASE("layers, positions and dimensions outside the model or the text are ba
   CHECK_EQ(folder.list(), std::vector<std::string>{"ids.json"});
 }
 
-TEST_CASE("a place that cannot be written is bad input, known before the work") {
+TEST_CASE("an output that cannot be written is bad input, reported before the work") {
   const sandbox folder;
   folder.write("ids.json", "[[1,2,3]]");
   fs::create_directory(folder / "folder");
@@ -260,7 +260,7 @@ TEST_CASE("a place that cannot be written is bad input, known before the work") 
   CHECK_EQ(folder.list(), std::vector<std::string>{"folder/", "ids.json"});
 }
 
-TEST_CASE("a full disk fails with 1, and no half-written file stays") {
+TEST_CASE("a full disk exits with 1, and no half-written file stays") {
   const sandbox folder;
   folder.write("ids.json", "[[1,2,3],[4,5,6]]");
   const auto limited = [&](const std::string& program, const std::string& blocks,

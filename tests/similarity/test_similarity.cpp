@@ -149,7 +149,7 @@ TEST_CASE("zero vectors have similarity zero, not NaN") {
   CHECK_EQ(scaled(1, 1), 0.0f);
 }
 
-TEST_CASE("a user's metric sees the whole set first, then pairs, and strided views work") {
+TEST_CASE("a custom metric sees the whole set first, then pairs; strided views work") {
   float data[] = {1, 2, 99, 4, 6, 99};
   const tensor_view<const float, 2> x{data, {2, 2}, 3};
   const auto matrix = similarity<distance_metric>(x);
@@ -241,7 +241,7 @@ TEST_CASE("a random permutation test comes near the exact one and repeats itself
   CHECK_EQ(sampled.p, similarity_blocks(matrix, labels(), 4000).p);
 }
 
-TEST_CASE("categories that cannot be compared give NaN and no verdict") {
+TEST_CASE("categories that cannot be compared give NaN and no p") {
   const tensor<float, 2> x = vectors();
   const auto matrix = similarity<cosine>(x.view());
   vector_labels one = labels();

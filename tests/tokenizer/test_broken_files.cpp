@@ -164,7 +164,7 @@ TEST_CASE("settings that are links to nothing or to themselves, folders or pipes
   }
 }
 
-TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for model_max_length, are no obstacle") {
+TEST_CASE("integers too wide for 64 bits, which transformers writes for model_max_length, are accepted") {
   const tiny_folder folder;
   folder.put("tokenizer_config.json",
              R"({"a": "\\\"99999999999999999999", "model_max_length": 1000000000000000019884624838656,
@@ -173,7 +173,7 @@ TEST_CASE("whole numbers too wide for 64 bits, which transformers writes for mod
   CHECK_EQ(tokenizer{folder.path}.encode("").size(), 1);
 }
 
-TEST_CASE("a folder without the two files is refused, and one with tokenizer.json alone names the way out") {
+TEST_CASE("a folder without the two files is refused; for one with tokenizer.json alone, the message says what to do") {
   const tiny_folder folder;
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "missing"}; }), "expected a model folder");
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "vocab.json"}; }), "found a file");
@@ -186,7 +186,7 @@ TEST_CASE("a folder without the two files is refused, and one with tokenizer.jso
   CHECK_CONTAINS(refusal(folder), "tokenizer.json alone (texts can be turned into ids elsewhere and read as ids)");
 }
 
-TEST_CASE("a damaged file is refused or read, never anything else") {
+TEST_CASE("a damaged file is either refused or read") {
   const tiny_folder folder;
   std::mt19937 random{5};
   for (const char* name : {"vocab.json", "merges.txt"}) {

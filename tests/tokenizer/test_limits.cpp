@@ -34,7 +34,7 @@ void affordable(const std::string& what, std::size_t bytes, Call&& call) {
 }
 }  // namespace
 
-TEST_CASE("megabytes of anything become ids and text again") {
+TEST_CASE("megabytes of any text become ids and the same text again") {
   const tokenizer words{goldens / "tiny"};
   const auto there_and_back = [&](std::string_view part, std::size_t bytes) {
     const std::string text = repeated(part, bytes) + "x";
@@ -51,7 +51,7 @@ TEST_CASE("megabytes of anything become ids and text again") {
   there_and_back({"\0", 1}, mega);
 }
 
-TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without memory for what is not there") {
+TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without allocating more than the file") {
   const tiny_folder folder;
   for (const std::string_view part : {"\n", "a", " ", "a b\n", "#version\n", "\r\n"}) {
     folder.put("merges.txt", repeated(part, 10 * mega));
@@ -62,7 +62,7 @@ TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without m
   }
 }
 
-TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, and so do their many special tokens") {
+TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, also with many special tokens") {
   const tiny_folder folder;
   std::string vocab = content_of(folder / "vocab.json"), tokens = "{\"additional_special_tokens\": [\"x\"";
   vocab.resize(vocab.rfind('}'));
@@ -71,7 +71,7 @@ TEST_CASE("vocabularies and settings of ten megabytes take time in proportion, a
     vocab += ", \"w" + std::to_string(id) + "\": " + std::to_string(id);
     ++id;
   }
-  // Tokens that all begin alike, and a text that begins like all of them everywhere.
+  // Tokens with a common beginning, and a text that repeats it everywhere.
   const std::string start(60, '<');
   for (int i = 0; tokens.size() < 10 * mega; ++i) tokens += ", \"" + start + std::to_string(i) + "\"";
   folder.put("vocab.json", vocab + "}");

@@ -101,7 +101,7 @@ TEST_CASE("the demo model's vocabulary gives the ids of the real library and giv
   }
 }
 
-TEST_CASE("letters, numbers and white space are the real library's, for every code point") {
+TEST_CASE("letters, numbers and white space agree with the real library for every code point") {
   std::vector<char> kinds(0x110000, 'O');
   std::ifstream ranges{goldens / "classes.txt"};
   char kind;
@@ -135,7 +135,7 @@ TEST_CASE("letters, numbers and white space are the real library's, for every co
   CHECK_EQ(wrong, 0);
 }
 
-TEST_CASE("settings files mean what they mean to transformers") {
+TEST_CASE("settings files have the same effect as in transformers") {
   const golden_file json{goldens / "variants.json"};
   for (const auto variant : json.root().get_object()) {
     const std::string name{variant.key};
@@ -176,7 +176,7 @@ TEST_CASE("every text comes back from its ids") {
   }
 }
 
-TEST_CASE("scanning and heap merge as the plain loop does, for words of any length") {
+TEST_CASE("merging by scanning and by heap agrees with the plain loop, for words of any length") {
   const vocabulary words{goldens / "tiny/vocab.json"};
   const merge_table merges{goldens / "tiny/merges.txt", words};
   byte_pair_encoder encoder{words, merges};

@@ -27,7 +27,7 @@ double loss_of(Model& opt, const token_batch& texts, std::size_t text) {
 
 }  // namespace
 
-TEST_CASE("ablation of neurons and heads is removal and a whole run, text by text") {
+TEST_CASE("ablation of neurons and heads equals removal and a whole run, text by text") {
   for (const char* name : {"pre-ln", "post-ln", "post-ln-projected", "pre-ln-projected", "no-affine", "no-bias",
                            "untied", "head-dim-7", "head-dim-64", "activation-gelu"}) {
     CAPTURE(name);
@@ -68,7 +68,7 @@ TEST_CASE("ablation of neurons and heads is removal and a whole run, text by tex
   }
 }
 
-TEST_CASE("ablation takes its pieces from all over the texts; halves share none") {
+TEST_CASE("ablation samples pieces from all of the texts; two halves share none") {
   model<> opt{checkpoint{goldens + "pre-ln"}};
   std::vector<std::vector<token_list>> texts(2);
   for (token_id t = 0; t < 6; ++t) texts[0].push_back({2, 5, 17, static_cast<token_id>(3 + t)});

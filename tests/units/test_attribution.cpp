@@ -56,7 +56,7 @@ struct summed_loss {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("attribution is what torch's autograd gives, of neurons and heads", T, float, double) {
+TEST_CASE_TEMPLATE("attribution of neurons and heads is what torch's autograd gives", T, float, double) {
   for (const std::string name :
        {"pre-ln", "post-ln", "post-ln-projected", "pre-ln-projected", "no-affine", "no-bias", "untied", "head-dim-7"}) {
     CAPTURE(name);

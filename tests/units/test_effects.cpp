@@ -34,7 +34,7 @@ unit_sums made_up(const text_groups& groups, std::size_t ffn, const Value& value
 
 }  // namespace
 
-TEST_CASE("Hedges' g of a case computed by hand; none where texts of a category do not differ") {
+TEST_CASE("Hedges' g is that of a case computed by hand; none where texts of a category do not differ") {
   const text_groups groups{{2, 2}};
   // Neuron 0: texts 1, 3 against 6, 8: means 2 and 7, variance 2 within, df 2: g = -5 / sqrt(2) * (1 - 3/7).
   const auto sums = made_up(groups, 3, [](std::size_t c, std::size_t t, std::size_t n) {
@@ -53,7 +53,7 @@ TEST_CASE("Hedges' g of a case computed by hand; none where texts of a category 
   CHECK(std::isnan(effect_sizes(alone, single, 0, unit_statistic::mean)[neuron]));
 }
 
-TEST_CASE("labellings: all of them once where they are few, the real one first") {
+TEST_CASE("if there are few labellings, each comes once, the real one first") {
   const labellings few = relabel({0, 0, 1, 1, 1}, 0);
   CHECK(few.exact);
   REQUIRE_EQ(few.masks.rows(), 10);
@@ -102,7 +102,7 @@ TEST_CASE("p is the exact share of labellings; noise gives uniform p and no find
   CHECK(low < 160);
 }
 
-TEST_CASE("Benjamini and Hochberg's own example") {
+TEST_CASE("adjusted p are those of the example in Benjamini and Hochberg's paper") {
   const std::vector<double> p{0.01, 0.04, 0.03, 0.5};
   const auto q = false_discovery_rates(p);
   CHECK(q[0] == doctest::Approx(0.04));
@@ -112,7 +112,9 @@ TEST_CASE("Benjamini and Hochberg's own example") {
   CHECK(false_discovery_rates({}).empty());
 }
 
-TEST_CASE("a neuron that follows one token is explained by it, one of the category is not; a flat one has no shares") {
+TEST_CASE(
+    "a neuron that follows one token is explained by it, one that follows the category is not; a constant one has no "
+    "shares") {
   std::mt19937_64 bits{3};
   recorded_tokens at;
   std::vector<float> line_breaks, code, flat;

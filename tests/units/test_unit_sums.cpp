@@ -29,7 +29,7 @@ double norm(const Row& row) {
 
 }  // namespace
 
-TEST_CASE("every unit has a number of its own, and the number gives the unit") {
+TEST_CASE("every unit has its number, and the number gives the unit") {
   architecture shape;
   shape.layers = 3;
   shape.heads = 2;
@@ -47,7 +47,7 @@ TEST_CASE("every unit has a number of its own, and the number gives the unit") {
   }
   CHECK_EQ(units.number({unit_kind::neuron, 1, 4}), 10 + 3 + 2 + 4);
 
-  const unit_table more{shape, 4};  // directions behind the neurons
+  const unit_table more{shape, 4};  // directions after the neurons
   REQUIRE_EQ(more.size(), 3 * (3 + 2 + 5 + 4));
   const std::vector<std::size_t> directions = more.all(unit_kind::direction);
   REQUIRE_EQ(directions.size(), 3 * 4);
@@ -74,7 +74,7 @@ TEST_CASE("a text is cut into full windows, each with its BOS, and no token is l
   CHECK_EQ(plain[1].skip, 0);
 }
 
-TEST_CASE("texts are dealt out to groups of equal size in all categories, none of two categories") {
+TEST_CASE("texts are split into groups of equal size in all categories; no group mixes categories") {
   const text_groups few{{3, 1, 2}};
   CHECK_EQ(few.count(), 6);
   CHECK_EQ(few.category(), std::vector<std::size_t>{0, 0, 0, 1, 2, 2});
@@ -88,7 +88,7 @@ TEST_CASE("texts are dealt out to groups of equal size in all categories, none o
   }
 }
 
-TEST_CASE("norms of heads from z are those of result") {
+TEST_CASE("norms of heads computed from z are those of result") {
   for (const char* name : {"head-dim-64", "head-dim-80", "head-dim-1", "head-dim-7", "no-bias", "post-ln-projected"}) {
     CAPTURE(name);
     model<> opt{checkpoint{goldens + name}};
@@ -128,8 +128,7 @@ TEST_CASE("a head whose part of W_O has fewer directions than it has numbers get
   CHECK(found(0, 0) == doctest::Approx(std::sqrt(square)).epsilon(1e-6));
 }
 
-TEST_CASE(
-    "sums over texts agree with plain loops, whatever the windows and batches; saved sums go on to the same bits") {
+TEST_CASE("sums over texts agree with plain loops for any windows and batches; saved sums resume to the same bits") {
   model<> opt{checkpoint{goldens + "head-dim-64"}};
   const token_batch texts{{2, 5, 9, 11, 7, 30, 12, 8, 9, 4}, {2, 6, 7}, {2, 21, 22, 23, 24, 25}, {2, 3}};
   const std::vector<std::size_t> category{0, 0, 1, 1};

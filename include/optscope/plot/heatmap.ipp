@@ -67,12 +67,19 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
               " nohead front lc rgb 'white' lw " + thin + "\n";
     }
   }
+  const auto numbered = [](const char* axis, std::size_t count) {  // at most 8 whole numbers
+    double step = 1;
+    for (const double next : {2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0}) {
+      if (static_cast<double>(count) / step > 8) step = next;
+    }
+    return "set " + std::string{axis} + " 0," + gnuplot_number(step) + " out nomirror scale 0.4 font ',8'\n";
+  };
   const std::string x_tics = options.groups.empty()
-                                 ? "set xtics auto out nomirror scale 0.4 font ',8'\n"
+                                 ? numbered("xtics", columns_of_matrix)
                                  : "set xtics scale 0 offset 0,0.4 noenhanced font ',8' (" + tics + ")\n";
   const std::string y_tics =
       options.groups.empty()
-          ? "set ytics auto out nomirror scale 0.4 font ',8'\n"
+          ? numbered("ytics", rows)
           : "set ytics scale 0 rotate by 90 center offset -0.7,0 noenhanced font ',8' (" + tics + ")\n";
 
   for (std::size_t panel = 0; panel < panels; ++panel) {

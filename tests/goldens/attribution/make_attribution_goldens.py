@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the goldens of first-order attribution: torch's autograd on the real transformers, in float64.
+"""Makes the golden files of first-order attribution: torch's autograd on the real transformers, in float64.
 
     python tests/goldens/attribution/make_attribution_goldens.py
 
-writes NAME.safetensors beside this file for models of ../model: for the text below `neuron.effect`, `neuron.magnitude` (layer,
+writes NAME.safetensors next to this file for models of ../model: for the text below `neuron.effect`, `neuron.magnitude` (layer,
 neuron), `head.effect`, `head.magnitude` (layer, head): a dL/da of the summed next-token loss and its absolute value, summed over
 positions. tests/modularity/test_attribution.cpp compares. Needs torch, transformers, safetensors.
 """

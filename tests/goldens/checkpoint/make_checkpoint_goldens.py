@@ -87,7 +87,7 @@ def save_bin(name, content, **config):
 
 
 def shards(path, content):
-    """Two .bin files and their index; `content` with names as they are to stand there."""
+    """Two .bin files and their index; `content` with the names to write."""
     names = sorted(content)
     weight_map = {}
     for i, members in enumerate((names[: len(names) // 2], names[len(names) // 2 :]), 1):
@@ -117,7 +117,7 @@ def save_as_torch_1_6(content, path):
     for key in sorted(storages):
         writer.write_record("data/" + key, storages[key], storages[key].nbytes())
     writer.write_end_of_file()
-    # The writer of today adds two records. The zip is rewritten without them, not aligned any more.
+    # Today's writer adds two records. The zip is rewritten without them, and without alignment.
     with zipfile.ZipFile(path) as archive:
         records = [(item, archive.read(item)) for item in archive.infolist() if "/data" in item.filename or
                    item.filename.endswith("/version")]
@@ -261,7 +261,7 @@ def main():
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     shards(path, state(**options))
 
-    # Reported: tensors without a place, numbers that are none.
+    # Reported: unused tensors, numbers that are not finite.
     extra = OrderedDict(bare, **{"decoder.layers.1.fc1.weight": torch.ones(16, 8), "score.weight": torch.ones(2, 8),
                                  "decoder.layers.0.self_attn.rotary.inv_freq": torch.ones(4),
                                  "decoder.position_ids": torch.arange(6)})

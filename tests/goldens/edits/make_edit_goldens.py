@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the goldens of edited runs: forward hooks on the real transformers, in float64.
+"""Makes the golden files of edited runs: forward hooks on the real transformers, in float64.
 
     python tests/goldens/edits/make_edit_goldens.py
 
-writes NAME.safetensors beside this file for each model below, of ../model: `CASE.TEXT`, the logits of the last two positions
+writes NAME.safetensors next to this file for each model below, of ../model: `CASE.TEXT`, the logits of the last two positions
 (position, vocabulary) with one edit, for the texts below. tests/opt/test_edit_goldens.cpp makes the same edits. Needs torch,
 transformers, safetensors.
 """
@@ -122,7 +122,7 @@ def cases(model):
     yield "result", lambda text: [on_input(second.self_attn.out_proj, lambda x: at(x, zero, units=head(1)))
                                   ] if text == 0 else []
     yield "attn_out", lambda text: [on_output(first.self_attn.out_proj, lambda x: 0.5 * x)] if text == 1 else []
-    # In front of the MLP what is added to attention's output is added to the stream.
+    # Before the MLP, adding to the output of attention is adding to the stream.
     middle = second.self_attn.out_proj if pre_ln else second.self_attn_layer_norm
     yield "resid_mid", lambda text: [on_output(middle, lambda x: x + d)]
     yield "ln2", lambda text: [on_output(second.final_layer_norm, lambda x: x + d)]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the goldens of greedy generation with the real transformers, in float64.
+"""Makes the golden files of greedy generation with the real transformers, in float64.
 
     python tests/goldens/generate/make_generate_goldens.py
 

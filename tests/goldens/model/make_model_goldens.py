@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the goldens of the forward pass with the real transformers, in float64.
+"""Makes the golden files of the forward pass with the real transformers, in float64.
 
     python tests/goldens/model/make_model_goldens.py [NAME ...]
 
-writes, for each row of ../table.json with folder "model", a folder NAME/ beside this file: a tiny OPT with random weights as
+writes, for each row of ../table.json with folder "model", a folder NAME/ next to this file: a tiny OPT with random weights as
 save_pretrained writes it, and golden.safetensors with float64 activations `TEXT.SITE.LAYER` at the positions in
 `TEXT.positions`, and transformers' `TEXT.hidden_states.N`; `TEXT.ids` are float64 too. Row `demo-model` is
 examples/demo-model and gets the goldens alone. Needs torch, transformers, safetensors.
@@ -145,7 +145,7 @@ def main(names):
             model.save_pretrained(folder)
             (folder / "generation_config.json").unlink(missing_ok=True)
             tensors = {} if "refused" in rows[name] else goldens(model, texts_of(model.config))
-            # Of the long text only what later sums depend on.
+            # For the long text, only the positions that later sums depend on.
             tensors = {k: v for k, v in tensors.items()
                        if not k.startswith("2.") or k.split(".")[1] in ("ids", "positions", "z", "resid_post", "logits")}
         if tensors:

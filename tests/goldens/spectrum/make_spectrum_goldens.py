@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the goldens of the block Jacobians with transformers and torch.func, in float64.
+"""Makes the golden files of the block Jacobians with transformers and torch.func, in float64.
 
     python tests/goldens/spectrum/make_spectrum_goldens.py
 
-writes, for each case, a folder NAME/ beside this file: a tiny OPT with random weights, and golden.safetensors with, for
+writes, for each case, a folder NAME/ next to this file: a tiny OPT with random weights, and golden.safetensors with, for
 each text, `TEXT.ids`, `TEXT.rows` and rows of Jacobians `TEXT.KIND.NORM` (row, token x hidden): of layer 1 for the kinds
 attention, mlp, both and whole, of layers 0 and 1 for span; NORM says whether the derivative goes through the LayerNorms.
 `TEXT.KIND.inside.values` are all singular values of attention and mlp, by numpy.
@@ -83,7 +83,7 @@ class Layer:
         return layer_norm if inside else lambda x: layer_norm(at) + (x - at)
 
     def block(self, which, inside):
-        """attention (0) or mlp (1) without the residual; post-LN: the norm behind it sees the residual held fixed."""
+        """attention (0) or mlp (1) without the residual; post-LN: the following LayerNorm sees the residual held fixed."""
         f, norm = (self.attention, self.mlp)[which], self.norm(which, inside)
         if self.pre:
             return lambda x: f(norm(x))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes the goldens of this folder with the real library (written with transformers 5.23, tokenizers 0.23).
+"""Makes the golden files of this folder with the real library (written with transformers 5.23, tokenizers 0.23).
 
     python make_tokenizer_goldens.py --opt ../../../../shared/opt-tokenizer [--demo ../../../examples/demo-model]
 
@@ -77,7 +77,7 @@ VARIANT_STRINGS = ["", "a </s> b<pad>c", "<s>the<s>>the </s>", " x[PAD] y[x]z <i
 
 
 def load(folder, extra=None):
-    """The folder's tokenizer as a user's AutoTokenizer gives it; `extra` are settings files to put beside vocabulary and merges."""
+    """The folder's tokenizer as a user's AutoTokenizer gives it; `extra` are settings files next to vocabulary and merges."""
     with tempfile.TemporaryDirectory() as d:
         d = Path(d)
         for f in ("vocab.json", "merges.txt"):
