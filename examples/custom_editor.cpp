@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// An editor of one's own, steering from one text towards another: custom_editor MODEL_DIR FROM TOWARDS PROMPT
+// A custom editor that steers from one text towards another: custom_editor MODEL_DIR FROM TOWARDS PROMPT
 #include <iostream>
 #include <optscope/optscope.hpp>
 
 using namespace optscope;
 
-struct steer {  // adds a direction to the stream behind the middle layer, at every position
+struct steer {  // adds a direction to the stream after the middle layer, at every position
   using sites = site_list<site::resid_post>;
   std::size_t layer;
   std::vector<float> direction;
@@ -24,7 +24,7 @@ int main(int argc, char** argv) try {
   const tokenizer words{argv[1]};
   capture<site::resid_post> ends{positions::last()};
   opt.run({words.encode(argv[2]), words.encode(argv[3])}, ends);
-  steer editor{opt.layers() / 2, {}};
+  steer editor{.layer = opt.layers() / 2, .direction = {}};
   const auto stream = ends(site::resid_post{}, editor.layer);  // (text, hidden)
   for (std::size_t i = 0; i < stream.cols(); ++i) editor.direction.push_back(stream(1, i) - stream(0, i));
   const generation what{.new_tokens = 24, .tokens = words.size()};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The shortest program with a metric of one's own: custom_metric MODEL_DIR TEXT_FILE...
+// The shortest program with a custom metric: custom_metric MODEL_DIR TEXT_FILE...
 #include <iostream>
 #include <numeric>
 #include <optscope/optscope.hpp>

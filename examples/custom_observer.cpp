@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An observer of one's own, the share of neurons that each text switches on: custom_observer MODEL_DIR TEXT_FILE...
+// A custom observer that prints the share of neurons that each text switches on: custom_observer MODEL_DIR TEXT_FILE...
 #include <iostream>
 #include <optscope/optscope.hpp>
 
