@@ -42,7 +42,7 @@ TEST_CASE("a broken vocab.json is refused with file, entry, expected and found")
   CHECK_CONTAINS(with(vocab + "x"), "expected JSON");
   CHECK_CONTAINS(with("\xff" + vocab), "expected JSON");
   CHECK_CONTAINS(with("version https://git-lfs.github.com/spec/v1\n"), "expected JSON");
-  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 0")), "entry \"<pad>\": expected an id of its own");
+  CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 0")), "entry \"<pad>\": expected a unique id");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 600")), "expected an id from 0 to 599");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": -1")), "found -1");
   CHECK_CONTAINS(with(replaced(vocab, "\"<pad>\": 1", "\"<pad>\": 4294967297")), "found 4294967297");
@@ -78,15 +78,15 @@ TEST_CASE("a broken merges.txt is refused with its line") {
   CHECK_CONTAINS(with(" a"), "two entries");
   CHECK_CONTAINS(with("a "), "two entries");
   CHECK_CONTAINS(with("a\tb"), "two entries");
-  CHECK_CONTAINS(with("a zzzz"), "found \"zzzz\", which is not in it");
-  CHECK_CONTAINS(with("z z"), "found \"zz\", which is not in it");
-  CHECK_CONTAINS(with("\xff \xfe"), "found \"\\xff\", which is not in it");
-  CHECK_CONTAINS(with(std::string_view{"a\0 b", 4}), "found \"a\\x00\", which is not in it");
+  CHECK_CONTAINS(with("a zzzz"), "found \"zzzz\", which is not in vocab.json");
+  CHECK_CONTAINS(with("z z"), "found \"zz\", which is not in vocab.json");
+  CHECK_CONTAINS(with("\xff \xfe"), "found \"\\xff\", which is not in vocab.json");
+  CHECK_CONTAINS(with(std::string_view{"a\0 b", 4}), "found \"a\\x00\", which is not in vocab.json");
   CHECK_CONTAINS(with("a\u00a0b"), "two entries");
-  CHECK_CONTAINS(with("\ra b\r\r"), "not in it");
-  CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "not in it");
+  CHECK_CONTAINS(with("\ra b\r\r"), "not in vocab.json");
+  CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "not in vocab.json");
   folder.put("merges.txt", merges + merges.substr(second, merges.find('\n', second) - second));
-  CHECK_CONTAINS(refusal(folder), "every merge once");
+  CHECK_CONTAINS(refusal(folder), "each merge once");
 
   folder.put("merges.txt", merges);
   const token_list expected = tokenizer{folder.path}.encode("the matrix, row by row");
@@ -130,12 +130,12 @@ TEST_CASE("broken settings files are refused with file and key") {
                  "expected id 600, the next after the vocabulary");
   CHECK_CONTAINS(with("added_tokens.json", R"({"": 600})"), "found an empty string");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<newer>": 600})"),
-                 "expected an id of its own, found 600");
+                 "expected a unique id, found 600");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 600, "<new>": 600})"), "duplicate key \"<new>\"");
   CHECK_CONTAINS(with("added_tokens.json", "{\"" + std::string(1001, 'x') + "\": 600}"), "at most 1000 bytes");
   CHECK_CONTAINS(with(config, R"({"add_bos_token": true, "add_bos_token": false})"), "duplicate key");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"600": {"content": "a<"}, "0600": {"content": "b<"}}})"),
-                 "expected an id of its own, found 600 again");
+                 "expected a unique id, found 600 twice");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"600": {"content": ""}}})"), "found an empty string");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"4294967296": {"content": "x<"}}})"), "token ids as keys");
   CHECK_CONTAINS(with(config, R"({"model_max_length": 1e400})"), "expected JSON");

@@ -31,18 +31,18 @@ OPTSCOPE_INLINE merge_table::merge_table(const std::filesystem::path& path, cons
     const std::size_t space = line.find(' ');
     if (space == 0 || space == std::string_view::npos || space + 1 == line.size() ||
         line.find(' ', space + 1) != std::string_view::npos) {
-      fail("two entries with a space between", detail::quoted(line));
+      fail("two entries separated by one space", detail::quoted(line));
     }
     const std::string_view left = line.substr(0, space), right = line.substr(space + 1);
     const std::string both = std::string{left} + std::string{right};
     const auto id_of = [&](std::string_view entry) {
       const auto id = words.find(entry);
-      if (!id) fail("entries of the vocabulary", detail::quoted(entry) + ", which is not in it");
+      if (!id) fail("entries of the vocabulary", detail::quoted(entry) + ", which is not in vocab.json");
       return *id;
     };
     const token_id l = id_of(left), r = id_of(right), product = id_of(both);
     slot& place = slots_[probe(key(l, r))];
-    if (place.key != empty) fail("every merge once", detail::quoted(line) + " again");
+    if (place.key != empty) fail("each merge once", detail::quoted(line) + " a second time");
     place = {key(l, r), {static_cast<std::uint32_t>(size_++), product}};
     if (2 * size_ == slots_.size()) grow(2 * slots_.size());
   }

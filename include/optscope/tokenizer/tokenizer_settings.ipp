@@ -50,7 +50,7 @@ class tokenizer_settings_reader {
       for (const auto& [key, value] : tokens.members()) {
         const std::string content = checked_content(key, key, file);
         if (!by_id.emplace(id_of(value, content, file), content).second) {
-          fail(file, content, "an id of its own", value.description() + " again");
+          fail(file, content, "a unique id", value.description() + " twice");
         }
       }
       for (const auto& [id, content] : by_id) list_token(content, id, false, file);
@@ -169,7 +169,7 @@ class tokenizer_settings_reader {
       const std::string item = tokens.path_to(key);
       const bool special = value.is_object() && flag(json_object{file, value, item}, "special", file);
       if (!by_id.try_emplace(id, content_of(value, item, file), special).second) {
-        fail(file, item, "an id of its own", std::to_string(id) + " again");
+        fail(file, item, "a unique id", std::to_string(id) + " twice");
       }
     }
     for (const auto& [id, token] : by_id) list_token(token.first, id, token.second, file);

@@ -32,7 +32,7 @@ OPTSCOPE_INLINE vocabulary::vocabulary(const std::filesystem::path& file) {
     }
     const auto index = static_cast<std::size_t>(id);
     if (seen[index]) {
-      json.refuse(item, "an id of its own", std::to_string(id) + ", which " + detail::quoted(entries_[index]) + " has");
+      json.refuse(item, "a unique id", std::to_string(id) + ", the id of " + detail::quoted(entries_[index]));
     }
     if (find(key)) json.refuse("duplicate key " + detail::quoted(key), "", "");
     seen[index] = true;
