@@ -9,6 +9,7 @@
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/resident_weights.hpp>
+#include <optscope/opt/weight_memory.hpp>
 
 #include "support/program.hpp"
 
@@ -16,12 +17,6 @@ using namespace optscope;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Whether all weights as floats take at most half of the available memory.
-bool fits_in_memory(const architecture& shape) {
-  const std::size_t layer = shape.hidden * (4 * shape.hidden + 2 * shape.ffn);
-  return shape.layers * layer * sizeof(float) <= available_memory() / 2;
-}
 
 template <class Weights>
 token_batch continuations(const program::app& app, const checkpoint& files, const corpus& input, generation what,
@@ -102,9 +97,9 @@ int main(int argc, char** argv) {
     what.stop = ignore_eos ? token_list{} : files.configuration().eos_token_ids;
     if (input.words) what.tokens = input.words->size();
 
-    const token_batch ids = fits_in_memory(shape)
-                                ? continuations<resident_weights<float>>(app, files, input, what, edits)
-                                : continuations<streamed_weights<float>>(app, files, input, what, edits);
+    const bool fits = weight_memory(shape, sizeof(float)) <= available_memory() / 2;
+    const token_batch ids = fits ? continuations<resident_weights<float>>(app, files, input, what, edits)
+                                 : continuations<streamed_weights<float>>(app, files, input, what, edits);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (as_json) {
         std::cout << json_line(input.tokens[i], ids[i], input.words ? &*input.words : nullptr) << '\n';

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optscope/core/architecture.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/core/threads.hpp>
+#include <optscope/opt/weight_memory.hpp>
 #include <vector>
 
 namespace optscope {
@@ -25,7 +25,8 @@ class side_by_side {
   /// The copies share weights as far as copies of their policy do.
   explicit side_by_side(Model& opt)
       : pool_{std::min(opt.backend().pool().size(),
-                       std::max<std::size_t>(1, available_memory() / 2 / bytes_of(opt.shape())))} {
+                       std::max<std::size_t>(
+                           1, available_memory() / 2 / weight_memory(opt.shape(), sizeof(typename Model::scalar))))} {
     const std::size_t threads = opt.backend().pool().size();
     copies_.reserve(pool_.size());
     for (std::size_t i = 0; i < pool_.size(); ++i) {
@@ -44,11 +45,6 @@ class side_by_side {
   }
 
  private:
-  static std::size_t bytes_of(const architecture& shape) {
-    const std::size_t layer = shape.hidden * (4 * shape.hidden + 2 * shape.ffn);
-    return sizeof(typename Model::scalar) * (shape.layers * layer + shape.vocabulary * shape.embed_dim);
-  }
-
   thread_pool pool_;
   std::vector<Model> copies_;
 };
