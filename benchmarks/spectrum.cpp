@@ -8,12 +8,11 @@
 #include <cstdio>
 #include <memory>
 #include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/core/memory.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/spectrum/attention_jacobian.hpp>
-#include <optscope/spectrum/automatic.hpp>
-#include <optscope/spectrum/mlp_jacobian.hpp>
-#include <optscope/spectrum/rank.hpp>
+#include <optscope/spectrum.hpp>
+#include <optscope/spectrum/products.hpp>
 #include <string>
 #include <vector>
 
@@ -53,11 +52,12 @@ analysis_settings with_stages() {
 
 template <class Op>
 int dense(Op& op, const std::vector<std::string>& arguments, double linearised) {
-  const std::string& kind = arguments[3];
-  const spectrum found = kind == "exact"  ? exact{with_stages()}(op)
-                         : kind == "gram" ? gram{with_stages()}(op)
-                         : op.diagonal()  ? per_token{}(op)
-                                          : automatic{}(op);
+  automatic_settings settings;
+  static_cast<analysis_settings&>(settings) = with_stages();
+  spectrum found;
+  const bool known = analyser_list<exact, gram, per_token, automatic>::with(
+      arguments[3], [&]<class A>(std::type_identity<A>) { found = make_analyser<A>(settings)(op); });
+  if (!known) return std::fprintf(stderr, "no analyser %s\n", arguments[3].c_str()), 2;
   print_cost(found, linearised);
   if (!found.all_values()) return 1;
   const rank_notions ranks = ranks_of(found, op.tokens());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What `tight_pass` writes, how it stops and goes on, what it refuses.
+// What `tight_pass` writes, how it stops and resumes, what it refuses.
 #include <simdjson.h>
 
 #include <optscope/checkpoint/safetensors.hpp>
@@ -184,7 +184,7 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
   CHECK_EQ(content_of(box / "out/spectrum-mlp-1.npy"), content_of(box / "alone/spectrum-mlp-1.npy"));
 }
 
-TEST_CASE("Ctrl-C stops a run; the same command goes on and ends with the same bytes as one run") {
+TEST_CASE("Ctrl-C stops a run; the same command resumes and ends with the same bytes as one run") {
   const sandbox box;
   const std::vector<std::string> more{"--block",  "attn",       "--length",     "6",       "--layers",
                                       "0:3",      "--analyser", "quadrature",   "--steps", "300",
@@ -196,7 +196,7 @@ TEST_CASE("Ctrl-C stops a run; the same command goes on and ends with the same b
                                    " & pid=$!; while [ ! -e stopped/state/attn-0.done ]; do sleep 0.02; done; "
                                    "kill -INT $pid; wait $pid");
   CHECK_EQ(result.code, 1);
-  CHECK_EQ(result.err, "tight_pass: stopped; the same command goes on from here\n");
+  CHECK_EQ(result.err, "tight_pass: stopped; run the same command again to resume\n");
   CHECK_FALSE(fs::exists(box / "stopped/report.html"));
   CHECK_FALSE(fs::exists(box / "stopped/state/attn-2.done"));
   const auto before = fs::last_write_time(box / "stopped/state/attn-0.done");
@@ -237,7 +237,7 @@ TEST_CASE("what cannot work is refused before the work starts, with the numbers 
   refused({"--length", "4", "--at", "8"}, "--at");
   refused({"--length", "34", "--analyser", "exact", "--memory", "0.1"},
           "exact of 8704 x 8704: expected at most 100.0 MB of memory, found 642");
-  refused({"--length", "34", "--analyser", "gram", "--memory", "0.1"}, "lanczos_quadrature would do with");
+  refused({"--length", "34", "--analyser", "gram", "--memory", "0.1"}, "quadrature would work with");
   const outcome usage = box.run("tight_pass", demo("out", {"--block", "dense"}));
   CHECK_EQ(usage.code, 2);
 
@@ -245,7 +245,7 @@ TEST_CASE("what cannot work is refused before the work starts, with the numbers 
       box.run("tight_pass",
               demo("out", {"--length", "8", "--block", "attn", "--layers", "0", "--memory", "0.02", "--steps", "20"}));
   CHECK_EQ(sampled.code, 0);
-  CHECK(sampled.out.find("by lanczos_quadrature (all values would take") != std::string::npos);
+  CHECK(sampled.out.find("by quadrature (exact takes") != std::string::npos);
 }
 
 TEST_CASE("activations that are not finite are an error that names layer and text") {

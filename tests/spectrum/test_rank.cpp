@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optscope/spectrum/kink.hpp>
 #include <optscope/spectrum/rank.hpp>
+#include <optscope/spectrum/tight_pass.hpp>
 #include <spectrum/known_spectrum.hpp>
 
 using namespace optscope;

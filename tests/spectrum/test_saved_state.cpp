@@ -91,7 +91,7 @@ TEST_CASE("a quadrature that was saved goes on to the bits of one run, and its d
   spectrum found;
   write_state(file.path, "done", whole);
   REQUIRE(read_state(file.path, "done", found));
-  CHECK(found.method == "lanczos_quadrature");
+  CHECK(found.method == "quadrature");
   CHECK(found.size == 120);
   CHECK(found.values == whole.values);
   REQUIRE(found.density);

@@ -13,8 +13,8 @@
 namespace optscope::lapack {
 
 namespace detail {
-// Names of our own with the library's symbols: other headers that declare LAPACK with other types do not conflict.
-// gfortran passes the lengths of strings behind all other arguments.
+// Own names for the library's symbols: headers that declare LAPACK with other types (<lapacke.h>, xtensor-blas) can be
+// included together with this one, in any order. gfortran passes the lengths of strings after all other arguments.
 extern "C" {
 void optscope_dgeqrt(const int* m, const int* n, const int* nb, double* a, const int* lda, double* t, const int* ldt,
                      double* work, int* info) __asm__("dgeqrt_");
@@ -58,7 +58,7 @@ void optscope_dsygvd(const int* itype, const char* jobz, const char* uplo, const
   return info;
 }
 
-/// a (m, n) = u s vt, thin: u (m, min), s (min), vt (min, n). `iwork`: 8 min; `lwork` = -1 asks.
+/// a (m, n) = u s vt, thin: u (m, min), s (min), vt (min, n). `iwork`: 8 min; `lwork` = -1 asks for its size.
 [[nodiscard]] inline int gesdd(int m, int n, double* a, double* s, double* u, double* vt, double* work, int lwork,
                                int* iwork) {
   int info = 0;
@@ -68,7 +68,8 @@ void optscope_dsygvd(const int* itype, const char* jobz, const char* uplo, const
 }
 
 /// Eigenvalues w, ascending, and eigenvectors of A v = w B v, both symmetric with their lower triangles given: the
-/// vectors are the columns of a, scaled so that vᵀ B v = 1; b becomes its Cholesky factor. `lwork` = -1 asks.
+/// vectors are the columns of a, scaled so that vᵀ B v = 1; b becomes its Cholesky factor. `lwork` = -1 asks for its
+/// size.
 [[nodiscard]] inline int sygvd(int n, double* a, double* b, double* w, double* work, int lwork, int* iwork,
                                int liwork) {
   int info = 0;
@@ -77,16 +78,16 @@ void optscope_dsygvd(const int* itype, const char* jobz, const char* uplo, const
   return info;
 }
 
-/// What `routine()` returns, which runs on a thread of its own while `go_on()` is asked here: nothing interrupts
-/// LAPACK. If that says no, nothing, at once; the routine then runs to its end unheeded, so it must own all that it
-/// touches.
-template <class Routine, class GoOn>
-[[nodiscard]] std::optional<std::invoke_result_t<Routine&>> unless_stopped(Routine routine, GoOn&& go_on) {
+/// Runs `routine()` on its own thread and asks `keep_going()` meanwhile, because LAPACK cannot be interrupted. Returns
+/// what the routine returns; nothing, at once, if `keep_going()` says no. The routine then runs to its end and its
+/// result is dropped, so it must own all that it touches.
+template <class Routine, class KeepGoing>
+[[nodiscard]] std::optional<std::invoke_result_t<Routine&>> unless_stopped(Routine routine, KeepGoing&& keep_going) {
   std::packaged_task<std::invoke_result_t<Routine&>()> task{std::move(routine)};
   auto result = task.get_future();
   std::thread{std::move(task)}.detach();
   while (result.wait_for(std::chrono::milliseconds{50}) != std::future_status::ready) {
-    if (!go_on()) return std::nullopt;
+    if (!keep_going()) return std::nullopt;
   }
   return result.get();
 }

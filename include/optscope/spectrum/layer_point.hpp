@@ -2,23 +2,20 @@
 #pragma once
 // The point at which a layer is differentiated: its weights and the activations of one text, from a run in double.
 
-#include <algorithm>
-#include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <memory>
-#include <optscope/backend/elementwise.hpp>
 #include <optscope/core/architecture.hpp>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
-#include <optscope/opt/model.hpp>
-#include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/spectrum/norm_jacobian.hpp>
-#include <optscope/spectrum/slope.hpp>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -38,6 +35,17 @@ struct layer_point {
   std::vector<T> buffer;    // what `weights` refers to
 };
 
+namespace detail {
+
+/// Throws `bad_input` unless all are finite. `axis` names a row: "head" or "position".
+void require_finite(const std::string& text, std::string_view site, std::string_view axis, const place& at,
+                    tensor_view<const double, 2> rows);
+
+/// Throws unless the model has the layers [first, first + count), count > 0, all of one size.
+void require_layers(const checkpoint& files, const architecture& shape, std::size_t first, std::size_t count);
+
+}  // namespace detail
+
 /// An observer of a run in double over one text that fills the points of the layers [first, first + points.size()).
 template <class T>
 class point_observer {
@@ -51,74 +59,39 @@ class point_observer {
   template <class Site>
   [[nodiscard]] bool wants(Site, std::size_t layer) const {
     const bool inside = layer >= first_ && layer < first_ + points_.size();
-    // The input of every layer on the way: so that an error names the first one that is not finite.
+    // The input of every layer on the way, so that an error names the first layer that is not finite.
     return inside || (std::is_same_v<Site, site::resid_pre> && layer < first_);
   }
 
   template <class Site>
   void operator()(Site, const place& at, tensor_view<const double, Site::rank> view) {
-    require_finite<Site>(at, view);
+    const tensor_view<const double, 2> rows{view.data(), {view.rows(), view.cols()}, view.stride()};
+    detail::require_finite(text_, Site::name, Site::layout == site_layout::head ? "head" : "position", at, rows);
     if (at.layer < first_) return;
     layer_point<T>& point = *points_[at.layer - first_];
-    if constexpr (std::is_same_v<Site, site::resid_pre> || std::is_same_v<Site, site::resid_mid>) {
-      const bool second = std::is_same_v<Site, site::resid_mid>;
-      point.tokens = view.rows();
-      if (point.shape.pre_layer_norm) {
-        norm(point, second) = {view, weights(point, second).gamma};
-      } else {
-        sum_ = tensor<double, 2>{view.shape()};
-        for (std::size_t t = 0; t < view.rows(); ++t) std::ranges::copy(view.row(t), sum_.row(t).data());
-      }
-    } else if constexpr (std::is_same_v<Site, site::attn_out> || std::is_same_v<Site, site::mlp_out>) {
-      const bool second = std::is_same_v<Site, site::mlp_out>;
-      if (point.shape.pre_layer_norm) return;
-      for (std::size_t t = 0; t < view.rows(); ++t) kernel::add(view.row(t).data(), view.cols(), sum_.row(t).data());
-      norm(point, second) = {sum_.view(), weights(point, second).gamma};
-    } else if constexpr (std::is_same_v<Site, site::pattern>) {
+    if constexpr (std::is_same_v<Site, site::resid_pre>) take_input(point, rows, false);
+    if constexpr (std::is_same_v<Site, site::resid_mid>) take_input(point, rows, true);
+    if constexpr (std::is_same_v<Site, site::attn_out>) take_output(point, rows, false);
+    if constexpr (std::is_same_v<Site, site::mlp_out>) take_output(point, rows, true);
+    if constexpr (std::is_same_v<Site, site::mlp_pre>) take_slope(point, rows);
+    if constexpr (std::is_same_v<Site, site::pattern>) {
       point.pattern = tensor<T, 3>{view.shape()};
-      round(view, point.pattern.data());
-    } else if constexpr (std::is_same_v<Site, site::mlp_pre>) {
-      point.slope = tensor<T, 2>{view.shape()};
-      for (std::size_t t = 0; t < view.rows(); ++t) {
-        std::ranges::transform(view.row(t), point.slope.row(t).data(),
-                               [&](double x) { return static_cast<T>(slope_of(point.shape.nonlinearity, x)); });
-      }
-    } else {  // (token, head, head_dim)
-      tensor<T, 2>& target = of(Site{}, point);
-      target = tensor<T, 2>{{view.rows(), view.cols()}};
-      round(view, target.data());
+      round(rows, point.pattern.data());
     }
+    if constexpr (std::is_same_v<Site, site::q>) take_heads(rows, point.q);
+    if constexpr (std::is_same_v<Site, site::k>) take_heads(rows, point.k);
+    if constexpr (std::is_same_v<Site, site::v>) take_heads(rows, point.v);
+    if constexpr (std::is_same_v<Site, site::z>) take_heads(rows, point.z);
   }
 
  private:
-  static tensor<T, 2>& of(site::q, layer_point<T>& point) { return point.q; }
-  static tensor<T, 2>& of(site::k, layer_point<T>& point) { return point.k; }
-  static tensor<T, 2>& of(site::v, layer_point<T>& point) { return point.v; }
-  static tensor<T, 2>& of(site::z, layer_point<T>& point) { return point.z; }
-  static norm_jacobian<T>& norm(layer_point<T>& point, bool second) { return second ? point.ln2 : point.ln1; }
-  static const norm_weights<T>& weights(const layer_point<T>& point, bool second) {
-    return second ? point.weights.ln2 : point.weights.ln1;
-  }
-
-  template <std::size_t Rank>
-  static void round(tensor_view<const double, Rank> view, T* target) {
-    for (std::size_t row = 0; row < view.rows(); ++row) {
-      target = std::ranges::transform(view.row(row), target, [](double x) { return static_cast<T>(x); }).out;
-    }
-  }
-
-  template <class Site>
-  void require_finite(const place& at, tensor_view<const double, Site::rank> view) const {
-    for (std::size_t row = 0; row < view.rows(); ++row) {
-      for (const double value : view.row(row)) {
-        if (std::isfinite(value)) continue;
-        const std::string axis = Site::layout == site_layout::head ? " of head " : " at position ";
-        throw bad_input{
-            "", text_ + ", layer " + std::to_string(at.layer), "finite activations",
-            (std::isnan(value) ? "NaN in " : "infinity in ") + std::string{Site::name} + axis + std::to_string(row)};
-      }
-    }
-  }
+  using rows_view = tensor_view<const double, 2>;
+  // `second`: of the MLP, otherwise of attention.
+  void take_input(layer_point<T>& point, rows_view rows, bool second);
+  void take_output(layer_point<T>& point, rows_view rows, bool second);
+  static void take_slope(layer_point<T>& point, rows_view rows);
+  static void take_heads(rows_view rows, tensor<T, 2>& to);
+  static void round(rows_view rows, T* to);
 
   std::size_t first_;
   std::vector<std::shared_ptr<layer_point<T>>>& points_;
@@ -126,25 +99,21 @@ class point_observer {
   tensor<double, 2> sum_;  // post-LN: the input of the next LayerNorm
 };
 
-/// Runs one text through a model in double and gives the points of `count` layers from `first` on.
+/// Runs one text through a model in double and returns the points of `count` layers from `first` on.
 ///
 ///     model<any_opt, double> opt{files};
 ///     const auto points = linearise(opt, tokens, 3, 2);          // layers 3 and 4, to multiply in double
 ///     const auto at = linearise<float>(opt, tokens, 7, 1)[0];    // layer 7, to multiply in float
 ///
-/// Memory: for each layer its weights and 4 hidden + ffn + heads x tokens scalars a token. Throws `bad_input` for
-/// tokens that the model cannot take, for layers that it does not have, and, naming `text` and the layer, for
-/// activations that are not finite.
+/// The model may have any backend and any weights. Memory: for each layer its weights and 4 hidden + ffn + heads x
+/// tokens scalars per token. Throws `bad_input` for tokens that the model cannot take, for layers that it does not
+/// have, and, naming `text` and the layer, for activations that are not finite.
 template <class T = double, class Model>
   requires std::same_as<typename Model::scalar, double>
 [[nodiscard]] std::vector<std::shared_ptr<const layer_point<T>>> linearise(Model& opt, const token_list& tokens,
                                                                            std::size_t first, std::size_t count = 1,
                                                                            const std::string& text = "text 0") {
-  if (first + count > opt.layers() || count == 0) {
-    throw bad_input{"", "layers " + std::to_string(first) + " to " + std::to_string(first + count),
-                    "layers of " + std::to_string(opt.layers()), "others"};
-  }
-  require_even_layers(opt.files(), "for Jacobians");
+  detail::require_layers(opt.files(), opt.shape(), first, count);
   std::vector<std::shared_ptr<layer_point<T>>> points;
   for (std::size_t layer = first; layer < first + count; ++layer) {
     auto point = std::make_shared<layer_point<T>>();
@@ -153,8 +122,13 @@ template <class T = double, class Model>
     point->weights = copy_layer(opt.weights().layer(layer, first + count, opt.backend().pool()), point->buffer);
     points.push_back(std::move(point));
   }
-  opt.run({tokens}, point_observer<T>{first, points, text});
+  point_observer<T> observer{first, points, text};
+  opt.run({tokens}, observer);
   return {points.begin(), points.end()};
 }
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/spectrum/layer_point.ipp>
+#endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Matrix products of views, each on the calling thread, and rows shared out over a pool.
+// Matrix products of views, each on the calling thread, and loops over rows on a pool of threads.
 
 #include <algorithm>
 #include <cstddef>
@@ -58,7 +58,7 @@ void gather(tensor_view<const T, 2> vectors, std::size_t tokens, std::size_t fir
     std::copy_n(vectors.row(vector).data() + token * out.cols(), out.cols(), out.row(i).data());
   }
 }
-/// The other way round.
+/// The reverse: rows of tokens into vectors.
 template <class T>
 void scatter(in<T> from, std::size_t tokens, std::size_t first, tensor_view<T, 2> vectors) {
   for (std::size_t i = 0; i < from.rows(); ++i) {
@@ -67,13 +67,13 @@ void scatter(in<T> from, std::size_t tokens, std::size_t first, tensor_view<T, 2
   }
 }
 
-/// Rows a task: what keeps every thread busy, but no more than `most_rows`.
+/// Rows per task: enough tasks to keep every thread busy, and at most `most_rows`.
 inline constexpr std::size_t most_rows = 256;
 [[nodiscard]] inline std::size_t rows_a_task(std::size_t rows, const thread_pool& pool) {
   return std::clamp<std::size_t>((rows + pool.size() - 1) / pool.size(), 1, most_rows);
 }
 
-/// Calls `body(first, count, worker)` for blocks of rows on all threads, BLAS being held to one each.
+/// Calls `body(first, count, worker)` for blocks of rows on all threads; each call of BLAS uses one thread.
 template <class Body>
 void for_rows(thread_pool& pool, std::size_t rows, Body&& body) {
   const openblas::single_threaded guard;

@@ -2,24 +2,20 @@
 #pragma once
 // Notions of rank, together, from one sorted spectrum and a calibrated noise floor.
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
-#include <optscope/core/errors.hpp>
+#include <optscope/core/compiled.hpp>
 #include <optscope/spectrum/spectrum.hpp>
-#include <span>
-#include <string>
 
 namespace optscope {
 
-/// How wide a block is, said in every way that has a meaning, because none of them alone has one.
+/// How wide a block is, in every notion that has a meaning, because none of them is enough alone.
 ///
-/// What such numbers show and what they do not:
+/// What these numbers show and what they do not:
 ///
 /// * An edge at a structural bound is no discovery. A LayerNorm before the block takes one direction from each token
 ///   exactly (its mean) and a second one nearly (its own direction, with the relative gain eps / (var + eps)); a ReLU
-///   block has at most min(active units, hidden - 1) directions a token. Compare with `bound` first.
+///   block has at most min(active units, hidden - 1) directions per token. Compare with `bound` first.
 /// * A text of "2 tokens" is 3 with BOS: OPT-125M then has 3 x 768 = 2304 values, 3 of them zero and 3 tiny, so an edge
 ///   of the attention block is expected at 2298 to 2301; the study that this project began with read 2200 off its plot.
 ///   Its edge of the dense block near 1240 has the size of 3 tokens with 413 active units each, 13 % of 3072: with ReLU
@@ -45,53 +41,21 @@ struct rank_notions {
   std::array<std::size_t, 3> energy_ranks{};  ///< leading values with 90, 99, 99.9 % of sum s^2
 };
 
-/// `must_be_zero`: how many of the values are zero by structure, such as one a token for a LayerNorm before the block;
-/// as computed they are the smallest ones, and the largest of them shows the noise. `bound`: 0 for size - must_be_zero.
-/// All zeros give ranks of 0. Throws `bad_input` if the spectrum does not have all its values.
-[[nodiscard]] inline rank_notions ranks_of(const spectrum& from, std::size_t must_be_zero = 0, std::size_t bound = 0) {
-  const std::span<const double> s{from.values};
-  if (!from.all_values() || s.empty() || must_be_zero > s.size() || !std::is_sorted(s.rbegin(), s.rend())) {
-    throw bad_input{"", "ranks_of", "a whole spectrum in descending order, no more zeros than values",
-                    std::to_string(s.size()) + " of " + std::to_string(from.size) + " values by " + from.method};
-  }
-  rank_notions result;
-  result.size = s.size();
-  result.bound = bound != 0 ? bound : s.size() - must_be_zero;
-  result.largest = s.front();
-  const double measured = must_be_zero == 0 ? 0 : 10 * s[s.size() - must_be_zero];
-  result.floor = std::max(measured, from.floor * result.largest);
-  result.calibrated = measured > 0 && measured == result.floor;
-  const auto above = [s](double threshold) {
-    return static_cast<std::size_t>(std::partition_point(s.begin(), s.end(), [=](double v) { return v > threshold; }) -
-                                    s.begin());
-  };
-  for (std::size_t i = 0; i < 3; ++i)
-    result.counts[i] = above(result.floor * std::pow(10.0, static_cast<double>(i) - 1));
-  result.well_determined =
-      static_cast<double>(result.counts[0] - result.counts[2]) <= 1e-3 * static_cast<double>(result.counts[1]);
-  if (result.largest == 0) return result;
-  for (std::size_t i = 0; i < 8; ++i)
-    result.decades[i] = above(result.largest * std::pow(10.0, -1 - static_cast<double>(i)));
+/// All notions of a whole spectrum. `must_be_zero`: how many of the values are zero by structure, for example one per
+/// token if a LayerNorm comes before the block; as computed they are the smallest ones, and the largest of them shows
+/// the noise. `bound`: 0 for size - must_be_zero. All zeros give ranks of 0. Throws `bad_input` if the spectrum does
+/// not have all its values.
+[[nodiscard]] rank_notions ranks_of(const spectrum& from, std::size_t must_be_zero = 0, std::size_t bound = 0);
 
-  double sum = 0, logs = 0, second = 0, fourth = 0;
-  for (const double value : s) {
-    const double x = value / result.largest;
-    sum += x;
-    logs += x > 0 ? x * std::log(x) : 0;
-    second += x * x;
-    fourth += x * x * x * x;
-  }
-  result.stable_rank = second;
-  result.effective_rank = std::exp(std::log(sum) - logs / sum);
-  result.participation_ratio = second * second / fourth;
-  const std::array<double, 3> shares{0.9, 0.99, 0.999};
-  double energy = 0;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < s.size() && next < 3; ++i) {
-    energy += (s[i] / result.largest) * (s[i] / result.largest);
-    for (; next < 3 && energy >= shares[next] * second; ++next) result.energy_ranks[next] = i + 1;
-  }
-  return result;
-}
+/// The notions that the density of a sampled spectrum gives, with its resolution limit as the floor. `bound`: the
+/// largest rank that the structure allows. Throws `bad_input` if the spectrum has no density.
+[[nodiscard]] rank_notions sampled_ranks_of(const spectrum& from, std::size_t bound);
+
+/// How many of the `decades` of a sampled spectrum are resolved.
+[[nodiscard]] std::size_t resolved_decades(const rank_notions& ranks);
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/spectrum/rank.ipp>
+#endif

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What a spectrum analyser gives and takes: the result, progress, limits, and the concept.
+// What a spectrum analyser returns and what it is given: the result, progress, limits.
 
-#include <algorithm>
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <functional>
-#include <limits>
 #include <optional>
+#include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
-#include <optscope/core/memory.hpp>
 #include <optscope/spectrum/density.hpp>
 #include <optscope/spectrum/linear_operator.hpp>
 #include <string>
@@ -20,7 +17,7 @@
 
 namespace optscope {
 
-/// How an analysis ended. Only `complete` has all that was asked for.
+/// How an analysis ended. Only `complete` has everything that was asked for.
 enum class spectrum_outcome {
   complete,
   not_converged,  ///< LAPACK's iteration or the residuals: `note` says which, `values` holds nothing unproven
@@ -32,14 +29,14 @@ struct spectrum {
   std::vector<double> values;  ///< descending; all `size` of them, zeros included, unless the method finds fewer
   std::size_t size = 0;        ///< min(rows, cols)
   std::string method;          ///< the analyser's name
-  std::string reason;          ///< why `automatic` picked it
+  std::string reason;          ///< why this analyser was picked, if an analyser picked it
   double floor = 0;            ///< values below floor * largest are noise of the method
   spectrum_outcome outcome = spectrum_outcome::complete;
-  std::string note;                         ///< one sentence where the outcome is not `complete`
+  std::string note;                         ///< one sentence if the outcome is not `complete`
   int lapack_info = 0;                      ///< of the routine that `note` names
   double seconds = 0;                       ///< wall clock
   std::size_t bytes = 0;                    ///< memory that the analyser itself took, without the operator's
-  std::optional<spectral_density> density;  ///< instead of values where the whole is sampled
+  std::optional<spectral_density> density;  ///< instead of values if the spectrum is sampled
 
   [[nodiscard]] bool all_values() const noexcept { return values.size() == size; }
 };
@@ -59,22 +56,16 @@ struct analysis_progress {
 /// What all analysers have in common.
 struct analysis_settings {
   std::size_t threads = 0;  ///< 0: as many as the machine has cores
-  std::size_t memory = 0;   ///< bytes the analyser may take; 0: what the machine has available
-  /// Called often, by the thread that called the analyser. `false` stops: the result then is `stopped`.
+  std::size_t memory = 0;   ///< bytes that the analyser may take; 0: what the machine has available
+  /// Called often, by the thread that called the analyser. `false` stops the analysis: the outcome is then `stopped`.
   std::function<bool(const analysis_progress&)> progress = {};
 
-  [[nodiscard]] bool go_on(std::string_view stage, double fraction) const {
+  [[nodiscard]] bool keep_going(std::string_view stage, double fraction) const {
     return !progress || progress(analysis_progress{stage, fraction});
   }
-  [[nodiscard]] std::size_t memory_limit() const { return memory != 0 ? memory : available_memory(); }
-};
-
-/// A spectrum analyser: a type whose const call operator turns an operator into a `spectrum` (or a type derived from
-/// it) and whose `bytes(op)` says beforehand how much memory that takes.
-template <class Analyser, class Op>
-concept spectrum_analyser = linear_operator<Op> && requires(const Analyser analyser, Op& op) {
-  { analyser(op) } -> std::derived_from<spectrum>;
-  { analyser.bytes(op) } -> std::convertible_to<std::size_t>;
+  [[nodiscard]] std::size_t memory_limit() const;
+  /// `threads`, or the number of cores.
+  [[nodiscard]] std::size_t thread_count() const;
 };
 
 namespace detail {
@@ -83,9 +74,9 @@ namespace detail {
 template <class Result = spectrum>
 class analysis {
  public:
-  analysis(std::string_view method, std::size_t rows, std::size_t cols, double floor, std::size_t bytes) {
+  analysis(std::string_view method, const operator_shape& shape, double floor, std::size_t bytes) {
     result.method = method;
-    result.size = std::min(rows, cols);
+    result.size = shape.rows < shape.cols ? shape.rows : shape.cols;
     result.floor = floor;
     result.bytes = bytes;
   }
@@ -114,35 +105,22 @@ class analysis {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Throws if `bytes` are more than may be taken, naming what would do instead.
-inline void require_memory(std::string_view method, std::size_t rows, std::size_t cols, std::size_t bytes,
-                           const analysis_settings& settings, std::string_view instead) {
-  const std::size_t limit = settings.memory_limit();
-  if (bytes <= limit) return;
-  throw bad_input{"", std::string{method} + " of " + std::to_string(rows) + " x " + std::to_string(cols),
-                  "at most " + memory_text(limit) + " of memory",
-                  memory_text(bytes) + " needed; " + std::string{instead}};
-}
+/// Throws `bad_input` if `bytes` are more than the settings allow; `instead` says what would work.
+void require_memory(std::string_view method, const operator_shape& shape, std::size_t bytes,
+                    const analysis_settings& settings, std::string_view instead);
 
 /// Memory of Golub-Kahan recurrences: two vectors on each side and two products, for each probe.
-[[nodiscard]] inline std::size_t quadrature_bytes(std::size_t rows, std::size_t cols, std::size_t probes,
-                                                  std::size_t scalar) {
-  return 2 * probes * (rows + cols) * scalar;
-}
+[[nodiscard]] std::size_t quadrature_bytes(const operator_shape& shape, std::size_t probes, std::size_t scalar);
 
-/// What to say where a dense matrix does not fit.
-[[nodiscard]] inline std::string sampled_instead(std::size_t rows, std::size_t cols) {
-  return "lanczos_quadrature would do with " + memory_text(quadrature_bytes(rows, cols, 10, 4));
-}
+/// What to suggest if a dense matrix does not fit into memory.
+[[nodiscard]] std::string sampled_instead(const operator_shape& shape);
 
-/// Sizes that go to BLAS and LAPACK as 32-bit numbers.
-inline void require_size(std::string_view method, std::size_t rows, std::size_t cols) {
-  constexpr std::size_t most = std::numeric_limits<int>::max() / 256;  // times the width of a band
-  if (rows == 0 || cols == 0 || std::max(rows, cols) > most) {
-    throw bad_input{"", std::string{method}, "1 to " + std::to_string(most) + " rows and columns",
-                    std::to_string(rows) + " x " + std::to_string(cols)};
-  }
-}
+/// Throws `bad_input` for sizes that BLAS and LAPACK cannot take as 32-bit numbers.
+void require_size(std::string_view method, const operator_shape& shape);
 
 }  // namespace detail
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/spectrum/spectrum.ipp>
+#endif
