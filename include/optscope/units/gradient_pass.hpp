@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <optscope/backend/backend.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/simd.hpp>
@@ -74,6 +75,10 @@ class logit_rows {
 ///            tensor_view<const float, 2> gradients) { ... });
 template <class Model>
 class gradient_pass {
+  static_assert(gradient_backend_for<typename Model::backend_type, typename Model::scalar>,
+                "gradients need a backend that satisfies gradient_backend_for<Backend, Scalar>: backend/backend.hpp "
+                "lists its members");
+
  public:
   using T = typename Model::scalar;
   using view = tensor_view<const T, 2>;
