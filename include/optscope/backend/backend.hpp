@@ -22,8 +22,9 @@ struct attention_text {
 /// What a type must have to compute in scalar T: the forward pass, generation and everything else that runs a model
 /// uses these members and no others.
 ///
-/// All views are row-major, and (m, k) means m rows of k elements; the rows of a view may lie further apart than they
-/// are long (`stride()`). Results overlap with operands only where that is said. Any of m, n, t may be 0, k too.
+/// All views are row-major, and (m, k) means m rows of k elements; rows may be further apart in memory than they are
+/// long
+/// (`stride()`). A result never overlaps an operand unless the table says so. Any size may be 0.
 ///
 /// | member | does |
 /// |---|---|
@@ -40,8 +41,8 @@ struct attention_text {
 /// `pool()` | the threads for work outside the backend: reading weights, analyses | | `with_threads(n)` | a backend of
 /// the same kind with n threads of its own |
 ///
-/// Copies of a backend share its threads. Memory is the host's. A backend need not support more than one scalar, so its
-/// members may be templates or not:
+/// Copies of a backend share its threads. All memory is the host's. Members may be templates, or overloads for one
+/// scalar only:
 ///
 ///     struct reference {
 ///       void linear(tensor_view<const float, 2> x, tensor_view<const float, 2> w, const float* bias,
@@ -51,7 +52,7 @@ struct attention_text {
 ///     static_assert(backend_for<reference, float>);
 ///     model<any_opt, float, reference> opt{files, reference{}};
 ///
-/// README.md in this folder has a whole one.
+/// README.md in this folder has a whole backend.
 template <class B, class T>
 concept backend_for = std::copy_constructible<B> &&
                       requires(B backend, const B& same, tensor_view<const T, 2> in, tensor_view<T, 2> out,
@@ -70,7 +71,8 @@ concept backend_for = std::copy_constructible<B> &&
                         { same.with_threads(count) } -> std::same_as<B>;
                       };
 
-/// What gradients need besides: `linear_backward(x, w, y)`, y (m, n) = x (m, k) w with w (k, n): back through `linear`.
+/// What gradients need in addition: `linear_backward(x, w, y)`, y (m, n) = x (m, k) w with w (k, n): back through
+/// `linear`.
 template <class B, class T>
 concept gradient_backend_for =
     backend_for<B, T> &&

@@ -16,8 +16,8 @@ namespace optscope {
 /// Arithmetic on CPU threads, in float and double, with kernels of its own: `backend_for` says what each member does.
 /// Work is shared out by columns, rows and heads. Copies share one pool.
 ///
-/// Bits: the same for any number of threads and any batch on one kind of CPU; AVX-512, AVX2 and neither differ in the
-/// last ones.
+/// Bits: the same for any number of threads and any batch. Between CPUs with AVX-512, with AVX2 and with neither, the
+/// last bits differ.
 class cpu {
  public:
   /// `threads` = 0 takes as many as the machine has cores.

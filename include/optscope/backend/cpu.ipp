@@ -13,11 +13,11 @@
 namespace optscope {
 namespace detail {
 
-// A slice of the weights, 768 bytes of columns 768 deep, takes 576 kB in float: it stays in a second-level cache while
-// the rows pass.
+// A slice of the weights is 768 bytes of columns wide and 768 elements deep, 576 kB in float: it stays in a
+// second-level cache while the rows are multiplied by it.
 inline constexpr std::size_t slice_bytes = 768, deepest = 768;
-inline constexpr std::size_t row_block = 256;      // fewer rows a task do not pay for packing
-inline constexpr std::size_t least_queries = 512;  // likewise queries
+inline constexpr std::size_t row_block = 256;      // rows of a task; with fewer, packing costs more than it saves
+inline constexpr std::size_t least_queries = 512;  // queries of a task, likewise
 
 struct query_block {
   std::size_t head, first, count;  // queries [first, first + count)
@@ -77,7 +77,7 @@ void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> 
   });
 }
 
-/// Elements of scratch for a head of a text.
+/// Elements of scratch memory that one head of a text takes.
 template <class T>
 std::size_t attention_size(const attention_text<T>& text, std::size_t heads) {
   const std::size_t keys = text.k.rows(), head_dim = text.k.cols() / heads;
@@ -107,7 +107,7 @@ void for_query_blocks(thread_pool& pool, std::size_t texts, Queries queries, std
     if (first < count) body(text, query_block{task % heads, first, std::min(size, count - first)}, worker);
   });
 }
-/// The same for one text: `body(block, worker)`.
+/// The same for one text; calls `body(block, worker)`.
 template <class Body>
 void for_query_blocks(thread_pool& pool, std::size_t queries, std::size_t heads, Body body) {
   for_query_blocks(
@@ -115,7 +115,7 @@ void for_query_blocks(thread_pool& pool, std::size_t queries, std::size_t heads,
       [&](std::size_t, const query_block& at, std::size_t worker) { body(at, worker); });
 }
 
-/// Calls `body` for the tiles of a block, `cached` keys being before the first query of all.
+/// Calls `body` for the tiles of a block; `cached` keys come before the text's first query.
 template <class Body>
 void for_tiles(const query_block& at, std::size_t cached, Body body) {
   for (std::size_t first = at.first, end = at.first + at.count; first < end;) {
@@ -138,7 +138,7 @@ void score_tile(tensor_view<const T, 2> q, const kernel::packed_matrix<T>& by_ke
                              {scores.data(), {at.count, at.keys}, scores.stride()});
 }
 
-/// One function for all callers, so that they get the same bits.
+/// Not inlined, so that all callers get the same bits.
 template <class T>
 [[gnu::noinline]] void softmax_tile(const query_tile& at, tensor_view<T, 2> rows) {
   simd::run([&]() __attribute__((always_inline)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Row kernels without BLAS: LayerNorm, softmax, nonlinearities, as loops that compilers vectorise.
-// They are always inlined, so that `simd::run` compiles them for the CPU at hand.
+// Loops over one row: LayerNorm, softmax, nonlinearities, written so that compilers vectorise them.
+// They are always inlined: inside `simd::run` they are compiled for the CPU that the program runs on.
 
 #include <algorithm>
 #include <bit>
@@ -13,7 +13,7 @@
 
 namespace optscope::kernel {
 
-/// e^x for x <= 0 within 2 units in the last place (float); underflows to about 1e-38 instead of 0 below -87.
+/// e^x for x <= 0 within 2 units in the last place (float); below -87 the result is about 1e-38 rather than 0.
 /// Cody-Waite reduction and the polynomial of Cephes' `expf`. In double it is the standard function.
 [[nodiscard, gnu::always_inline]] inline float exp_nonpositive(float x) noexcept {
   constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
@@ -56,7 +56,7 @@ template <class T>
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
-/// What LayerNorm takes away and what it divides by: the mean and sqrt(var + 1e-5), biased variance.
+/// What LayerNorm subtracts and what it divides by: the mean and sqrt(var + 1e-5), biased variance.
 template <class T>
 struct layer_norm_moments {
   T mean, scale;
@@ -82,7 +82,7 @@ template <class T>
   }
 }
 
-/// The same with the moments of x.
+/// LayerNorm of one row: `normalize` with the moments of x.
 template <class T>
 [[gnu::always_inline]] inline void layer_norm(const T* x, const T* gamma, const T* beta, std::size_t n, T* y) noexcept {
   normalize(x, moments(x, n), gamma, beta, n, y);
@@ -122,18 +122,18 @@ template <class T>
 [[nodiscard]] inline T gelu_tanh(T x, double factor) noexcept {
   return T{0.5} * x * (T{1} + std::tanh(static_cast<T>(factor) * (x + static_cast<T>(0.044715) * x * x * x)));
 }
-/// As torch has it: the identity above 20.
+/// log(1 + e^x); the identity above 20, as in PyTorch.
 template <class T>
 [[nodiscard]] inline T softplus(T x) noexcept {
   return x > T{20} ? x : std::log1p(std::exp(x));
 }
-/// x within [low, high]; lets NaN through.
+/// x limited to [low, high]; NaN stays NaN.
 template <class T>
 [[nodiscard]] inline T clip(T x, T low, T high) noexcept {
   return x < low ? low : x > high ? high : x;
 }
 
-/// max(x, 0) in place; lets NaN through.
+/// max(x, 0) in place; NaN stays NaN.
 template <class T>
 [[gnu::always_inline]] inline void relu(T* x, std::size_t n) noexcept {
   for (std::size_t i = 0; i < n; ++i) x[i] = x[i] < T{0} ? T{0} : x[i];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Makes OpenBLAS use the kernels that the CPU deserves, and keeps it to one thread where the caller brings its own.
+// Makes OpenBLAS use kernels for this CPU's instruction set, and limits it to one thread where the caller has its own.
 
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/simd.hpp>
@@ -15,9 +15,9 @@ namespace optscope::openblas {
 [[nodiscard]] simd::level level_of(std::string_view core);
 
 /// OpenBLAS 0.3.21 does not know every CPU: on an Emerald Rapids Xeon it falls back to kernels of 2004 (`Prescott`),
-/// five times slower than what the CPU can do. Once per process this replaces OpenBLAS's choice if it is below the
-/// CPU's instruction set, checks the new kernels on a product, and goes back if they are wrong. What the user sets in
-/// `OPENBLAS_CORETYPE` stays. Must not run while another thread is inside BLAS. Returns the core in use.
+/// five times slower than what the CPU can do. Once per process, this function replaces OpenBLAS's choice if it is
+/// below the CPU's instruction set, checks the new kernels on a product, and goes back if they are wrong. What the user
+/// sets in `OPENBLAS_CORETYPE` stays. Must not run while another thread is inside BLAS. Returns the core in use.
 std::string_view use_best_kernels();
 
 /// While objects of this type live, in any threads, a BLAS call uses the calling thread alone; when the last is gone,
