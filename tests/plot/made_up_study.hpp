@@ -33,26 +33,31 @@ struct study {
                                 "fan-controller",   "span-cache"};
     const char* categories[3] = {"articles", "papers", "code"};
     for (std::size_t t = 0; t < texts; ++t)
-      report.texts.push_back(
-          {categories[category[t]], names[t], "The first words of this text, as they stand in its file …", 512});
-    optscope::plot::report_vector_set all{"all positions", {}}, last{"last position", {}};
+      report.texts.push_back({.category = categories[category[t]],
+                              .name = names[t],
+                              .first_words = "The first words of its file …",
+                              .tokens = 512});
+    optscope::plot::report_vector_set all{.name = "all positions"}, last{.name = "last position"};
     for (std::size_t p = 0; p < positions; ++p) report.positions.push_back(475 + 4 * p);
     for (std::size_t t = 0; t < texts; ++t) {
       for (std::size_t p = 0; p < positions; ++p)
-        all.vectors.push_back({t, report.positions[p], p % 3 ? " the" : "\n"});
-      last.vectors.push_back({t, 511, " end"});
+        all.vectors.push_back({.text = t, .position = report.positions[p], .token = p % 3 ? " the" : "\n"});
+      last.vectors.push_back({.text = t, .position = 511, .token = " end"});
     }
     report.sets = {all, last};
     report.layers.resize(layers);
     std::iota(report.layers.begin(), report.layers.end(), std::size_t{0});
     for (const char* metric : {"cosine", "scaled_cosine"}) {
-      report.matrices.push_back({"attn_out", metric, "all positions", matrices_a.view()});
-      report.matrices.push_back({"attn_out", metric, "last position", last_a.view()});
-      report.matrices.push_back({"resid_post", metric, "all positions", matrices_b.view()});
-      report.matrices.push_back({"resid_post", metric, "last position", last_b.view()});
+      const auto add = [&](const char* site, const std::string& set, const optscope::tensor<float, 3>& values) {
+        report.matrices.push_back({.site = site, .metric = metric, .set = set, .values = values.view()});
+      };
+      add("attn_out", all.name, matrices_a);
+      add("attn_out", last.name, last_a);
+      add("resid_post", all.name, matrices_b);
+      add("resid_post", last.name, last_b);
     }
     for (const char* site : {"attn_out", "resid_post"}) {
-      optscope::plot::report_curves curves{site, "cosine"};
+      optscope::plot::report_curves curves{.site = site, .metric = "cosine"};
       for (std::size_t l = 0; l < layers; ++l) {
         const double depth = static_cast<double>(l) / (layers - 1);
         curves.within_text.push_back(0.1 + 0.8 * depth);
@@ -66,13 +71,21 @@ struct study {
     }
     std::vector<optscope::plot::report_dimension> best;
     for (std::size_t d = 0; d < 40; ++d)
-      best.push_back({(d * 37 + 17) % hidden, d % layers, 400.0 / static_cast<double>(d + 1)});
+      best.push_back(
+          {.dimension = (d * 37 + 17) % hidden, .layer = d % layers, .f = 400.0 / static_cast<double>(d + 1)});
     std::vector<optscope::plot::report_dimension> best_by_layer;
     for (std::size_t l = 0; l < layers; ++l)
       for (std::size_t d = 0; d < 5; ++d)
-        best_by_layer.push_back({(7 * l + d) % hidden, l, 50.0 / static_cast<double>(d + 1)});
-    report.streams = {{"attn_out", streams_a.view(), best, best_by_layer, "data/stream-attn_out.npy"},
-                      {"resid_post", streams_b.view(), best, best_by_layer, "data/stream-resid_post.npy"}};
+        best_by_layer.push_back(
+            {.dimension = (7 * l + d) % hidden, .layer = l, .f = 50.0 / static_cast<double>(d + 1)});
+    for (const std::string site : {"attn_out", "resid_post"}) {
+      const auto& values = site == "attn_out" ? streams_a : streams_b;
+      report.streams.push_back({.site = site,
+                                .values = values.view(),
+                                .best = best,
+                                .best_by_layer = best_by_layer,
+                                .file = "data/stream-" + site + ".npy"});
+    }
     report.notes = {"The arrays of this page are in data/, the pictures in pictures/."};
   }
 };

@@ -99,8 +99,9 @@ start();
 std::string quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
 
 std::string chromium() {
-  for (const char* name : {"chromium", "chromium-browser", "google-chrome"})
-    if (std::system((std::string{name} + " --version >/dev/null 2>&1").c_str()) == 0) return name;
+  for (const std::string name : {"chromium", "chromium-browser", "google-chrome"}) {
+    if (std::system((name + " --version >/dev/null 2>&1").c_str()) == 0) return name;
+  }
   return {};
 }
 

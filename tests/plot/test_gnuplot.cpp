@@ -7,6 +7,7 @@
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/intervals.hpp>
 #include <optscope/plot/label.hpp>
+#include <optscope/plot/layout.hpp>
 #include <optscope/plot/lines.hpp>
 #include <optscope/plot/streams.hpp>
 
@@ -193,6 +194,15 @@ TEST_CASE("a character that no font has is drawn as a question mark") {
     draw(heatmap(tensor_view<const float, 2>{values, {2, 2}}, {.title = name}),
          {.stem = folder.path / name, .formats = {image_format::png}});
   CHECK_EQ(content_of(folder.path / "\xee\x83\xbf.png"), content_of(folder.path / "?.png"));
+}
+
+TEST_CASE("an axis of whole numbers has a step of 1, 2 or 5 times a power of ten") {
+  CHECK_EQ(plot::detail::tick_step(0, 8), 1);
+  CHECK_EQ(plot::detail::tick_step(8, 8), 1);
+  CHECK_EQ(plot::detail::tick_step(9, 8), 2);
+  CHECK_EQ(plot::detail::tick_step(100, 12), 10);
+  CHECK_EQ(plot::detail::tick_step(121, 12), 20);
+  CHECK_EQ(plot::detail::tick_step(50000, 8), 10000);
 }
 
 TEST_CASE("a label is cut at a character, not within one") {

@@ -82,7 +82,7 @@ TEST_CASE("texts, names and tokens cannot leave the script element that holds th
   study.report.title = study.report.model = nasty;
   study.report.facts = {{nasty, nasty}};
   study.report.notes = {nasty};
-  study.report.texts[0] = {nasty, nasty, nasty, 1};
+  study.report.texts[0] = {.category = nasty, .name = nasty, .first_words = nasty, .tokens = 1};
   study.report.sets[0].vectors[0].token = nasty;
   made_up::write_page(study.report, folder.path);
   const std::string page = content_of(folder.path / "report.html");
@@ -141,7 +141,8 @@ TEST_CASE(
 }
 
 TEST_CASE("groups are runs of equal categories") {
-  const auto groups = groups_of({{"a", "1"}, {"a", "2"}, {"b", "3"}}, 10);
+  const auto groups =
+      groups_of({{.category = "a", .name = "1"}, {.category = "a", .name = "2"}, {.category = "b", .name = "3"}}, 10);
   REQUIRE_EQ(groups.size(), 2);
   CHECK_EQ(groups[0].name, "a");
   CHECK_EQ(groups[0].size, 20);

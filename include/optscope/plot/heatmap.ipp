@@ -67,11 +67,8 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
               " nohead front lc rgb 'white' lw " + thin + "\n";
     }
   }
-  const auto numbered = [](const char* axis, std::size_t count) {  // at most 8 whole numbers
-    double step = 1;
-    for (const double next : {2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0}) {
-      if (static_cast<double>(count) / step > 8) step = next;
-    }
+  const auto numbered = [](const char* axis, std::size_t count) {
+    const double step = detail::tick_step(static_cast<double>(count), 8);
     return "set " + std::string{axis} + " 0," + gnuplot_number(step) + " out nomirror scale 0.4 font ',8'\n";
   };
   const std::string x_tics = options.groups.empty()

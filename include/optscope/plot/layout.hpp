@@ -15,6 +15,9 @@ namespace detail {
 [[nodiscard]] value_range finite_range(std::span<const float> values);
 [[nodiscard]] value_range finite_range(std::span<const double> values);
 
+/// The smallest of 1, 2, 5, 10, 20, … of which at most `most` fit into `extent`: the step of an axis of whole numbers.
+[[nodiscard]] double tick_step(double extent, double most);
+
 /// The command that sets viridis as the palette.
 [[nodiscard]] std::string viridis_palette();
 

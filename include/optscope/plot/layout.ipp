@@ -28,6 +28,15 @@ value_range finite_range_of(std::span<const Value> values) {
 OPTSCOPE_INLINE value_range finite_range(std::span<const float> values) { return finite_range_of(values); }
 OPTSCOPE_INLINE value_range finite_range(std::span<const double> values) { return finite_range_of(values); }
 
+OPTSCOPE_INLINE double tick_step(double extent, double most) {
+  double decade = 1;
+  while (extent / (10 * decade) > most) decade *= 10;
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (extent / (factor * decade) <= most) return factor * decade;
+  }
+  return 10 * decade;
+}
+
 OPTSCOPE_INLINE std::string viridis_palette() {
   std::string text = "set palette defined (";
   for (std::size_t i = 0; i < viridis_stops.size(); ++i)

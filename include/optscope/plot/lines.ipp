@@ -52,9 +52,7 @@ OPTSCOPE_INLINE picture lines(std::span<const line_panel> panels, const lines_op
   if (options.log_x) text += "set logscale x\nset format x '10^{%L}'\n";
   if (options.log_y) text += "set logscale y\nset format y '10^{%L}'\n";
   if (whole_numbers && x_high > x_low) {
-    double step = 1;
-    for (const double next : {2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0})
-      if ((x_high - x_low) / step > 12) step = next;
+    const double step = detail::tick_step(x_high - x_low, 12);
     text += "set xtics " + gnuplot_number(std::ceil(x_low / step) * step) + "," + gnuplot_number(step) + "\n";
   }
   if (x_high > x_low) text += "set xrange [" + gnuplot_number(x_low) + ":" + gnuplot_number(x_high) + "]\n";

@@ -152,8 +152,9 @@ OPTSCOPE_INLINE std::string report::float32(std::span<const float> values) {
 
 OPTSCOPE_INLINE std::string report::float16(std::span<const float> values) {
   float largest = 0;
-  for (const float value : values)
+  for (const float value : values) {
     if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  }
   const float scale = largest > 0 ? largest / 32768 : 1;
   std::vector<std::uint16_t> halves(values.size());
   std::transform(values.begin(), values.end(), halves.begin(), [&](float v) { return float_to_half(v / scale); });

@@ -125,12 +125,12 @@ inline void add_streams(report& page, const study_report& study) {
 
     json.begin_object().field("site", streams.site).field("file", streams.file).field("hidden", hidden);
     json.list("kept", kept);
-    for (const auto& [name, list_of_best] :
-         {std::pair{"best", &streams.best}, {"bestByLayer", &streams.best_by_layer}}) {
+    for (const auto& [name, ranked] : {std::pair{"best", &streams.best}, {"bestByLayer", &streams.best_by_layer}}) {
       json.key(name).begin_array();
-      for (const report_dimension& best : *list_of_best)
-        if (std::binary_search(kept.begin(), kept.end(), best.dimension))
-          json.begin_array().value(best.dimension).value(best.layer).value(best.f).end_array();
+      for (const report_dimension& best : *ranked) {
+        if (!std::binary_search(kept.begin(), kept.end(), best.dimension)) continue;
+        json.begin_array().value(best.dimension).value(best.layer).value(best.f).end_array();
+      }
       json.end_array();
     }
     json.key("values").raw(page.float16(values)).end_object();
