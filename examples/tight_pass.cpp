@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // How wide each block is: singular spectra of the Jacobians of attention and MLP, over layers, tokens and texts.
-#include <signal.h>
-
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <map>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/core/selection.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/plot/spectra_report.hpp>
@@ -17,7 +16,8 @@
 #include <optscope/spectrum.hpp>
 #include <set>
 
-#include "program.hpp"
+#include "support/interruption.hpp"
+#include "support/program.hpp"
 
 using namespace optscope;
 namespace fs = std::filesystem;
@@ -38,17 +38,6 @@ struct choices {
 };
 
 std::string short_name(block_kind block) { return block == block_kind::mlp ? "mlp" : "attn"; }
-
-volatile std::sig_atomic_t interrupted = 0;
-
-/// The first Ctrl-C asks to stop, a second one ends the program.
-void stop_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 /// The layers, texts and lengths to be compared.
 struct plan {
@@ -205,7 +194,7 @@ std::vector<block_spectrum> find_spectra(model<any_opt, double>& opt, const std:
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
       return progress_text(name, now.stage, total > 0 ? (done + cost * now.fraction) / total : 1, passed.count());
     });
-    return interrupted == 0;
+    return !program::interruption::requested();
   };
   settings.warn = [&, said = std::set<std::string>{}](const std::string& what) mutable {
     if (said.insert(what).second) std::fprintf(stderr, "tight_pass: %s\n", what.c_str());
@@ -239,11 +228,11 @@ std::vector<block_spectrum> find_spectra(model<any_opt, double>& opt, const std:
     if (!known[i]) {
       name = requests[i].name;
       cost = plans[i].operations;
-      if (interrupted == 0) {
+      if (!program::interruption::requested()) {
         found[i] =
             analyse(opt, requests[i], input.tokens[requests[i].text], input.texts[requests[i].text].file.string());
       }
-      if (interrupted != 0 || found[i].found.outcome == spectrum_outcome::stopped)
+      if (program::interruption::requested() || found[i].found.outcome == spectrum_outcome::stopped)
         throw error{"stopped; run the same command again to resume"};
       if (found[i].found.outcome != spectrum_outcome::complete) {
         throw error{name + ": no spectrum: " + found[i].found.note + "; what is done stays in " + folder.string()};
@@ -447,44 +436,39 @@ void publish(const std::vector<block_spectrum>& spectra, const std::vector<compa
 
 void add_options(program::app& app, choices& chosen) {
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--threads", "--out"});
-  app.cli.add_option("--block", chosen.blocks, "attn, mlp or both")
-      ->check(CLI::IsMember({"attn", "mlp"}))
-      ->delimiter(',')
-      ->capture_default_str();
-  app.cli
-      .add_option("--text", chosen.text,
-                  "The text: its number; or several, such as 0,3 or all, to compare at one layer")
-      ->type_name("SPEC")
-      ->capture_default_str();
-  app.cli.add_option("--lengths", chosen.lengths, "Numbers of tokens to compare at one layer, such as 2,8,34,128,768")
-      ->delimiter(',')
-      ->check(program::not_positive);
-  app.cli.add_option("--at", chosen.at, "The layer at which texts and lengths are compared; default: the middle one")
-      ->type_name("N");
+  app.option("--block", &chosen.blocks, "attn, mlp or both").one_of({"attn", "mlp"}).separated_by(',').shown();
+  app.option("--text", &chosen.text, "The text: its number; or several, such as 0,3 or all, to compare at one layer")
+      .type("SPEC")
+      .shown();
+  app.option("--lengths", &chosen.lengths, "Numbers of tokens to compare at one layer, such as 2,8,34,128,768")
+      .separated_by(',')
+      .check(program::not_positive);
+  app.option("--at", &chosen.at, "The layer at which texts and lengths are compared; default: the middle one")
+      .type("N");
   std::string help = "How the values are found. ";
   std::vector<std::string> names;
   for (const auto& each : offered::names()) {
     help += (names.empty() ? "" : "; ") + each.name + ": " + each.help;
     names.push_back(each.name);
   }
-  app.cli.add_option("--analyser", chosen.analyser, help)->check(CLI::IsMember(names))->capture_default_str();
-  app.cli.add_option("--minutes", chosen.analysis.minutes, "automatic: how long all values of one spectrum may take")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.cli.add_option("--memory", chosen.memory_gb, "Memory in GB that one spectrum may take; default: what is free")
-      ->check(CLI::PositiveNumber);
-  app.cli
-      .add_option("--steps", chosen.analysis.steps,
-                  "quadrature: number of steps; nothing below 0.35 / steps of the largest value is resolved")
-      ->check(program::not_positive)
-      ->type_name("N")
-      ->capture_default_str();
-  app.cli.add_option("--probes", chosen.analysis.probes, "quadrature: number of random vectors")
-      ->check(program::not_positive)
-      ->type_name("N")
-      ->capture_default_str();
-  app.cli.add_option("--directions", chosen.directions, "Number of leading directions to compare; 0: none")
-      ->capture_default_str();
+  app.option("--analyser", &chosen.analyser, help).one_of(names).shown();
+  app.option("--minutes", &chosen.analysis.minutes, "automatic: how long all values of one spectrum may take")
+      .check(program::not_above_zero)
+      .shown();
+  app.option("--memory", &chosen.memory_gb, "Memory in GB that one spectrum may take; default: what is free")
+      .check(program::not_above_zero);
+  app.option("--steps", &chosen.analysis.steps,
+             "quadrature: number of steps; nothing below 0.35 / steps of the largest value is resolved")
+      .check(program::not_positive)
+      .type("N")
+      .shown();
+  app.option("--probes", &chosen.analysis.probes, "quadrature: number of random vectors")
+      .check(program::not_positive)
+      .type("N")
+      .shown();
+  app.option("--directions", &chosen.directions, "Number of leading directions to compare; 0: none")
+      .check(program::not_whole)
+      .shown();
 }
 
 }  // namespace
@@ -517,7 +501,7 @@ int main(int argc, char** argv) {
     app.make_folder();
     std::vector<block_request> requests;
     const std::vector<comparison> comparisons = compare(what, input, app.length, requests);
-    stop_on_signals();
+    const program::interruption ctrl_c;
     std::vector<block_spectrum> spectra;
     offered::with(chosen.analyser, [&]<class Analyser>(std::type_identity<Analyser>) {
       spectra = find_spectra<Analyser>(opt, requests, input, app, chosen);

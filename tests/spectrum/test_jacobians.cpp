@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optscope/backend/cblas.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/spectrum/layer_jacobian.hpp>
@@ -131,6 +132,26 @@ TEST_CASE("rows of every Jacobian agree with autograd to 1e-10, in double, and t
       s.for_each<float>(norm, check);
     }
   }
+}
+
+TEST_CASE("Jacobians of a model on the user's BLAS are those of one on cpu") {
+  const std::string folder = goldens + "pre-ln";
+  const token_list tokens{2, 5, 9};
+  model<any_opt, double> on_cpu{checkpoint{folder}, cpu{2}};
+  model<any_opt, double, cblas> on_blas{checkpoint{folder}, cblas{2}};
+  const auto expected_at = linearise(on_cpu, tokens, 0, 2), found_at = linearise(on_blas, tokens, 0, 2);
+  const auto check = [&](auto expected, auto found, const std::string& kind) {
+    check_close<double, double>(all(by_products(found)), all(by_products(expected)), 1e-12, kind);
+    if constexpr (block_operator<decltype(found)>) {
+      check_close<double, double>(all(by_blocks(found)), all(by_blocks(expected)), 1e-12, kind + " by blocks");
+    }
+  };
+  check(attention_jacobian<double>{expected_at[1], on_cpu.backend()},
+        attention_jacobian<double>{found_at[1], on_blas.backend()}, "attention");
+  check(mlp_jacobian<double>{expected_at[1], on_cpu.backend()}, mlp_jacobian<double>{found_at[1], on_blas.backend()},
+        "mlp");
+  check(span_jacobian<double>{expected_at, on_cpu.backend()}, span_jacobian<double>{found_at, on_blas.backend()},
+        "span");
 }
 
 TEST_CASE("products, transposed products and blocks are of the same matrix; strides between vectors do not matter") {
