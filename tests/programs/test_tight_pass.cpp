@@ -84,8 +84,8 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
       box.run("tight_pass", demo("out", {"--length", "3", "--lengths", "2,3,5", "--text", "1,0,6", "--at", "2",
                                          "--layers", "1:4", "--directions", "3", "--block", "mlp,attn"}));
   check_done(result);
-  CHECK(result.out.find("attn-1: 768 values by exact (the matrix takes") != std::string::npos);
-  CHECK(result.out.find("mlp-2: 768 values by per_token (each token is treated by itself)") != std::string::npos);
+  CHECK(result.out.find("attn-1: 768 values by exact (exact takes") != std::string::npos);
+  CHECK(result.out.find("mlp-2: 768 values by per_token (per_token takes") != std::string::npos);
   CHECK(result.out.substr(result.out.size() - 16) == "out/report.html\n");
   std::vector<std::string> expected;
   for (const char* block : {"attn", "mlp"}) {

@@ -58,7 +58,7 @@ class first_that_fits {
   using scalar = double;
   using settings = automatic_settings;
   static constexpr std::string_view name = "automatic",
-                                    help = "all values if memory and time allow, otherwise their density; says which";
+                                    help = "all values if memory and time allow, otherwise their density";
 
   explicit first_that_fits(automatic_settings chosen = {}) : settings_{std::move(chosen)} {}
 

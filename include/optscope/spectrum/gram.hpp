@@ -25,7 +25,7 @@ class gram {
   using settings = analysis_settings;
   template <class T>
   using state_of = band_matrix;
-  static constexpr std::string_view name = "gram", help = "all values, fast; blind below 1e-8 of the largest";
+  static constexpr std::string_view name = "gram", help = "all values, faster, but blind below 1e-8 of the largest";
 
   explicit gram(analysis_settings chosen = {}) : settings_{std::move(chosen)} {}
 
