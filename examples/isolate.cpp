@@ -1,174 +1,341 @@
 // SPDX-License-Identifier: MIT
-// Takes out of a model what one category of texts does not need, and shows what the rest then writes.
-#include "isolate_report.hpp"
+// Removes from a model what one category of texts does not need, and shows what the rest then writes.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/core/selection.hpp>
+#include <optscope/corpus/halves.hpp>
+#include <optscope/isolation/code_structure.hpp>
+#include <optscope/isolation/direction_candidates.hpp>
+#include <optscope/isolation/isolation_study.hpp>
+#include <optscope/isolation/unit_candidates.hpp>
+#include <optscope/isolation/written_texts.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/opt/pruned_checkpoint.hpp>
+#include <optscope/opt/pruned_weights.hpp>
+#include <string>
+#include <vector>
 
-using namespace isolate;
+#include "isolate_report.hpp"
+#include "support/program.hpp"
+
+using namespace optscope;
+using pruned_model = model<any_opt, float, cpu, pruned_weights<float>>;
+
+namespace {
+
+/// A custom score needs one line here.
+const std::map<std::string, any_removal_score> scores{
+    {"ratio-frequency", activation_ratio<unit_statistic::frequency>{}},
+    {"ratio-mean-abs", activation_ratio<unit_statistic::mean_abs>{}},
+    {"ratio-rms", activation_ratio<unit_statistic::rms>{}},
+    {"largest-ratio", largest_ratio<unit_statistic::rms>{}},
+    {"difference", mean_difference{}},
+    {"attribution", attribution_ratio{}},
+    {"ratio-attribution", ratio_and_attribution{}},
+    {"ablation", ablation_effect{}},
+    {"mask", learned_mask{}}};
+const std::map<std::string, replacement> replacements{
+    {"zero", replacement::zero}, {"kept-mean", replacement::kept_mean}, {"mean", replacement::mean}};
+const std::map<std::string, std::vector<unit_kind>> kinds_of{{"neurons", {unit_kind::neuron}},
+                                                             {"heads", {unit_kind::head}},
+                                                             {"both", {unit_kind::neuron, unit_kind::head}},
+                                                             {"directions", {unit_kind::direction}}};
+
+template <class Value>
+std::vector<std::string> names_of(const std::map<std::string, Value>& all) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : all) names.push_back(name);
+  return names;
+}
+
+/// What the command line says besides the settings of the library.
+struct options {
+  std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
+  std::size_t scoring_tokens = 20000, new_tokens = 48;
+  std::optional<std::size_t> written;
+  bool no_curves = false;
+  double hours = 1;
+  isolation_settings study;
+  unit_candidate_settings candidates;
+
+  [[nodiscard]] bool directions() const { return units == "directions"; }
+};
+
+/// Shows what the study does, and ends an ablation that would take longer than `hours`.
+class shown_progress {
+ public:
+  shown_progress(double hours, std::size_t units) : hours_{hours}, units_{units} {}
+
+  void operator()(const std::string& what, double done, double all) {
+    if (what != what_) {
+      line_ = std::make_unique<program::progress>(what);
+      what_ = what;
+      begin_ = std::chrono::steady_clock::now();
+    }
+    if (what == "ablation") {
+      show_ablation(done, all);
+    } else {
+      (*line_)(static_cast<std::size_t>(done), static_cast<std::size_t>(all));
+    }
+  }
+
+ private:
+  void show_ablation(double done, double all) {
+    using hours = std::chrono::duration<double, std::ratio<3600>>;
+    const double passed = hours(std::chrono::steady_clock::now() - begin_).count(), in_all = passed * all / done;
+    char text[80];
+    std::snprintf(text, sizeof text, "%.1f %%, %.1f of about %.1f minutes", 100 * done / all, 60 * passed, 60 * in_all);
+    line_->show([&] { return std::string{text}; });
+    if (passed * 3600 < 5 || in_all < hours_) return;
+    char most[40];
+    std::snprintf(most, sizeof most, "at most %.2g hours of work", hours_);
+    std::snprintf(text, sizeof text, "about %.2g for the %zu units", in_all, units_);
+    throw bad_input{"", "--by ablation", std::string{most} + " (--hours, --ablation-tokens)", text};
+  }
+
+  double hours_;
+  std::size_t units_;
+  std::string what_;
+  std::unique_ptr<program::progress> line_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+void add_options(program::app& app, options& how, std::vector<program::option>& of_units) {
+  app.option("--keep", &how.keep, "The category to keep").required().type("CATEGORY");
+  of_units.push_back(
+      app.option("--by", &how.by, "Score by which neurons and heads are removed").one_of(names_of(scores)).shown());
+  of_units.push_back(app.option("--rounds", &how.candidates.rounds,
+                                "Number of scoring rounds; each round first removes the top units of the previous "
+                                "one. Not for mask, ablation, attributions")
+                         .check(program::not_positive)
+                         .shown());
+  of_units.push_back(app.option("--replace", &how.with, "What replaces a removed neuron or head")
+                         .one_of(names_of(replacements))
+                         .shown());
+  app.option("--units", &how.units,
+             "What may be removed. Directions of the stream into a layer are set to the kept category's mean; first "
+             "go those along which other categories lie farthest from it, in units of its own spread")
+      .one_of(names_of(kinds_of))
+      .shown();
+  app.option("--keep-layers", &how.keep_layers, "Layers from which nothing is removed").type("SPEC");
+  of_units.push_back(app.option("--even", &how.candidates.even,
+                                "Remove the same number of neurons from every layer that is not kept. If no layer is "
+                                "kept, transformers reads the smaller checkpoint, model/"));
+  app.option("--scoring-tokens", &how.scoring_tokens, "Compute scores from at most this many tokens of each category")
+      .check(program::not_positive)
+      .shown();
+  app.option("--written", &how.written,
+             "In addition, compute scores from this many tokens of each category that the model itself writes from "
+             "its prompts; if not given, 16384 for mask and none otherwise")
+      .type("N");
+  app.option("--share", &how.study.share, "Remove this share of the units: no curves, no search for the smallest share")
+      .check(program::number_within(0, false, 1, "a number from 0 to 1"));
+  app.option("--alone", &how.study.only_kept, "Analyse only --keep, not every category");
+  app.option("--no-curves", &how.no_curves,
+             "Measure no curves and compare no sets: remove --share of the units or, with mask, what --mask-cost "
+             "allows");
+  app.option("--mask-steps", &how.candidates.mask.steps, "mask: steps of learning")
+      .check(program::not_positive)
+      .shown();
+  app.option("--mask-cost", &how.candidates.mask.cost,
+             "mask: nats per token that the kept category may lose on the texts that the mask is learned from")
+      .check(program::not_above_zero)
+      .shown();
+  app.option("--mask-behind", &how.candidates.mask.continuation_weight,
+             "mask: weight of the kept category's loss after starts of other texts, relative to the weight of turning "
+             "them")
+      .check(program::number_within(0, false, std::numeric_limits<double>::max(), "a number from 0"))
+      .shown();
+  app.option("--ablation-tokens", &how.candidates.ablation_tokens,
+             "Tokens of each category whose loss --by ablation measures")
+      .check(program::not_positive)
+      .shown();
+  app.option("--hours", &how.hours, "Refuse --by ablation if it would take longer")
+      .check(program::not_above_zero)
+      .shown();
+  app.option("--shares", &how.study.points,
+             "Points of a curve, each with all prompts; if not given, 20 or as many as --minutes allow")
+      .check(program::not_positive)
+      .type("N");
+  app.option("--minutes", &how.study.minutes,
+             "About how long all removals may take. For a large model curves use fewer prompts and tokens, at least a "
+             "quarter, then fewer points, at least 4")
+      .check(program::not_above_zero)
+      .shown();
+  app.option("--prompts", &how.study.prompts,
+             "Prompts of each category on curves; the final measurement uses three times as many others")
+      .check(program::not_positive)
+      .shown();
+  app.option("--new", &how.new_tokens, "Tokens by which a prompt is continued").check(program::not_positive).shown();
+}
+
+/// Refuses options that do not go together, and fills in what follows from them.
+void complete(options& how, const std::vector<program::option>& of_units) {
+  for (const program::option& each : of_units) {
+    if (how.directions() && each.given()) {
+      throw program::wrong_usage{each.name(), "is for neurons and heads, not for directions"};
+    }
+  }
+  how.candidates.score = scores.at(how.by);
+  how.candidates.with = replacements.at(how.with);
+  how.candidates.kinds = kinds_of.at(how.units);
+  how.candidates.round_share = how.study.share.value_or(unit_candidates<pruned_model>::most_on_curves);
+  if (how.no_curves && !how.study.share && (how.directions() || !how.candidates.score.absolute)) {
+    throw program::wrong_usage{"--share", "is required with --no-curves, except for --by mask"};
+  }
+  if (how.candidates.rounds > 1 && how.candidates.score.reads != score_input::activity) {
+    throw program::wrong_usage{"--rounds", "scores by " + how.by + " are computed once"};
+  }
+  if (how.directions()) {
+    how.by = "spread of others over own";
+    how.with = "kept-mean";
+  }
+  how.study.search = !how.study.share && !how.no_curves;
+  how.study.compare_sets = !how.no_curves;
+}
+
+std::size_t category_named(const std::string& name, const std::vector<std::string>& categories) {
+  const auto place = std::ranges::find(categories, name);
+  if (place != categories.end()) return static_cast<std::size_t>(place - categories.begin());
+  std::string names;
+  for (const std::string& each : categories) names += (names.empty() ? "" : ", ") + each;
+  throw bad_input{"", "--keep", "one of " + names, name};
+}
+
+std::vector<std::size_t> layers_to_remove_from(const options& how, std::size_t layers) {
+  const std::vector<std::size_t> whole =
+      how.keep_layers.empty() ? std::vector<std::size_t>{} : parse_selection(how.keep_layers, layers, "--keep-layers");
+  std::vector<std::size_t> result;
+  const std::size_t first =
+      how.directions() ? direction_candidates<pruned_model>::first_layer : unit_candidates<pruned_model>::first_layer;
+  for (std::size_t layer = first; layer < layers; ++layer) {
+    if (std::ranges::count(whole, layer) == 0) result.push_back(layer);
+  }
+  if (result.empty()) throw bad_input{"", "--keep-layers", "a layer to remove from", "none"};
+  return result;
+}
+
+/// The ids that end a text are not written: [id].
+std::vector<bool> banned_tokens(const std::vector<token_id>& ends, std::size_t vocabulary) {
+  std::vector<bool> banned;
+  for (const token_id end : ends) {
+    const auto id = static_cast<std::size_t>(end);
+    if (id >= vocabulary) continue;
+    banned.resize(std::max(banned.size(), id + 1));
+    banned[id] = true;
+  }
+  return banned;
+}
+
+/// What the texts and the time did not allow.
+std::vector<std::string> limits_of(const isolation_record& record, const isolation_result& result,
+                                   const isolation_settings& how) {
+  std::vector<std::string> limits;
+  for (std::size_t c = 0; c < result.categories.size(); ++c) {
+    const std::string category = "category " + result.categories[c];
+    if (record.texts[c] == 1) limits.push_back(category + " has one text: scores and measurements are of its halves");
+    if (record.scoring_tokens[c] < 500) {
+      limits.push_back(category + " has only " + std::to_string(record.scoring_tokens[c]) +
+                       " tokens to compute scores from");
+    }
+  }
+  const std::string why = ": all removals were to take " +
+                          isolate_report::rounded(how.minutes, how.minutes < 1 ? 3 : 0) +
+                          " minutes (--minutes, --shares)";
+  if (result.fewer_prompts) {
+    limits.push_back("curves use " + std::to_string(result.curve_prompts) + " prompts of a category instead of " +
+                     std::to_string(how.prompts) + why);
+  }
+  if (result.fewer_points) {
+    limits.push_back("curves have " + std::to_string(result.curve_points) + " points instead of 20" + why);
+  }
+  return limits;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   program::app app{
       "isolate",
-      "Takes out of a model the neurons and heads, or the directions of the stream, that one category of texts does "
-      "not need, and continues prompts of all categories with what is left. Writes report.html, edits.json, model/, "
+      "Removes from a model the neurons and heads, or the directions of the stream, that one category of texts does "
+      "not need, and continues prompts of all categories with the rest. Writes report.html, edits.json, model/, "
       "pictures/, scores.tsv, continuations.json and summary.json.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --out only-code"};
   app.offer({"--model", "--texts", "--threads", "--out"});
-  settings how;
-  app.cli.add_option("--keep", how.keep, "The category to keep")->required()->type_name("CATEGORY");
-  auto* by = app.cli.add_option("--by", how.by, "Score by which neurons and heads go")
-                 ->check(CLI::IsMember(scores))
-                 ->capture_default_str();
-  auto* rounds =
-      app.cli
-          .add_option("--rounds", how.rounds,
-                      "Times that scores are computed, each time with the units taken out that go first; not of mask, "
-                      "ablation and attributions")
-          ->check(program::not_positive)
-          ->capture_default_str();
-  auto* replace = app.cli.add_option("--replace", how.with, "What stands in the place of a removed neuron or head")
-                      ->check(CLI::IsMember(replacements))
-                      ->capture_default_str();
-  app.cli
-      .add_option("--units", how.units,
-                  "What may go; directions of the stream into a layer stand at the kept category's mean then, in the "
-                  "order of how far other categories lie from it beside its own spread")
-      ->check(CLI::IsMember({"neurons", "heads", "both", "directions"}))
-      ->capture_default_str();
-  app.cli.add_option("--keep-layers", how.keep_layers, "Layers that stay whole")->type_name("SPEC");
-  auto* even = app.cli.add_flag(
-      "--even", how.even,
-      "As many neurons from every layer that may be touched: transformers reads the smaller checkpoint, model/, if "
-      "that is every layer");
-  app.cli.add_option("--scoring-tokens", how.scoring, "Tokens of each category to compute scores from, at most")
-      ->check(program::not_positive)
-      ->capture_default_str();
-  app.cli
-      .add_option("--written", how.written,
-                  "As many tokens of each category that the model itself writes from its prompts, to compute scores "
-                  "from beside the texts; 16384 for mask, else none if not given")
-      ->type_name("N");
-  app.cli.add_option("--share", how.share, "Share of the units to remove: no curves and no search for the smallest")
-      ->check(CLI::Range(0.0, 1.0));
-  app.cli.add_flag("--alone", how.alone, "This category alone, not all in turn");
-  app.cli.add_flag(
-      "--no-curves", how.no_curves,
-      "No curves and no comparison of sets: --share of the units goes, or, by mask, what --mask-cost allows");
-  app.cli.add_option("--mask-steps", how.mask.steps, "mask: steps of learning")
-      ->check(program::not_positive)
-      ->capture_default_str();
-  app.cli
-      .add_option("--mask-cost", how.mask.cost,
-                  "mask: nats a token that the kept category may lose, in the texts that the mask is learned from")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.cli
-      .add_option("--mask-behind", how.mask.behind,
-                  "mask: weight of the kept category's loss behind other beginnings, beside that of turning them")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.cli
-      .add_option("--ablation-tokens", how.ablation_tokens, "Tokens of each category whose loss --by ablation measures")
-      ->check(program::not_positive)
-      ->capture_default_str();
-  app.cli.add_option("--hours", how.hours, "How long --by ablation may take; more is refused")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.cli
-      .add_option("--shares", how.shares,
-                  "Points of a curve, of all prompts; if not given 20, or as many as --minutes allow")
-      ->check(program::not_positive)
-      ->type_name("N");
-  app.cli
-      .add_option("--minutes", how.minutes,
-                  "About how long all removals may take: on a large model curves are of fewer prompts and tokens, at "
-                  "least a quarter, then of fewer points, at least 4")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.cli
-      .add_option("--prompts", how.prompts, "Prompts of each category on curves; three times as many others in the end")
-      ->check(program::not_positive)
-      ->capture_default_str();
-  app.cli.add_option("--new", how.new_tokens, "Tokens that a prompt is continued by")
-      ->check(program::not_positive)
-      ->capture_default_str();
+  options how;
+  std::vector<program::option> of_units;
+  add_options(app, how, of_units);
 
   return app.run(argc, argv, [&] {
-    for (const CLI::Option* other : {by, rounds, replace, even}) {
-      if (how.directions() && other->count() != 0)
-        throw CLI::ValidationError{other->get_name(), "is of neurons and heads, not of directions"};
-    }
-    if (how.directions()) {
-      how.by = "spread of others over own";
-      how.with = "kept-mean";
-    }
-    if (how.no_curves && !how.share && how.by != "mask")
-      throw CLI::RequiredError{"--share, without curves and with a score other than mask,"};
-    if (how.rounds > 1 && (needs_gradients(how.by) || how.by == "mask" || how.by == "ablation"))
-      throw CLI::ValidationError{"--rounds", "scores by " + how.by + " are computed once"};
-    const tokenizer words{app.model};
-    halves texts = read_halves(app, words, how);
-    const auto place = std::find(texts.categories.begin(), texts.categories.end(), how.keep);
-    if (place == texts.categories.end()) {
-      std::string names;
-      for (const std::string& name : texts.categories) names += (names.empty() ? "" : ", ") + name;
-      throw bad_input{"", "--keep", "one of " + names, how.keep};
-    }
-    const auto kept = static_cast<std::size_t>(place - texts.categories.begin());
+    complete(how, of_units);
+    const corpus found = app.find_texts();
+    const tokenizer& words = *found.words;
+    how.study.kept = category_named(how.keep, found.categories);
+    const corpus_halves halves =
+        read_halves(found, {.scoring_tokens = how.scoring_tokens, .measured_texts = 201, .content_bytes = 400001});
     pruned_model opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
-    require_even_layers(opt.files(), "to take units out");
+    require_even_layers(opt.files(), "to remove units");
     app.make_folder();
 
-    std::vector<std::size_t> layers;
-    const std::vector<std::size_t> whole = how.keep_layers.empty()
-                                               ? std::vector<std::size_t>{}
-                                               : parse_selection(how.keep_layers, opt.layers(), "--keep-layers");
-    for (std::size_t layer = how.directions() ? 1 : 0; layer < opt.layers(); ++layer) {  // into 0 goes the embedding
-      if (std::find(whole.begin(), whole.end(), layer) == whole.end()) layers.push_back(layer);
-    }
-    if (layers.empty()) throw bad_input{"", "--keep-layers", "a layer that may be touched", "none"};
-    std::vector<unit_kind> kinds;
-    if (how.units == "neurons" || how.units == "both") kinds.push_back(unit_kind::neuron);
-    if (how.units == "heads" || how.units == "both") kinds.push_back(unit_kind::head);
-    if (how.directions()) kinds.push_back(unit_kind::direction);
+    how.study.prompt_tokens = std::min(how.study.prompt_tokens, opt.shape().max_positions / 2);
+    how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.study.prompt_tokens - 1);
+    how.candidates.layers = layers_to_remove_from(how, opt.layers());
+    shown_progress progress{how.hours, opt.layers() * (opt.shape().ffn + opt.shape().heads)};
+    const study_progress report = std::ref(progress);
 
-    how.prompt_tokens = std::min(how.prompt_tokens, opt.shape().max_positions / 2);
-    how.new_tokens = std::min(how.new_tokens, opt.shape().max_positions - how.prompt_tokens - 1);
-    const std::size_t written = how.written.value_or(how.by == "mask" ? 16384 : 0);
     side_by_side<pruned_model> copies{opt};
-    if (written != 0) write_more(copies, texts, words, how, written);
-    const judge decide{texts.training};
-    const std::vector<std::vector<token_list>> none(texts.categories.size());  // directions have moments of their own
-    const activity active = sum_up(opt, how.directions() ? none : texts.scored(), words.bos());
-    isolation<pruned_model> bench{opt, copies, decide};
-    bench.categories = texts.categories.size();
-    bench.wanted.new_tokens = how.new_tokens;
-    bench.wanted.tokens = words.size();
-    for (const token_id special : opt.files().configuration().eos_token_ids) {
-      const auto id = static_cast<std::size_t>(special);
-      if (id >= words.size()) continue;
-      bench.wanted.banned.resize(std::max(bench.wanted.banned.size(), id + 1));
-      bench.wanted.banned[id] = true;
+    scoring_texts texts{
+        .categories = found.categories, .texts = halves.scoring.tokens_by_category(), .bos = found.bos()};
+    const bool reads_mask = !how.directions() && how.candidates.score.reads == score_input::mask;
+    const std::size_t written = how.written.value_or(reads_mask ? 16384 : 0);
+    if (written != 0) {
+      texts.written = write_texts(copies, halves.scoring, written, how.study.prompt_tokens, words.size(), report);
     }
-    bench.decode = [&](const token_list& ids) { return words.decode(ids); };
-    const auto drawn = [&](std::size_t held_back, std::size_t prompts, std::uint64_t seed) {
-      return draw_measured(texts, words, how, opt.shape().max_positions, held_back, prompts, seed);
+    const ngram_judge judge{halves.contents};
+    removal_bench bench{opt, copies, judge};
+    bench.what.wanted.new_tokens = how.new_tokens;
+    bench.what.wanted.tokens = words.size();
+    bench.what.wanted.banned = banned_tokens(opt.files().configuration().eos_token_ids, words.size());
+    bench.what.decode = [&](const token_list& ids) { return words.decode(ids); };
+    bench.what.check = has_code_structure;
+
+    const auto study = [&](auto candidates) {
+      return isolation_study{opt, bench, candidates, texts, halves.measured, how.study, report}.run();
     };
-    measured_texts on_curves = drawn(how.held_back, how.prompts, 1);
-    bench.held_back = std::move(on_curves.held_back);
-    bench.prompts = std::move(on_curves.prompts);
-    const measured_texts finally = drawn(8 * how.held_back, 3 * how.prompts, 2);
-    std::optional<loss_attribution> loss;
-    if (needs_gradients(how.by)) loss = attribute(opt, texts.scored(), words.bos(), program::progress{"gradients"});
-    std::optional<ablation_effects> ablated;
-    if (how.by == "ablation") ablated = ablate_all(opt, texts, words, how);
-    const scored_texts scored{.sums = active.sums,
-                              .texts = active.groups,
-                              .loss = loss ? &*loss : nullptr,
-                              .heads = &active.heads,
-                              .ablation = ablated ? &*ablated : nullptr};
-    reported_study s{{{how, words, opt, texts, active, scored, layers, kinds}, bench, finally}};
-    s.run(kept);
-    s.write(app, kept);
+    const isolation_result result = how.directions() ? study(direction_candidates{opt, texts, how.candidates.layers})
+                                                     : study(unit_candidates{opt, texts, how.candidates});
+    progress = shown_progress{0, 0};
+
+    isolation_record record{.model = opt.files().folder().filename().string(),
+                            .by = how.by,
+                            .replace = how.with,
+                            .units = how.units,
+                            .texts = found.texts_of_each(),
+                            .check = "code_like"};
+    for (const std::vector<token_list>& own : texts.texts) {
+      record.scoring_tokens.push_back(0);
+      for (const token_list& text : own) record.scoring_tokens.back() += text.size() - (words.adds_bos() ? 1 : 0);
+    }
+    record.limits = limits_of(record, result, how.study);
+    const std::string about =
+        std::to_string(result.found().removed) + " units removed, to keep " + how.keep + ", by " + how.by;
+    write_removal(app.out / "edits.json", result.found().what, fingerprint(opt.files()), about);
+    if (!how.directions()) {
+      record.even_layers = write_pruned(opt.files(), opt.shape(), result.found().what, app.out / "model");
+    }
+    write_summary(app.out / "summary.json", result, record);
+    write_scores(app.out / "scores.tsv", result);
+    write_continuations(app.out / "continuations.json", result);
+    isolate_report::write(app.out, result, record, how.candidates.rounds, how.directions(), opt.backend().pool());
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

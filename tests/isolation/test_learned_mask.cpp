@@ -73,7 +73,7 @@ struct weighted_logits {
   }
 };
 
-/// The mean probability of ids from `first` on, behind each token.
+/// The mean probability of ids from `first` on, after each token.
 struct probability_from {
   using sites = site_list<site::logits>;
   std::size_t first;
@@ -181,7 +181,8 @@ TEST_CASE("a learned mask makes what follows other texts more like the kept cate
   may_go.layers.resize(opt.layers());
   for (std::size_t n = 0; n < opt.shape().ffn; ++n) may_go.layers[1].neurons.push_back(n);
   may_go.layers[1].heads = {0};
-  mask_settings how{.steps = 60, .rate = 0.3, .cost = 9, .behind = 0, .windows = 2, .window = 12, .prompts = 4};
+  mask_settings how{
+      .steps = 60, .rate = 0.3, .cost = 9, .continuation_weight = 0, .windows = 2, .window_tokens = 12, .prompts = 4};
   std::size_t reported = 0;
   const auto report = [&](std::size_t done, std::size_t all) {
     CHECK(all == 60);
@@ -213,7 +214,7 @@ TEST_CASE("a learned mask makes what follows other texts more like the kept cate
   CHECK(gain > 0.02);
 }
 
-TEST_CASE("a mask may cost what it is told: little, and it takes little out; more, and it turns more") {
+TEST_CASE("a mask may cost what it is told: little, and it removes little; more, and it turns more") {
   const std::string folder = OPTSCOPE_SOURCE_DIR "/examples/demo-model", from = OPTSCOPE_SOURCE_DIR "/examples/texts/";
   model<any_opt, float, cpu, pruned_weights<float>> opt{checkpoint{folder}};
   const tokenizer words{folder};
@@ -242,7 +243,7 @@ TEST_CASE("a mask may cost what it is told: little, and it takes little out; mor
   };
   const double whole = loss({});
   const auto learned = [&](double cost) {
-    const mask_settings how{.steps = 30, .rate = 0.3, .cost = cost, .windows = 2, .window = 32, .prompts = 4};
+    const mask_settings how{.steps = 30, .rate = 0.3, .cost = cost, .windows = 2, .window_tokens = 32, .prompts = 4};
     opt.weights().remove({}, opt.backend().pool());
     const auto score = learn_mask(opt, texts, 1, words.bos(), all, how, [](std::size_t, std::size_t) {});
     removal what;

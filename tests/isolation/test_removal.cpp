@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Parts taken out of a model: as editors, as cut weights, as a smaller checkpoint, all with the same logits; as a file.
+// Parts removed from a model: as editors, as cut weights, as a smaller checkpoint, all with the same logits; as a file.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -8,10 +8,13 @@
 #include <memory>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/isolation/code_structure.hpp>
 #include <optscope/isolation/continuations.hpp>
 #include <optscope/isolation/judge.hpp>
 #include <optscope/isolation/removal_edits.hpp>
+#include <optscope/isolation/removal_order.hpp>
 #include <optscope/isolation/removal_scores.hpp>
+#include <optscope/isolation/wilson.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
@@ -175,8 +178,7 @@ TEST_CASE("a head removed by its mean is one whose z is overwritten by its mean 
       for (const std::size_t u : units.all(unit_kind::head)) {
         if (units[u].index != 0) numbers.push_back(u);
       }
-      const removal what =
-          removal_of(numbers, {.sums = active.sums, .texts = active.groups, .heads = &active.heads}, 0, with);
+      const removal what = removal_of(numbers, active, 0, with);
       CHECK_EQ(what.heads(), numbers.size());
       opt.weights().remove(what, opt.backend().pool());
       const std::vector<float> cut = logits_of(opt);
@@ -336,33 +338,37 @@ TEST_CASE("the judge knows pieces of texts that it has not seen") {
     train[0].push_back("\tif (size < " + std::to_string(i * 7) + ")\n\t\treturn -EINVAL;\n\tfree(buf);\n");
     train[1].push_back("And so on day " + std::to_string(i * 7) + " they came to the sea, and there was no boat.\n");
   }
-  const judge decide{train};
+  const ngram_judge judge{train};
+  const auto decide = [&](std::string_view text) { return most_probable(judge.probabilities(text)); };
   CHECK_EQ(decide("\twhile (left > 3)\n\t\tleft = next(left);\n"), 0);
   CHECK_EQ(decide("There were 12 days of rain, and then the sun came back.\n"), 1);
-  const auto p = decide.probabilities("");
+  const auto p = judge.probabilities("");
   CHECK(p[0] + p[1] == doctest::Approx(1));
   // A category of few texts is found as well.
   train[1].resize(3);
-  CHECK_EQ(judge{train}("There were 12 days of rain, and then the sun came back to the sea.\n"), 1);
+  CHECK_EQ(most_probable(ngram_judge{train}.probabilities(
+               "There were 12 days of rain, and then the sun came back to the sea.\n")),
+           1);
 }
 
 TEST_CASE("Wilson's interval of known cases") {
-  CHECK(wilson(0, 10).first == 0);
-  CHECK(wilson(0, 10).second == doctest::Approx(0.27753).epsilon(1e-4));
-  CHECK(wilson(8, 10).first == doctest::Approx(0.49016).epsilon(1e-4));
-  CHECK(wilson(8, 10).second == doctest::Approx(0.94332).epsilon(1e-4));
-  CHECK(wilson(0, 0) == std::pair{0.0, 1.0});
+  CHECK(wilson(0, 10).low == 0);
+  CHECK(wilson(0, 10).high == doctest::Approx(0.27753).epsilon(1e-4));
+  CHECK(wilson(8, 10).low == doctest::Approx(0.49016).epsilon(1e-4));
+  CHECK(wilson(8, 10).high == doctest::Approx(0.94332).epsilon(1e-4));
+  CHECK(wilson(0, 0).low == 0);
+  CHECK(wilson(0, 0).high == 1);
 }
 
 TEST_CASE("code has its structure, prose and contradicting brackets have not") {
-  CHECK(looks_like_code("{\n\tint x = f(a[1]);\n\treturn x;\n}\n"));
-  CHECK(looks_like_code("\tx = 1;\n}\n"));  // the prompt may have opened it
-  CHECK_FALSE(looks_like_code("{\n\tint x = f(a[1);\n}\n"));
-  CHECK_FALSE(looks_like_code("My lord, the night is long,\nand no one comes to the gate\n"));
-  CHECK_FALSE(looks_like_code("no line end"));
+  CHECK(has_code_structure("{\n\tint x = f(a[1]);\n\treturn x;\n}\n"));
+  CHECK(has_code_structure("\tx = 1;\n}\n"));  // the prompt may have opened it
+  CHECK_FALSE(has_code_structure("{\n\tint x = f(a[1);\n}\n"));
+  CHECK_FALSE(has_code_structure("My lord, the night is long,\nand no one comes to the gate\n"));
+  CHECK_FALSE(has_code_structure("no line end"));
 }
 
-TEST_CASE("units go by score, by chance or reversed; those without a score last; sets overlap by Jaccard") {
+TEST_CASE("units are removed by score, at random or reversed; those without a score last; sets overlap by Jaccard") {
   architecture shape;
   shape.layers = 2;
   shape.heads = 1;

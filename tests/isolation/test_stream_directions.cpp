@@ -8,7 +8,7 @@
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/isolation/continuations.hpp>
-#include <optscope/isolation/isolation.hpp>
+#include <optscope/isolation/removal_bench.hpp>
 #include <optscope/isolation/stream_directions.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
@@ -187,25 +187,25 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   CHECK(generate_from(1, zeros.view(), cache, opt, prompts, wanted, edits) != found);
 
   side_by_side<pruned> copies{opt};
-  const judge decide{{{"some text"}, {"other words"}}};
-  isolation<pruned> bench{opt, copies, decide};
-  bench.categories = 2;
-  bench.wanted = wanted;
-  bench.decode = [](const token_list& ids) {
+  const ngram_judge judge{{{"some text"}, {"other words"}}};
+  removal_bench bench{opt, copies, judge};
+  bench.what.wanted = wanted;
+  bench.what.decode = [](const token_list& ids) {
     std::string text;
     for (const token_id id : ids) text += std::to_string(id) + " ";
     return text;
   };
-  for (const token_list& prompt : prompts) bench.prompts.add(prompt, 0);
-  bench.held_back.add({2, 5, 9, 11, 7}, 0);
-  bench.held_back.add({2, 6, 7, 8}, 1);
-  next_token_loss loss{bench.held_back.tokens};
-  opt.run(bench.held_back.tokens, edits, loss);
-  const std::vector<behaviour> measured = bench.measure_all({what, {}}, bench.none, [] {});
-  for (std::size_t i = 0; i < prompts.size(); ++i) CHECK_EQ(measured[0].written[i], bench.decode(found[i]));
+  bench.what.prompts.categories = bench.what.held_out.categories = {"some", "other"};
+  for (const token_list& prompt : prompts) bench.what.prompts.add(0, prompt);
+  bench.what.held_out.add(0, {2, 5, 9, 11, 7});
+  bench.what.held_out.add(1, {2, 6, 7, 8});
+  next_token_loss loss{bench.what.held_out.tokens};
+  opt.run(bench.what.held_out.tokens, edits, loss);
+  const std::vector<behaviour> measured = bench.measure_all({what, {}}, std::nullopt, [] {});
+  for (std::size_t i = 0; i < prompts.size(); ++i) CHECK_EQ(measured[0].written[i], bench.what.decode(found[i]));
   CHECK_EQ(measured[0].loss[0], loss.mean([](std::size_t text) { return text == 0; }));
   CHECK(measured[1].loss[0] != measured[0].loss[0]);
-  CHECK_EQ(bench.measure_prompts(what, bench.prompts).written, measured[0].written);
+  CHECK_EQ(bench.measure_prompts(what, bench.what.prompts).written, measured[0].written);
 
   // Side by side, layers below the first change are not run again: the same bits.
   removal last, first;
@@ -215,7 +215,7 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   first.layers.resize(opt.layers());
   first.layers[0].neurons = {2};
   for (const removal& each : {what, removal{}, last, first}) {
-    const behaviour alone = bench.measure(each), beside = bench.measure_all({each, last}, bench.none, [] {})[0];
+    const behaviour alone = bench.measure(each), beside = bench.measure_all({each, last}, std::nullopt, [] {})[0];
     CHECK_EQ(alone.written, beside.written);
     CHECK_EQ(alone.loss, beside.loss);
   }

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The study of isolation: how a model changes as units are removed, the smallest removal that leaves one category, and
+// where its effect sits.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <optional>
+#include <optscope/core/probe.hpp>
+#include <optscope/core/tokens.hpp>
+#include <optscope/corpus/corpus.hpp>
+#include <optscope/isolation/behaviour.hpp>
+#include <optscope/isolation/continuations.hpp>
+#include <optscope/isolation/controls.hpp>
+#include <optscope/isolation/isolation_result.hpp>
+#include <optscope/isolation/judge.hpp>
+#include <optscope/isolation/measured_texts.hpp>
+#include <optscope/isolation/removal_bench.hpp>
+#include <optscope/isolation/removal_candidates.hpp>
+#include <optscope/isolation/removal_edits.hpp>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace optscope {
+
+struct isolation_settings {
+  std::size_t kept = 0;                 ///< the category to keep
+  bool only_kept = false;               ///< every other category is not kept in turn
+  bool search = true;                   ///< measure curves and search the smallest removal
+  std::optional<double> share{};        ///< of the units to remove, without a search
+  bool compare_sets = true;             ///< how much sets from halves of the texts overlap
+  std::size_t held_out = 512;           ///< tokens of each category whose loss is measured on curves
+  std::size_t prompts = 16;             ///< of each category on curves; three times as many others in the end
+  std::size_t prompt_tokens = 32;       ///< of a prompt
+  std::size_t draws = 3;                ///< random removals for each point
+  std::optional<std::size_t> points{};  ///< of a curve; otherwise 20, or as many as `minutes` allow
+  double minutes = 10;                  ///< about how long all removals may take
+  double sure_on_curves = 0.85;         ///< see `measurement::sure`
+};
+
+namespace detail {
+
+/// The mean logits over all positions of some texts.
+struct mean_logits {
+  using sites = site_list<site::logits>;
+  std::vector<double> sum{};  // (vocabulary)
+  double count = 0;
+  void operator()(site::logits, const place&, tensor_view<const float, 2> logits) {
+    sum.resize(logits.cols());
+    for (std::size_t i = 0; i < logits.rows(); ++i) {
+      for (std::size_t id = 0; id < sum.size(); ++id) sum[id] += static_cast<double>(logits(i, id));
+    }
+    count += static_cast<double>(logits.rows());
+  }
+};
+
+/// The share of other prompts that a removal must turn.
+inline constexpr double enough_turned = 0.95;
+
+inline std::size_t count_of(double share, std::size_t all) {
+  return static_cast<std::size_t>(std::llround(share * static_cast<double>(all)));
+}
+
+}  // namespace detail
+
+/// One study. Nothing is chosen on the texts and prompts of the final measurement.
+///
+///     unit_candidates parts{opt, texts, {.layers = layers}};
+///     isolation_study study{opt, bench, parts, texts, measured, {.kept = 2}, report};
+///     const isolation_result result = study.run();
+///     write_summary("summary.json", result, record);
+template <class Model, removal_candidates Candidates, text_judge Judge>
+class isolation_study {
+ public:
+  /// `texts` gives the scores, `measured` what is measured; both are of the same categories. The bench says how prompts
+  /// are continued; the study sets what it measures.
+  isolation_study(Model& opt, removal_bench<Model, Judge>& bench, Candidates& candidates, const scoring_texts& texts,
+                  const corpus& measured, isolation_settings how, study_progress report)
+      : opt_{opt},
+        bench_{bench},
+        candidates_{candidates},
+        texts_{texts},
+        measured_{measured},
+        how_{std::move(how)},
+        report_{std::move(report)} {}
+
+  [[nodiscard]] isolation_result run() {
+    isolation_result result = begin();
+    std::vector<std::size_t> kept_in_turn;
+    for (std::size_t c = 0; c < texts_.categories.size(); ++c) {
+      if (c == how_.kept || !how_.only_kept) kept_in_turn.push_back(c);
+    }
+    use(on_curves_);
+    result.whole = measure_finally({});
+    candidates_.prepare(kept_in_turn, report_);
+    if (how_.search) plan(result, kept_in_turn.size());
+    for (const std::size_t c : kept_in_turn) {
+      if (how_.search) {
+        follow_curves(result, c, kept_in_turn.size());
+      } else {
+        remove_share(result.of[c], c);
+      }
+    }
+    if (how_.compare_sets) {
+      result.overlaps = candidates_.compare(result.found().numbers, how_.kept, report_);
+      if (how_.search) result.controls = measure_controls(result.found());
+    }
+    finish(result);
+    return result;
+  }
+
+ private:
+  static constexpr std::size_t most_points = 20;
+  static constexpr std::size_t least_prompts = 4;  // of a category, on a model that is slow
+
+  using numbers = std::vector<std::size_t>;
+
+  isolation_result begin() {
+    on_curves_ = draw(how_.held_out, how_.prompts, 1);
+    choosing_ = on_curves_.prompts;
+    finally_ = draw(8 * how_.held_out, 3 * how_.prompts, 2);
+    const unit_ordering& ordering = candidates_.ordering();
+    isolation_result result{.categories = texts_.categories,
+                            .kept = how_.kept,
+                            .layers = opt_.layers(),
+                            .terms = Candidates::terms,
+                            .units = ordering.units(),
+                            .kinds = ordering.kinds(),
+                            .units_in_all = ordering.count(),
+                            .draws = how_.draws,
+                            .curve_prompts = how_.prompts,
+                            .curve_points = most_points};
+    result.of.resize(texts_.categories.size());
+    return result;
+  }
+
+  [[nodiscard]] measured_texts draw(std::size_t held_out, std::size_t prompts, std::uint64_t seed) const {
+    return draw_measured(measured_, {.held_out = held_out,
+                                     .window = std::min<std::size_t>(256, opt_.shape().max_positions),
+                                     .prompts = prompts,
+                                     .prompt_tokens = how_.prompt_tokens,
+                                     .seed = seed});
+  }
+  void use(const measured_texts& what) {
+    bench_.what.held_out = what.held_out;
+    bench_.what.prompts = what.prompts;
+  }
+  behaviour measure_finally(const removal& what) {
+    const measured_texts before{.held_out = bench_.what.held_out, .prompts = bench_.what.prompts};
+    use(finally_);
+    behaviour found = bench_.measure(what);
+    use(before);
+    return found;
+  }
+
+  /// The seconds that the whole model takes, on the texts and prompts of curves.
+  double measure_whole(isolation_result& result) {
+    const auto begin = std::chrono::steady_clock::now();
+    result.whole_on_curves = bench_.measure({});
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+  /// Removals that one point of all curves takes.
+  [[nodiscard]] std::size_t removals_per_point(std::size_t turns) const {
+    return 2 * turns + (candidates_.depends_on_kept() ? turns : 1) * how_.draws;
+  }
+
+  /// Measures the whole model on what curves are measured on: as much of it, and as many points of a curve, as the
+  /// minutes allow.
+  void plan(isolation_result& result, std::size_t turns) {
+    // A removal takes a good third of the whole model's time: what is removed costs nothing, continuations end early,
+    // and removals are measured side by side.
+    constexpr double part_of_whole = 0.4;
+    const auto per_point = static_cast<double>(removals_per_point(turns));
+    const std::size_t controls = 2 * candidates_.ordering().layers().size() + 12;
+    double seconds = part_of_whole * measure_whole(result);
+    // The choice of sizes and the final measurements take as long whatever the curves are measured on.
+    const double left = 60 * how_.minutes - seconds * static_cast<double>(10 * turns);
+    const auto affordable = [&] { return (left / seconds - static_cast<double>(controls)) / per_point; };
+    double points = affordable();
+    while (!how_.points && points < most_points && result.curve_prompts > least_prompts) {
+      const auto fewer =
+          static_cast<double>(result.curve_prompts) * std::max(points, 0.0) / static_cast<double>(most_points);
+      result.curve_prompts = std::clamp(static_cast<std::size_t>(fewer), least_prompts, result.curve_prompts - 1);
+      use(draw(how_.held_out * result.curve_prompts / how_.prompts, result.curve_prompts, 1));
+      seconds = part_of_whole * measure_whole(result);
+      points = affordable();
+    }
+    result.fewer_prompts = result.curve_prompts < how_.prompts;
+    result.curve_points = how_.points.value_or(static_cast<std::size_t>(std::clamp(points, 4.0, double{most_points})));
+    result.fewer_points = !how_.points && result.curve_points < most_points;
+    removals_ = removals_per_point(turns) * result.curve_points;
+  }
+
+  void follow_curves(isolation_result& result, std::size_t kept, std::size_t turns) {
+    isolated_category& found = result.of[kept];
+    bench_.what.sure = how_.sure_on_curves;
+    found.by_score = follow(result, kept, removal_order::by_score);
+    const bool same_for_all = !candidates_.depends_on_kept() && turns > 1 && kept > 0;
+    found.random = same_for_all ? result.of[0].random : follow(result, kept, removal_order::random);
+    found.reversed = follow(result, kept, removal_order::reversed);
+    choose(found, kept);
+    bench_.what.sure = 1;
+    found.final = measure_finally(found.what);
+  }
+
+  removal_curve follow(const isolation_result& result, std::size_t kept, removal_order by) {
+    removal_curve curve;
+    const bool random = by == removal_order::random;
+    const std::size_t points = result.curve_points, draws = random ? how_.draws : 1;
+    std::vector<removal> what;
+    for (std::size_t i = 1; i <= points; ++i) {
+      curve.share.push_back(Candidates::most_on_curves * static_cast<double>(i) / static_cast<double>(points));
+      const std::size_t count = detail::count_of(curve.share.back(), result.units_in_all);
+      for (std::size_t draw = 0; draw < draws; ++draw) {  // drawn anew for each point
+        what.push_back(removal_of_first(candidates_.order(kept, by, i + draw * points), count, kept));
+      }
+    }
+    const std::vector<behaviour> found =
+        bench_.measure_all(what, random ? std::nullopt : std::optional{kept}, [&] { count_removal(); });
+    for (std::size_t first = 0; first < found.size(); first += draws) {
+      curve.behaviours.push_back(pooled(std::span{found}.subspan(first, draws)));
+    }
+    return curve;
+  }
+  void count_removal() {
+    ++removals_done_;
+    if (report_) report_("removals", static_cast<double>(removals_done_), static_cast<double>(removals_));
+  }
+
+  [[nodiscard]] removal removal_of_first(numbers order, std::size_t count, std::size_t kept) const {
+    return candidates_.removal_of(candidates_.ordering().first(std::move(order), count), kept);
+  }
+  void remove_first(isolated_category& found, std::size_t kept, numbers order, std::size_t count) const {
+    found.numbers = candidates_.ordering().first(std::move(order), count);
+    found.removed = found.numbers.size();
+    found.what = candidates_.removal_of(found.numbers, kept);
+  }
+
+  /// The smallest removal that turns 95 % of the other prompts, between two points of the curve by bisection; if none
+  /// does, the one that turns most. Scores may have a size of their own instead.
+  void choose(isolated_category& found, std::size_t kept) {
+    numbers order = candidates_.order(kept, removal_order::by_score, 0);
+    if (const std::optional<std::size_t> own = candidates_.own_count(kept, order)) {
+      remove_first(found, kept, std::move(order), *own);
+      found.reached = turned(found.what, kept) >= detail::enough_turned;
+      return;
+    }
+    const auto size = [&](double share) { return std::min(order.size(), detail::count_of(share, order.size())); };
+    const removal_curve& curve = found.by_score;
+    std::size_t best = 0, low = 0;
+    for (std::size_t i = 0; i < curve.share.size(); ++i) {
+      const double share = curve.behaviours[i].turned(kept).share();
+      if (share > curve.behaviours[best].turned(kept).share()) best = i;
+      if (share < detail::enough_turned) continue;
+      found.reached = true;
+      best = i;
+      low = i == 0 ? 0 : size(curve.share[i - 1]);
+      break;
+    }
+    std::size_t high = size(curve.share[best]);
+    for (int step = 0; found.reached && step < 4 && high - low > 1; ++step) {
+      const std::size_t middle = (low + high) / 2;
+      const bool enough = turned(removal_of_first(order, middle, kept), kept) >= detail::enough_turned;
+      (enough ? high : low) = middle;
+    }
+    remove_first(found, kept, std::move(order), high);
+  }
+  [[nodiscard]] double turned(const removal& what, std::size_t kept) {
+    return bench_.measure_prompts(what, choosing_).turned(kept).share();
+  }
+
+  /// The share that was asked for, or the size that the scores have.
+  void remove_share(isolated_category& found, std::size_t kept) {
+    numbers order = candidates_.order(kept, removal_order::by_score, 0);
+    const std::size_t count =
+        how_.share ? detail::count_of(*how_.share, order.size()) : candidates_.own_count(kept, order).value_or(0);
+    remove_first(found, kept, std::move(order), count);
+    found.final = measure_finally(found.what);
+    found.reached = found.final.turned(kept).share() >= detail::enough_turned;
+  }
+
+  /// A control before it is measured.
+  struct planned_control {
+    control what;
+    std::size_t layer = 0;
+    numbers removed{};
+  };
+
+  /// The controls that are removals of some units.
+  [[nodiscard]] std::vector<planned_control> planned_controls(const isolated_category& found) const {
+    const std::size_t kept = how_.kept, half = opt_.layers() / 2;
+    const unit_ordering& ordering = candidates_.ordering();
+    const auto part = [&](auto in_layer) {
+      numbers some;
+      for (const std::size_t u : found.numbers) {
+        if (in_layer(ordering.units()[u].layer)) some.push_back(u);
+      }
+      return some;
+    };
+    std::vector<planned_control> result{{.what = control::nothing},
+                                        {.what = control::whole_removal, .removed = found.numbers}};
+    const std::vector<double> scores = candidates_.scores(kept);
+    for (const std::size_t layer : ordering.layers()) {
+      numbers of_layer = ordering.order_in({layer}, scores, removal_order::by_score);
+      of_layer.resize(of_layer.size() / Candidates::one_in);
+      result.push_back({.what = control::layer_alone, .layer = layer, .removed = std::move(of_layer)});
+    }
+    for (const std::size_t layer : ordering.layers()) {
+      result.push_back({.what = control::without_layer, .layer = layer, .removed = part([&](std::size_t of) {
+                                                                          return of != layer;
+                                                                        })});
+    }
+    result.push_back({.what = control::first_half, .removed = part([&](std::size_t of) { return of < half; })});
+    result.push_back({.what = control::second_half, .removed = part([&](std::size_t of) { return of >= half; })});
+    for (std::size_t draw = 0; draw < how_.draws; ++draw) {
+      numbers drawn = ordering.first(candidates_.order(kept, removal_order::random, 77 + draw), found.removed);
+      result.push_back({.what = control::random_units, .removed = std::move(drawn)});
+    }
+    const numbers reversed = candidates_.order(kept, removal_order::reversed, 0);
+    result.push_back({.what = control::reversed_score, .removed = ordering.first(reversed, found.removed)});
+    result.push_back({.what = control::kept_most, .removed = ordering.first(reversed, reversed.size() / 5)});
+    return result;
+  }
+
+  std::vector<control_result> measure_controls(const isolated_category& found) {
+    bench_.what.sure = how_.sure_on_curves;
+    const std::vector<planned_control> planned = planned_controls(found);
+    std::vector<removal> removals;
+    for (const planned_control& each : planned) removals.push_back(candidates_.removal_of(each.removed, how_.kept));
+    constexpr std::size_t others = 4;  // two shifts of the logits, two prompts of BOS alone
+    std::size_t done = 0;
+    const auto count = [&] {
+      ++done;
+      if (report_) report_("where it sits", static_cast<double>(done), static_cast<double>(planned.size() + others));
+    };
+    const std::vector<behaviour> measured = bench_.measure_all(removals, std::nullopt, count);
+    std::vector<control_result> result;
+    for (std::size_t i = 0; i < planned.size();) {
+      const std::size_t pooled_count = planned[i].what == control::random_units ? how_.draws : 1;
+      result.push_back({.what = planned[i].what,
+                        .layer = planned[i].layer,
+                        .removed = planned[i].removed.size(),
+                        .found = pooled(std::span{measured}.subspan(i, pooled_count))});
+      i += pooled_count;
+    }
+    add_shifts(found.what, result, count);
+    add_bos_alone(found, result, count);
+    return result;
+  }
+
+  /// The whole model with the removal's mean change of the logits added.
+  template <class Count>
+  void add_shifts(const removal& what, std::vector<control_result>& result, Count count) {
+    const std::vector<float> shift = shift_of(what);
+    for (const float times : {1.0f, 2.0f}) {
+      logit_shift scaled{shift};
+      for (float& each : scaled.by) each *= times;
+      behaviour found = bench_.measure_edited(scaled);
+      found.written.clear();
+      result.push_back({.what = control::logit_shift, .times = static_cast<double>(times), .found = std::move(found)});
+      count();
+    }
+  }
+
+  /// What the model writes without a prompt.
+  template <class Count>
+  void add_bos_alone(const isolated_category& removed, std::vector<control_result>& result, Count count) {
+    const token_id bos = texts_.bos.value_or(texts_.texts[0][0][0]);
+    const std::size_t other = how_.kept == 0 ? 1 : 0;
+    const std::size_t of_curves = bench_.what.prompts.tokens.size() / texts_.categories.size();
+    corpus alone = measured_.emptied();
+    for (std::size_t i = 0; i < 2 * of_curves; ++i) alone.add(other, {bos});
+    for (const control what : {control::nothing_after_bos, control::removal_after_bos}) {
+      const bool removes = what == control::removal_after_bos;
+      behaviour found = bench_.measure_prompts(removes ? removed.what : removal{}, alone);
+      found.written.clear();
+      result.push_back({.what = what, .removed = removes ? removed.removed : 0, .found = std::move(found)});
+      count();
+    }
+  }
+
+  /// Mean logits over scoring texts of the other categories with the removal minus without: (vocabulary).
+  [[nodiscard]] std::vector<float> shift_of(const removal& what) {
+    constexpr std::size_t length = 256;
+    token_batch batch;
+    for (std::size_t c = 0; c < texts_.categories.size(); ++c) {
+      if (c != how_.kept) batch.push_back(texts_.texts[c][0]);
+    }
+    batch = trim(std::move(batch), length);
+    detail::mean_logits with, without;
+    opt_.weights().remove({}, opt_.backend().pool());
+    opt_.run(batch, without);
+    opt_.weights().remove(what, opt_.backend().pool());
+    direction_edits edits = direction_edits_of(what);
+    opt_.run(batch, edits, with);
+    std::vector<float> shift;
+    for (std::size_t id = 0; id < with.sum.size(); ++id) {
+      shift.push_back(static_cast<float>(with.sum[id] / with.count - without.sum[id] / without.count));
+    }
+    return shift;
+  }
+
+  /// The parts of the result that say what was removed and written.
+  void finish(isolation_result& result) const {
+    const isolated_category& found = result.found();
+    const std::vector<double> score = candidates_.scores(how_.kept);
+    numbers gone = found.numbers;
+    std::ranges::sort(gone);
+    for (const std::size_t u : candidates_.order(how_.kept, removal_order::by_score, 0)) {
+      result.scores.push_back(
+          {.what = result.units[u], .score = score[u], .removed = std::binary_search(gone.begin(), gone.end(), u)});
+    }
+    const auto judged = [&](const std::string& text) { return most_probable(bench_.judge().probabilities(text)); };
+    for (std::size_t i = 0; i < finally_.prompts.tokens.size(); ++i) {
+      result.continuations.push_back({.category = finally_.prompts.category_of[i],
+                                      .prompt = bench_.what.decode(finally_.prompts.tokens[i]),
+                                      .before = result.whole.written[i],
+                                      .after = found.final.written[i],
+                                      .after_is = judged(found.final.written[i])});
+    }
+    constexpr std::size_t most_pieces = 200;
+    const auto length = static_cast<std::ptrdiff_t>(bench_.what.wanted.new_tokens);
+    for (std::size_t c = 0; c < texts_.categories.size(); ++c) {
+      judged_pieces pieces{.judged = std::vector<std::size_t>(texts_.categories.size())};
+      for (const token_list& text : measured_.tokens_in(c)) {
+        for (auto at = text.begin() + 1; text.end() - at >= length && pieces.pieces < most_pieces; at += length) {
+          ++pieces.judged[judged(bench_.what.decode(token_list(at, at + length)))];
+          ++pieces.pieces;
+        }
+      }
+      result.held_out.push_back(std::move(pieces));
+    }
+  }
+
+  Model& opt_;
+  removal_bench<Model, Judge>& bench_;
+  Candidates& candidates_;
+  const scoring_texts& texts_;
+  const corpus& measured_;
+  isolation_settings how_;
+  study_progress report_;
+  measured_texts on_curves_, finally_;
+  corpus choosing_;  // the prompts by which the smallest removal is chosen
+  std::size_t removals_ = 0, removals_done_ = 0;
+};
+
+}  // namespace optscope
