@@ -43,7 +43,11 @@ int main(int argc, char** argv) {
         windows[t].push_back(
             static_cast<token_id>(((batch * texts + t) * 977 + i * 7919 + 3) % opt.shape().vocabulary));
       }
-      parts.push_back({t % 2, groups.of(t % 2, batch % 500), length - 1, 1, true});
+      parts.push_back({.category = t % 2,
+                       .group = groups.of(t % 2, batch % 500),
+                       .text_tokens = length - 1,
+                       .skip = 1,
+                       .ends = true});
     }
     const bool first = batch % 2 == 0;
     if (first) bare_time += bench::seconds([&] { opt.run(windows, bare); });

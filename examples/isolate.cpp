@@ -149,7 +149,7 @@ void add_options(program::app& app, options& how, std::vector<program::option>& 
              "mask: nats per token that the kept category may lose on the texts that the mask is learned from")
       .check(program::not_above_zero)
       .shown();
-  app.option("--mask-behind", &how.candidates.mask.continuation_weight,
+  app.option("--mask-after", &how.candidates.mask.continuation_weight,
              "mask: weight of the kept category's loss after starts of other texts, relative to the weight of turning "
              "them")
       .check(program::number_within(0, false, std::numeric_limits<double>::max(), "a number from 0"))

@@ -1,73 +1,97 @@
 // SPDX-License-Identifier: MIT
 // Which layers, heads, MLPs and neurons are more or less active for which category of texts.
-#include <optional>
+#include <filesystem>
+#include <iostream>
 #include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/opt/model.hpp>
+#include <optscope/units/corpus_sums.hpp>
+#include <optscope/units/effects.hpp>
+#include <optscope/units/top_neurons.hpp>
+#include <optscope/units/unit_findings.hpp>
+#include <string>
+#include <vector>
 
 #include "light_up_report.hpp"
+#include "support/interruption.hpp"
+#include "support/program.hpp"
 
-using namespace light_up;
+using namespace optscope;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What a saved state belongs to: the model and the texts.
+std::string fingerprint_of(const checkpoint& files, const corpus& texts) {
+  std::string run = "light_up " + fingerprint(files);
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    const fs::path& file = texts.texts[t].file;
+    run += "\n" + texts.category_name(t) + " " + file.string() + " " + std::to_string(fs::file_size(file)) + " " +
+           std::to_string(fs::last_write_time(file).time_since_epoch().count());
+  }
+  return run;
+}
+
+/// Runs all texts through the model. Ctrl-C saves what is done and ends the program.
+template <class Model>
+void sum_up_texts(Model& opt, const corpus& texts, const fs::path& state, unit_findings& found) {
+  const program::interruption ctrl_c;
+  program::progress line{"texts"};
+  const resumable_run run{.state = state.string(),
+                          .fingerprint = fingerprint_of(opt.files(), texts),
+                          .go_on = [&](std::size_t done, std::size_t all) {
+                            line(done, all);
+                            return !ctrl_c.requested();
+                          }};
+  const std::size_t done = sum_up_corpus(opt, texts, found.groups, found.sums, run);
+  if (done == texts.size()) return;
+  throw error{"stopped after " + std::to_string(done) + " of " + std::to_string(texts.size()) +
+              " texts; the same command resumes there"};
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   program::app app{
       "light_up",
-      "Finds the layers, heads, MLPs and neurons that are more or less active for a category of texts than "
-      "for the others. Writes report.html, units.tsv, pictures/ and summary.json. Ctrl-C stops it; the same "
-      "command goes on.",
+      "Finds the layers, heads, MLPs and neurons that are more or less active for a category of texts than for the "
+      "others. Writes report.html, units.tsv, pictures/ and summary.json. Ctrl-C stops it; the same command resumes.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --out light-up"};
   app.offer({"--model", "--texts", "--threads", "--out"});
-  settings how;
-  std::map<std::string, unit_statistic> statistics;
-  for (const unit_statistic each : all_unit_statistics) statistics[std::string{name_of(each)}] = each;
-  std::string by{name_of(how.by)};
-  app.cli.add_option("--by", by, "What is compared of a neuron")
-      ->check(CLI::IsMember(statistics))
-      ->capture_default_str();
-  app.cli.add_option("--top", how.top, "Neurons of each category whose tokens are shown")
-      ->check(program::not_positive)
-      ->capture_default_str();
-  app.cli.add_option("--look", how.look_tokens, "Tokens of each category in which they are looked for")
-      ->check(program::not_positive)
-      ->capture_default_str();
+  std::vector<std::string> statistics;
+  for (const unit_statistic each : all_unit_statistics) statistics.emplace_back(name_of(each));
+  std::string by{name_of(unit_statistic::mean_abs)};
+  neuron_search search;
+  app.option("--by", &by, "The statistic of a unit's activity that is compared").one_of(statistics).shown();
+  app.option("--top", &search.top, "Show where this many neurons of each category are high or low")
+      .check(program::not_positive)
+      .shown();
+  app.option("--look", &search.tokens, "Search this many tokens of each category for such places")
+      .check(program::not_positive)
+      .shown();
 
   return app.run(argc, argv, [&] {
-    how.by = statistics.at(by);
-    corpus texts = app.find_texts();
-    const tokenizer words = *texts.words;
+    const corpus texts = app.find_texts();
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.make_folder();
 
-    std::string run = "light_up " + fingerprint(opt.files());
-    for (std::size_t t = 0; t < texts.size(); ++t) {
-      const fs::path& file = texts.texts[t].file;
-      run += "\n" + texts.category_name(t) + " " + file.string() + " " + std::to_string(fs::file_size(file)) + " " +
-             std::to_string(fs::last_write_time(file).time_since_epoch().count());
-    }
     const text_groups groups{texts.texts_of_each()};
-    findings found{fs::canonical(app.model).filename().string(),
-                   describe(opt.shape()),
-                   std::move(texts),
-                   groups,
-                   unit_sums{opt.shape(), groups, head_norms_of(opt)},
-                   {},
-                   {},
-                   {}};
-
-    std::signal(SIGINT, [](int) {
-      interrupted = 1;
-      std::signal(SIGINT, SIG_DFL);  // the second one ends the program
-    });
-    add_up(opt, app, words, run, found);
-    std::signal(SIGINT, SIG_DFL);
-    for (const unit_statistic statistic : all_unit_statistics) {
-      found.effects.emplace(statistic, compare_categories(found.sums, found.groups, statistic, opt.backend()));
+    unit_findings found{
+        .categories = texts.categories, .groups = groups, .sums = unit_sums{opt.shape(), groups, head_norms_of(opt)}};
+    for (const unit_statistic each : all_unit_statistics) {
+      if (name_of(each) == by) found.by = each;
     }
-    state_limits(found);
-    look(opt, words, how, found);
+    sum_up_texts(opt, texts, app.out / "state", found);
+    for (const unit_statistic each : all_unit_statistics) {
+      found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend()));
+    }
+    found.limits = limits_of(found);
+    found.neurons = look_at_top_neurons(opt, texts, found, search);
 
-    write_table(found, how, app.out / "units.tsv");
-    write_summary(found, how, words, app.out / "summary.json");
-    make_report(found, how, words).write(app.out, opt.backend().pool());
+    const std::string model_name = fs::canonical(app.model).filename().string(), shape = describe(opt.shape());
+    write_unit_table(app.out / "units.tsv", found);
+    write_unit_summary(app.out / "summary.json", found, *texts.words, model_name, shape);
+    light_up::make_report(found, *texts.words, model_name, shape).write(app.out, opt.backend().pool());
     fs::remove(app.out / "state");
     std::cout << (app.out / "report.html").string() << '\n';
   });

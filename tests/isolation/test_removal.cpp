@@ -230,7 +230,7 @@ TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
   check_close(std::span<const float>{from_file}, std::span<const float>{edited}, 1e-5, "smaller checkpoint");
 }
 
-TEST_CASE("a model without some heads goes on from its cache as the whole one with edits does") {
+TEST_CASE("a model without some heads continues from its cache as the whole one with edits does") {
   const temporary_folder out;
   pruned opt{checkpoint{goldens + "head-dim-7"}};
   const removal what = some(opt.shape(), true, false);

@@ -215,9 +215,9 @@ TEST_CASE("directions come out of the cache as out of whole runs; isolation meas
   first.layers.resize(opt.layers());
   first.layers[0].neurons = {2};
   for (const removal& each : {what, removal{}, last, first}) {
-    const behaviour alone = bench.measure(each), beside = bench.measure_all({each, last}, std::nullopt, [] {})[0];
-    CHECK_EQ(alone.written, beside.written);
-    CHECK_EQ(alone.loss, beside.loss);
+    const behaviour alone = bench.measure(each), together = bench.measure_all({each, last}, std::nullopt, [] {})[0];
+    CHECK_EQ(alone.written, together.written);
+    CHECK_EQ(alone.loss, together.loss);
   }
   CHECK(bench.measure(last).loss != bench.measure({}).loss);
 

@@ -25,7 +25,7 @@ std::vector<std::string> arguments(const std::string& keep, const std::string& o
 
 }  // namespace
 
-TEST_CASE("isolate takes out what code does not need; generate --edits and the smaller model write the same with it") {
+TEST_CASE("isolate removes what code does not need; generate --edits and the smaller model write the same with it") {
   const sandbox box;
   const auto result = box.run("isolate", arguments("code", "out", {"--share", "0.4"}));
   check_done(result);
@@ -62,10 +62,10 @@ TEST_CASE("isolate takes out what code does not need; generate --edits and the s
                 "generate", "edits of this model");
   auto of_smaller = arguments("code", "again");
   of_smaller[1] = "out/model";
-  check_refused(box.run("isolate", of_smaller), 3, "isolate", "layers of one size, to take units out");
+  check_refused(box.run("isolate", of_smaller), 3, "isolate", "to remove units");
 }
 
-TEST_CASE("isolate --even takes as many neurons from every layer: the smaller model is one that transformers reads") {
+TEST_CASE("isolate --even removes as many neurons from every layer: the smaller model is one that transformers reads") {
   const sandbox box;
   simdjson::dom::parser parser;
   const auto load = [&](const char* file) { return simdjson::dom::element{parser.load((box / file).string())}; };
@@ -118,7 +118,7 @@ TEST_CASE("isolate draws curves, of fewer prompts when time is short, and says w
   CHECK_EQ(summary["where_it_sits"].get_array().size(), 2 + 2 * 2 + 2 + 3 + 4);
   CHECK(summary["verdict"].get_string().value() != "");
   const std::string why = ": all removals were to take 0.001 minutes (--minutes, --shares)";
-  CHECK_EQ(summary["limits"].at(0).get_string().value(), "curves are of 4 prompts of a category instead of 5" + why);
+  CHECK_EQ(summary["limits"].at(0).get_string().value(), "curves use 4 prompts of a category instead of 5" + why);
   CHECK_EQ(summary["limits"].at(1).get_string().value(), "curves have 4 points instead of 20" + why);
   CHECK(fs::exists(box / "out/pictures/where-it-sits.png"));
 }
@@ -128,7 +128,7 @@ TEST_CASE("isolate refuses an unknown category, and layers that leave nothing to
   check_refused(box.run("isolate", arguments("poems", "out")), 3, "isolate",
                 "--keep: expected one of articles, papers, code, verse, found poems");
   check_refused(box.run("isolate", arguments("code", "out", {"--keep-layers", "0,1,2,3,4,5,6,7"})), 3, "isolate",
-                "a layer that may be touched");
+                "a layer to remove from");
   check_refused(box.run("isolate", arguments("code", "out", {"--share", "2"})), 2, "isolate", "--share");
   check_refused(box.run("isolate", arguments("code", "out", {"--by", "mask", "--rounds", "2"})), 2, "isolate",
                 "scores by mask are computed once");
@@ -200,10 +200,10 @@ TEST_CASE("isolate sets directions of the stream to the kept mean; generate --ed
     auto more = other;
     more.insert(more.end(), {"--units", "directions"});
     check_refused(box.run("isolate", arguments("code", "out", more)), 2, "isolate",
-                  other[0] + ": is of neurons and heads, not of directions");
+                  other[0] + ": is for neurons and heads, not for directions");
   }
   check_refused(box.run("isolate", arguments("code", "out", {"--units", "directions", "--keep-layers", "1:8"})), 3,
-                "isolate", "a layer that may be touched");
+                "isolate", "a layer to remove from");
 
   auto few = arguments("code", "few", {"--units", "directions", "--alone", "--share", "0.05"});
   *(std::ranges::find(few, "--scoring-tokens") + 1) = "256";  // a window of 255, and one of a single token

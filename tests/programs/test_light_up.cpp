@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `light_up`: two folders of texts in, findings out; stopped and taken up again; texts that allow nothing to be said.
+// `light_up`: two folders of texts in, findings out; stopped and resumed; texts that allow nothing to be said.
 #include <simdjson.h>
 
 #include <string>
