@@ -10,6 +10,7 @@
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/probe/editor.hpp>
+#include <optscope/probe/operations.hpp>
 #include <optscope/spectrum/attention_jacobian.hpp>
 #include <optscope/spectrum/automatic.hpp>
 #include <optscope/spectrum/directions.hpp>
