@@ -119,7 +119,7 @@ TEST_CASE("ids from a file are one category, and messages name the list") {
   }
 }
 
-TEST_CASE("windows hold every token once, each behind its text's BOS") {
+TEST_CASE("windows hold every token once, each window after its text's BOS") {
   const auto windows = windows_of({2, 10, 11, 12, 13, 14}, 3, token_id{2});
   REQUIRE_EQ(windows.size(), 3);
   CHECK(windows[0].tokens == token_list{2, 10, 11});

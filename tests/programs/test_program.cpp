@@ -58,7 +58,7 @@ TEST_CASE("sub-folders are categories, in name order, and a leading number is no
   REQUIRE_EQ(run({"--model", model, "--texts", texts + "/2-code/7.txt"}, in), 0);
   CHECK_EQ(in.texts.size(), 1);
 
-  folder.put("texts/loose.txt", "beside the folders");
+  folder.put("texts/loose.txt", "next to the folders");
   CHECK_EQ(run({"--model", model, "--texts", texts}, in), 3);
   fs::remove(folder / "texts/loose.txt");
   fs::create_directory(folder / "texts/3-empty");
