@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "checkpoint/made_files.hpp"
+#include "temporary_folder.hpp"
 
 namespace fuzz {
 
@@ -73,7 +74,7 @@ class file {
 };
 
 /// A folder with links to files in memory; it is gone afterwards.
-struct folder : attack::scratch_folder {
+struct folder : temporary_folder {
   void link(const std::string& name, const file& target) { fs::create_symlink(target.path(), path / name); }
 };
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // data.pkl of torch.save next to the records of a golden file: no accepted tensor reaches outside its storage.
 #include <optscope/checkpoint/torch_file.hpp>
+#include <optscope/checkpoint/torch_pickle.hpp>
+#include <optscope/checkpoint/torch_zip.hpp>
 
 #include "fuzz.hpp"
 
 using namespace optscope;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::string archive = attack::get(fuzz::goldens / "checkpoint/bin-ordered-dict/pytorch_model.bin");
+  static const std::string archive = content_of(fuzz::goldens / "checkpoint/bin-ordered-dict/pytorch_model.bin");
   static const detail::torch_zip zip{"golden.bin", std::as_bytes(std::span{archive})};
   static fuzz::file file;
   fuzz::ends_or_refuses([&] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A safetensors file: what is accepted fills the file exactly, and can be read.
+#include <optscope/checkpoint/detail.hpp>
 #include <optscope/checkpoint/safetensors.hpp>
 
 #include "fuzz.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A zip archive in memory, where a read outside is seen, and as a file of torch.save.
 #include <optscope/checkpoint/torch_file.hpp>
+#include <optscope/checkpoint/torch_zip.hpp>
 
 #include "fuzz.hpp"
 

@@ -30,6 +30,8 @@ static_assert(converts<tensor_view<float, 2>, xt::xtensor<float, 2>>);
 static_assert(converts<tensor<float, 3>, xt::xtensor<float, 3>>);
 static_assert(!converts<tensor_view<const float, 2>, xt::xtensor<float, 3>>);
 static_assert(!converts<tensor_view<const float, 2>, xt::xtensor<double, 2>>);
+static_assert(container_of<xt::xtensor<float, 2>, tensor_view<const float, 2>>);
+static_assert(!container_of<xt::xtensor<float, 3>, tensor_view<const float, 2>>);
 
 TEST_CASE("a view becomes an xtensor container by assignment and by construction, without the gaps between its rows") {
   auto data = counting(20);

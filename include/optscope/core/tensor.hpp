@@ -3,6 +3,7 @@
 // Row-major tensors without arithmetic: `tensor_view` refers, `tensor` owns.
 
 #include <array>
+#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -11,9 +12,27 @@
 
 namespace optscope {
 
-/// Turns a view into another library's container; specialised in `interop/` (`xt::xtensor`).
+template <class T, std::size_t Rank>
+class tensor_view;
+
+/// Turns views into containers of another library. `interop/xtensor.hpp` specialises it for `xt::xtensor`; specialise
+/// it with a function `make` for a container of your own:
+///
+///     template <>
+///     struct optscope::container_from_view<my_matrix> {
+///       static my_matrix make(const tensor_view<const float, 2>& view);
+///     };
+///
+/// The container is a copy. `make` takes views of the element type and rank that fit it and no others, so that the
+/// conversion of any other view does not compile.
 template <class Container>
 struct container_from_view;
+
+/// `View` converts to `Container`, by `container_from_view`.
+template <class Container, class View>
+concept container_of = requires(const View& view) {
+  { container_from_view<Container>::make(view) } -> std::same_as<Container>;
+};
 
 /// A view of row-major data: the last axis is contiguous, the first may have a stride of its own.
 ///
@@ -21,8 +40,8 @@ struct container_from_view;
 ///     float value = x(3, 17);
 ///     std::span<const float> row = x.row(3);
 ///
-/// Copying a view copies a pointer. It converts to a view of const, and, with `interop/xtensor.hpp` included, to
-/// `xt::xtensor<float, 2>` (a copy).
+/// Copying a view copies a pointer. A view converts to a view of const and, with `interop/xtensor.hpp` included, to
+/// `xt::xtensor<float, 2>` (a copy). An index outside and a shape that does not fit are assertions.
 template <class T, std::size_t Rank>
 class tensor_view {
   static_assert(Rank >= 1, "a tensor has at least one axis");
@@ -42,14 +61,17 @@ class tensor_view {
   tensor_view(const tensor_view<U, Rank>& other) : tensor_view{other.data(), other.shape(), other.stride()} {}
 
   template <class Container>
-    requires requires(tensor_view v) { container_from_view<Container>::make(v); }
+    requires container_of<Container, tensor_view>
   operator Container() const {
     return container_from_view<Container>::make(*this);
   }
 
   [[nodiscard]] T* data() const noexcept { return data_; }
   [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
-  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept { return shape_[axis]; }
+  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept {
+    assert(axis < Rank);
+    return shape_[axis];
+  }
   [[nodiscard]] std::size_t rows() const noexcept { return shape_[0]; }
   [[nodiscard]] std::size_t cols() const noexcept { return inner(); }  ///< elements in one row, all later axes together
   [[nodiscard]] std::size_t stride() const noexcept { return stride_; }
@@ -60,25 +82,36 @@ class tensor_view {
     requires(sizeof...(Index) == Rank)
   T& operator()(Index... index) const {
     const std::array<std::size_t, Rank> at{static_cast<std::size_t>(index)...};
+    assert(at[0] < shape_[0]);
     std::size_t offset = 0;
-    for (std::size_t axis = 1; axis < Rank; ++axis) offset = offset * shape_[axis] + at[axis];
+    for (std::size_t axis = 1; axis < Rank; ++axis) {
+      assert(at[axis] < shape_[axis]);
+      offset = offset * shape_[axis] + at[axis];
+    }
     return data_[at[0] * stride_ + offset];
   }
 
-  [[nodiscard]] std::span<T> row(std::size_t i) const { return {data_ + i * stride_, inner()}; }
+  [[nodiscard]] std::span<T> row(std::size_t i) const {
+    assert(i < rows());
+    return {data_ + i * stride_, inner()};
+  }
 
   /// Rows first to first + count, without a copy.
   [[nodiscard]] tensor_view slice(std::size_t first, std::size_t count) const {
+    assert(first <= rows() && count <= rows() - first);
     auto shape = shape_;
     shape[0] = count;
     return {data_ + first * stride_, shape, stride_};
   }
 
-  /// The same memory with another shape of equal size; the view must be contiguous unless the first axis is kept.
+  /// The same memory with a different shape of equal size; the view must be contiguous unless the first axis is kept.
   template <std::size_t NewRank>
   [[nodiscard]] tensor_view<T, NewRank> reshape(std::array<std::size_t, NewRank> shape) const {
-    if (shape[0] == shape_[0]) return {data_, shape, stride_};
-    return {data_, shape};
+    const bool keeps_rows = shape[0] == shape_[0];
+    assert(keeps_rows || contiguous());
+    const tensor_view<T, NewRank> packed{data_, shape};
+    assert(packed.size() == size());
+    return keeps_rows ? tensor_view<T, NewRank>{data_, shape, stride_} : packed;
   }
 
  private:
@@ -103,7 +136,7 @@ class tensor {
   tensor() = default;
   explicit tensor(std::array<std::size_t, Rank> shape) : shape_{shape}, data_(product(shape)) {}
 
-  /// Another shape; the elements are unspecified. Allocates only what is more than ever before.
+  /// Changes the shape; the elements are then unspecified. Allocates only if it never had that many before.
   void resize(std::array<std::size_t, Rank> shape) {
     shape_ = shape;
     data_.resize(product(shape));
@@ -115,13 +148,16 @@ class tensor {
   operator tensor_view<const T, Rank>() const { return view(); }
 
   template <class Container>
-    requires requires(tensor_view<const T, Rank> v) { container_from_view<Container>::make(v); }
+    requires container_of<Container, tensor_view<const T, Rank>>
   operator Container() const {
     return container_from_view<Container>::make(view());
   }
 
   [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
-  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept { return shape_[axis]; }
+  [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept {
+    assert(axis < Rank);
+    return shape_[axis];
+  }
   [[nodiscard]] std::size_t rows() const noexcept { return shape_[0]; }
   [[nodiscard]] std::size_t size() const noexcept { return data_.size(); }
   [[nodiscard]] T* data() noexcept { return data_.data(); }

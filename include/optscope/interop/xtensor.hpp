@@ -19,17 +19,18 @@
 
 namespace optscope {
 
-/// With this header included, a view or a tensor converts to the `xt::xtensor` of its type and rank by a copy:
+/// With this header included, a view or a tensor converts to the `xt::xtensor` of its element type and rank, which is
+/// a copy:
 ///
 ///     #include <optscope/interop/xtensor.hpp>
 ///
 ///     double mean_of_first_row(optscope::tensor_view<const float, 2> x) {
 ///       const xt::xtensor<float, 2> copy = x;
-///       const auto same_memory = optscope::adapt(x);  // x has to stay alive
+///       const auto same_memory = optscope::adapt(x);  // the memory of x has to stay alive
 ///       return (copy(0, 0) + same_memory(0, 1)) / 2;
 ///     }
 ///
-/// Another rank or element type does not compile.
+/// Conversion to a different rank or element type does not compile.
 template <class Storage, std::size_t Rank, xt::layout_type Layout, class Tag>
   requires(Layout == xt::layout_type::row_major)
 struct container_from_view<xt::xtensor_container<Storage, Rank, Layout, Tag>> {
@@ -47,7 +48,7 @@ struct container_from_view<xt::xtensor_container<Storage, Rank, Layout, Tag>> {
   }
 };
 
-/// A copy as an xtensor container, for where the type would have to be spelled out.
+/// A copy as an xtensor container, where the type would otherwise have to be written out.
 template <class T, std::size_t Rank>
 [[nodiscard]] xt::xtensor<std::remove_const_t<T>, Rank> to_xtensor(const tensor_view<T, Rank>& view) {
   return container_from_view<xt::xtensor<std::remove_const_t<T>, Rank>>::make(view);
@@ -57,8 +58,9 @@ template <class T, std::size_t Rank>
   return to_xtensor(values.view());
 }
 
-/// An xtensor expression on the same memory, without a copy; valid as long as the memory is. Its layout is dynamic:
-/// rows may lie apart. An axis of length 1 has stride 0, as xtensor wants it, so take leading dimensions from shapes.
+/// An xtensor expression on the same memory, without a copy; valid as long as the memory is. Its layout is dynamic,
+/// because rows may have gaps between them. An axis of length 1 has stride 0, as xtensor wants it, so take leading
+/// dimensions from shapes.
 template <class T, std::size_t Rank>
 [[nodiscard]] auto adapt(const tensor_view<T, Rank>& view) {
   std::array<std::ptrdiff_t, Rank> strides{};
@@ -78,8 +80,13 @@ template <class T, std::size_t Rank>
 [[nodiscard]] auto adapt(const tensor<T, Rank>& values) {
   return adapt(values.view());
 }
+template <class T, std::size_t Rank>
+void adapt(const tensor<T, Rank>&&) {
+  static_assert(Rank == 0,
+                "adapt() of a temporary tensor would refer to memory that is gone: give the tensor a name first");
+}
 
-/// The library's view of an xtensor container, on the same memory.
+/// The library's view of an xtensor container, on the same memory; the container must outlive it.
 template <class T, std::size_t Rank, class Allocator>
 [[nodiscard]] tensor_view<T, Rank> view_of(xt::xtensor<T, Rank, xt::layout_type::row_major, Allocator>& values) {
   std::array<std::size_t, Rank> shape;
@@ -92,6 +99,13 @@ template <class T, std::size_t Rank, class Allocator>
   std::array<std::size_t, Rank> shape;
   std::copy(values.shape().begin(), values.shape().end(), shape.begin());
   return {values.data(), shape};
+}
+
+template <class T, std::size_t Rank, class Allocator>
+void view_of(const xt::xtensor<T, Rank, xt::layout_type::row_major, Allocator>&&) {
+  static_assert(
+      Rank == 0,
+      "view_of() of a temporary container would refer to memory that is gone: give the container a name first");
 }
 
 }  // namespace optscope

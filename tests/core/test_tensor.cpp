@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// Misuse of tensors is an assertion; containers of other libraries are made by the contract of container_from_view.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <optscope/core/tensor.hpp>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using namespace optscope;
+
+namespace {
+
+// A container with the one function of the contract.
+struct row_lengths {
+  std::vector<std::size_t> lengths{};
+};
+
+}  // namespace
+
+template <>
+struct optscope::container_from_view<row_lengths> {
+  static row_lengths make(const tensor_view<const double, 2>& view) {
+    return {.lengths = std::vector<std::size_t>(view.rows(), view.cols())};
+  }
+};
+
+static_assert(container_of<row_lengths, tensor_view<const double, 2>>);
+static_assert(std::is_convertible_v<tensor<double, 2>, row_lengths>);
+static_assert(!std::is_convertible_v<tensor_view<const float, 2>, row_lengths>);
+static_assert(!std::is_convertible_v<tensor_view<const double, 3>, row_lengths>);
+static_assert(!std::is_convertible_v<tensor_view<const double, 2>, std::string>);
+
+namespace {
+
+// Whether `body` ends a process by an assertion.
+template <class Body>
+bool asserts(Body&& body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGABRT, SIG_DFL);
+    ::close(STDERR_FILENO);
+    body();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+template <class T>
+void use(const T&) {}
+
+}  // namespace
+
+TEST_CASE("a container is made from a view by the contract") {
+  const tensor<double, 2> values{{3, 5}};
+  const row_lengths found = values;
+  CHECK_EQ(found.lengths, std::vector<std::size_t>(3, 5));
+}
+
+TEST_CASE("an index outside, a row outside, a slice outside and a shape that does not fit are assertions") {
+  std::vector<float> data(24);
+  const tensor_view<float, 3> apart{data.data(), {2, 2, 3}, 12};
+  tensor<float, 2> values{{3, 4}};
+  CHECK_FALSE(asserts([&] {
+    use(apart(1, 1, 2));
+    use(apart.row(1));
+    use(apart.slice(2, 0));
+    use(apart.reshape<2>({2, 6}));
+    use(apart.slice(1, 1).reshape<1>({6}));
+    use(values.view().reshape<3>({2, 2, 3}));
+    use(values(2, 3));
+  }));
+  CHECK(asserts([&] { use(apart(2, 0, 0)); }));
+  CHECK(asserts([&] { use(apart(0, 2, 0)); }));
+  CHECK(asserts([&] { use(apart(0, 0, 3)); }));
+  CHECK(asserts([&] { use(apart(0, 0, -1)); }));
+  CHECK(asserts([&] { use(apart.row(2)); }));
+  CHECK(asserts([&] { use(apart.extent(3)); }));
+  CHECK(asserts([&] { use(apart.slice(1, 2)); }));
+  CHECK(asserts([&] { use(apart.slice(3, 0)); }));
+  CHECK(asserts([&] { use(apart.reshape<1>({12})); }));    // its rows are apart
+  CHECK(asserts([&] { use(apart.reshape<2>({2, 5})); }));  // fewer elements
+  CHECK(asserts([&] { use(values.view().reshape<1>({11})); }));
+  CHECK(asserts([&] { use(values(3, 0)); }));
+  CHECK(asserts([&] { use(values.row(3)); }));
+  CHECK(asserts([&] { use(values.extent(2)); }));
+}
