@@ -259,8 +259,8 @@ TEST_CASE("folders, pipes and links where a file should be are refused by name, 
   const auto itself = [](const fs::path& path) { fs::create_symlink(path.filename(), path); };
   const auto each = [&](const std::string& name) {
     with(name, directory, "a regular file, found a folder");
-    with(name, pipe, "a regular file, found something else");
-    with(name, nothing, "a readable file, found a link to nothing");  // as in a cache of the hub that was copied
+    with(name, pipe, "a regular file, found a device, pipe or socket");
+    with(name, nothing, "a readable file, found a broken link");  // as in a cache of the hub that was copied
     with(name, itself, "a readable file, found Too many levels");
   };
   each("config.json");

@@ -137,11 +137,11 @@ TEST_CASE(
   const temporary_folder folder;
   CHECK(refusal_of(folder.path).ends_with("expected a regular file, found a folder"));
   CHECK(refusal_of(folder / "none").ends_with("expected a readable file, found No such file or directory"));
-  CHECK(refusal_of("/dev/zero").ends_with("found something else"));
+  CHECK(refusal_of("/dev/zero").ends_with("found a device, pipe or socket"));
   REQUIRE_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  CHECK(refusal_of(folder / "pipe").ends_with("found something else"));  // and does not wait for a writer
+  CHECK(refusal_of(folder / "pipe").ends_with("found a device, pipe or socket"));  // and does not wait for a writer
   fs::create_symlink("gone", folder / "link");
-  CHECK(refusal_of(folder / "link").ends_with("found a link to nothing"));
+  CHECK(refusal_of(folder / "link").ends_with("found a broken link"));
   CHECK(file_present(folder / "link"));
   CHECK_FALSE(file_present(folder / "none"));
   fs::create_symlink("loop", folder / "loop");

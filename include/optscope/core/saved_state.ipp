@@ -32,7 +32,7 @@ OPTSCOPE_INLINE state_reader::state_reader(const std::string& path)
 OPTSCOPE_INLINE void state_reader::require_run(const std::string& of) {
   std::string mark, found;
   get(mark);
-  if (mark != state_mark) broken("a file of another kind");
+  if (mark != state_mark) broken("a file that begins with " + detail::quoted(mark.substr(0, state_mark.size())));
   get(found);
   if (found == of) return;
   std::size_t line = 0;  // where the first line that differs begins
