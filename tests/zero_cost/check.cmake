@@ -3,7 +3,7 @@ execute_process(COMMAND ${NM} -C ${OBJECT} OUTPUT_VARIABLE symbols RESULT_VARIAB
 if(result)
   message(FATAL_ERROR "${NM} failed")
 endif()
-if(NOT symbols MATCHES "kernel::tile")
+if(NOT symbols MATCHES "kernel::multiply_packed")
   message(FATAL_ERROR "the object contains no forward pass")
 endif()
 string(REGEX MATCHALL "[^\n]*site::[^\n]*" found "${symbols}")
