@@ -4,7 +4,8 @@
 # <xtensor/xtensor.hpp> and <iostream> in the same run, and the size of the stripped program.
 #
 #   benchmarks/compile_time.sh build [RUNS]        build: where liboptscope.a is
-#   benchmarks/compile_time.sh build 1 --limits    fails above generous limits (a test does this with g++ alone)
+#   benchmarks/compile_time.sh build 1 --limits    fails above twice the aims, which are 5 times
+#                                                (compiled), 10 times (headers), 300 kB (compiled); a test does this
 set -euo pipefail
 library=$(realpath "${1:?usage: compile_time.sh BUILD_DIR [RUNS] [--limits]}")/liboptscope.a
 runs=${2:-3} limits=${3:-}
@@ -46,8 +47,8 @@ for compiler in "${compilers[@]}"; do
       size=$(($(stat -c %s "$work/$name") / 1000))
       ratio=$(awk "BEGIN { printf \"%.1f\", $time / $baseline }")
       printf '%-8s %-16s %-12s %8s %6s %9s\n' "$compiler" "$name" "$way" "$time" "$ratio" "$size"
-      limit "$name with $way, times the baseline" "$ratio" "$([ $way = headers ] && echo 15 || echo 8)"
-      limit "$name with $way, kB" "$size" "$([ $way = headers ] && echo 600 || echo 400)"
+      limit "$name with $way, times the baseline" "$ratio" "$([ $way = headers ] && echo 20 || echo 10)"
+      limit "$name with $way, kB" "$size" "$([ $way = headers ] && echo 900 || echo 600)"
     done
   done
 done
