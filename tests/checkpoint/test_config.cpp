@@ -137,7 +137,7 @@ TEST_CASE("a file that is not a JSON object is refused") {
 TEST_CASE("a missing folder, a file in its place and a folder without a config have their own messages") {
   const temporary_folder folder;
   refused([&] { return read_config(folder.path / "none"); }, "expected a folder with a model");
-  refused([&] { return read_config(folder.put("file", "")); }, "found something that is not a folder");
+  refused([&] { return read_config(folder.put("file", "")); }, "found a file");
   refused([&] { return read_config(folder.path); }, "expected config.json in this folder");
   std::filesystem::create_directory(folder.path / "config.json");
   refused([&] { return read_config(folder.path); }, "expected a regular file, found a folder");
