@@ -282,7 +282,7 @@ TEST_CASE("a file of another format is refused by its format") {
   is("storages" + std::string(249, '\0') + "ustar", "tar format");
   is("\x80\x02}.", "a bare pickle");
   is("\n<!DOCTYPE html>", "HTML");
-  is(std::string(5000, '\0'), "zero bytes");
+  is(std::string(5000, '\0'), "zeros only");
   is(attack::safetensors("{}", ""), "a safetensors file");
   is(attack::safetensors("{\"__metadata__\":{}}", ""), "a safetensors file");
   is("GARBAGE!", "begin with \"GARBAGE!\"");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // data.pkl of torch.save next to the records of a golden file: no accepted tensor reaches outside its storage.
+#include <optscope/checkpoint/detail.hpp>
 #include <optscope/checkpoint/torch_file.hpp>
 #include <optscope/checkpoint/torch_pickle.hpp>
 #include <optscope/checkpoint/torch_zip.hpp>
