@@ -26,7 +26,7 @@ TEST_CASE("F statistics over text means agree with scipy's f_oneway") {
   const double expected[] = {0.5666931164451499, 0.6246731478377474,  9.464973838104038, 0.1588414277355178,
                              4.052579921480652,  0.47066014669926654, 0.2577330895795247};
   for (std::size_t j = 0; j < 7; ++j) CHECK(std::abs(f[j] - expected[j]) < 1e-10 * expected[j]);
-  CHECK_EQ(largest(f, 3), std::vector<std::size_t>{2, 4, 1});
+  CHECK_EQ(indices_of_largest(f, 3), std::vector<std::size_t>{2, 4, 1});
 }
 
 TEST_CASE("dimensions without variance are ranked and never NaN by accident") {
@@ -38,12 +38,12 @@ TEST_CASE("dimensions without variance are ranked and never NaN by accident") {
   CHECK_EQ(f[0], 0.0);
   CHECK(std::isinf(f[1]));
   CHECK(std::abs(f[2] - 1) < 1e-12);
-  CHECK_EQ(largest(f, 9), std::vector<std::size_t>{1, 2, 0});
+  CHECK_EQ(indices_of_largest(f, 9), std::vector<std::size_t>{1, 2, 0});
 }
 
 TEST_CASE("fewer than two categories, or one text in each, give NaN, ranked last") {
   tensor<double, 2> means{{2, 1}};
   CHECK(std::isnan(f_statistics(std::as_const(means).view(), {0, 0})[0]));
   CHECK(std::isnan(f_statistics(std::as_const(means).view(), {0, 1})[0]));
-  CHECK_EQ(largest({std::nan(""), 0.0}, 2), std::vector<std::size_t>{1, 0});
+  CHECK_EQ(indices_of_largest({std::nan(""), 0.0}, 2), std::vector<std::size_t>{1, 0});
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
 #include <span>

@@ -12,7 +12,7 @@
 
 namespace optscope {
 namespace detail {
-inline constexpr std::size_t query_block = 128;  // queries at a time: keys after the last of them are skipped
+inline constexpr std::size_t queries_at_a_time = 128;  // queries at a time: keys after the last of them are skipped
 }
 
 template <class T>
@@ -73,7 +73,7 @@ void attention_jacobian<T>::prepare(std::size_t vectors) {
     mixed_ = tensor<T, 2>{{rows, width()}};
   }
   squares_.resize(backend_.pool().size());
-  for (std::vector<T>& square : squares_) square.resize(std::min(detail::query_block, tokens()) * tokens());
+  for (std::vector<T>& square : squares_) square.resize(std::min(detail::queries_at_a_time, tokens()) * tokens());
 }
 
 template <class T>
@@ -110,8 +110,8 @@ void attention_jacobian<T>::each_head(std::size_t vectors, Body&& body) {
 template <class T>
 template <class Body>
 void attention_jacobian<T>::each_query_block(std::size_t head, T* square, Body&& body) const {
-  for (std::size_t first = 0; first < tokens(); first += detail::query_block) {
-    const std::size_t count = std::min(detail::query_block, tokens() - first), keys = first + count;
+  for (std::size_t first = 0; first < tokens(); first += detail::queries_at_a_time) {
+    const std::size_t count = std::min(detail::queries_at_a_time, tokens() - first), keys = first + count;
     const T* pattern = at_->pattern.row(head).data() + first * tokens();
     body(first, count, keys, tensor_view<const T, 2>{pattern, {count, keys}, tokens()},
          tensor_view<T, 2>{square, {count, keys}});

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/tokens.hpp>
 #include <span>
 #include <string>

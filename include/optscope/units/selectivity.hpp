@@ -22,7 +22,7 @@ template <class T>
                                                const std::vector<std::size_t>& category);
 
 /// Indices of the `count` largest values, largest first; equal values by index, NaN last.
-[[nodiscard]] std::vector<std::size_t> largest(const std::vector<double>& values, std::size_t count);
+[[nodiscard]] std::vector<std::size_t> indices_of_largest(const std::vector<double>& values, std::size_t count);
 
 /// A dimension of the vectors of a layer, and how well it tells the categories apart.
 struct selective_dimension {

@@ -51,7 +51,7 @@ OPTSCOPE_INLINE std::vector<double> f_statistics(tensor_view<const double, 2> me
   return result;
 }
 
-OPTSCOPE_INLINE std::vector<std::size_t> largest(const std::vector<double>& values, std::size_t count) {
+OPTSCOPE_INLINE std::vector<std::size_t> indices_of_largest(const std::vector<double>& values, std::size_t count) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto key = [&](std::size_t i) {
@@ -73,7 +73,7 @@ OPTSCOPE_INLINE selective_dimensions find_selective_dimensions(const std::vector
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     const auto means = text_averages(layers[layer], text_of, category.size());
     const std::vector<double> f = f_statistics(means.view(), category);
-    for (const std::size_t d : largest(f, most_by_layer)) {
+    for (const std::size_t d : indices_of_largest(f, most_by_layer)) {
       if (!std::isnan(f[d])) result.by_layer.push_back({.dimension = d, .layer = layer, .f = f[d]});
     }
     for (std::size_t d = 0; d < best.size(); ++d) {
@@ -82,7 +82,7 @@ OPTSCOPE_INLINE selective_dimensions find_selective_dimensions(const std::vector
       best_layer[d] = layer;
     }
   }
-  for (const std::size_t d : largest(best, most)) {
+  for (const std::size_t d : indices_of_largest(best, most)) {
     if (!std::isnan(best[d])) result.best.push_back({.dimension = d, .layer = best_layer[d], .f = best[d]});
   }
   return result;

@@ -14,7 +14,7 @@ OPTSCOPE_INLINE std::vector<found_neuron> neurons_that_stand_out(const unit_find
   for (std::size_t c = 0; c < found.categories.size(); ++c) {
     std::vector<double> g;
     for (const std::size_t u : neurons) g.push_back(found.chosen_effects().g(c, u));
-    for (const std::size_t i : largest(g, top)) {
+    for (const std::size_t i : indices_of_largest(g, top)) {
       if (g[i] > 0) result.push_back({.what = found.sums.units()[neurons[i]], .category = c});
     }
   }

@@ -30,7 +30,7 @@ OPTSCOPE_INLINE std::vector<std::size_t> unit_findings::top_units(unit_kind kind
   std::vector<double> size;
   for (const std::size_t u : numbers) size.push_back(std::abs(chosen_effects().g(category, u)));
   std::vector<std::size_t> best;
-  for (const std::size_t i : largest(size, count)) {
+  for (const std::size_t i : indices_of_largest(size, count)) {
     if (std::isfinite(size[i])) best.push_back(numbers[i]);
   }
   return best;
