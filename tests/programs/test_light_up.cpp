@@ -83,5 +83,5 @@ TEST_CASE("light_up says what the texts do not allow it to conclude, and refuses
                 "expected a text, found nothing in it");
   box.write("x/state", "not a state");
   check_refused(box.run("light_up", {"--model", demo_model, "--texts", "same", "--out", "x"}), 3, "light_up",
-                "the saved state of this run");
+                "the saved state of a run, found only its beginning");
 }

@@ -12,7 +12,7 @@ foreach(file one other)
   endforeach()
 endforeach()
 function(link one other expected)
-  execute_process(COMMAND ${CXX} two_ways/one_${one}.o two_ways/other_${other}.o ${ARGN} -o two_ways/program
+  execute_process(COMMAND ${CXX} two_ways/one_${one}.o two_ways/other_${other}.o ${ARGN} -lopenblas -lsimdjson -lpcre2-8 -lpthread -o two_ways/program
                   RESULT_VARIABLE result ERROR_VARIABLE text)
   if(expected STREQUAL "links")
     if(result)
