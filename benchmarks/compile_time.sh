@@ -41,7 +41,7 @@ for compiler in "${compilers[@]}"; do
       extra=()
       [ $way = headers ] || extra=(-DOPTSCOPE_COMPILED)
       time=$(seconds "$compiler" "${flags[@]}" "${extra[@]}" -c "$source" -o "$work/$name.o")
-      [ $way = headers ] || extra=("$library")
+      [ $way = headers ] || extra=(-Wl,--gc-sections "$library")
       "$compiler" "$work/$name.o" "${extra[@]}" -o "$work/$name" -lopenblas -llapack -lsimdjson -lpcre2-8 -lpthread
       strip "$work/$name"
       size=$(($(stat -c %s "$work/$name") / 1000))

@@ -4,6 +4,9 @@ add_library(optscope::compiled ALIAS optscope_compiled)
 set_target_properties(optscope_compiled PROPERTIES OUTPUT_NAME optscope EXPORT_NAME compiled)
 target_link_libraries(optscope_compiled PUBLIC optscope)
 target_compile_definitions(optscope_compiled PUBLIC OPTSCOPE_COMPILED)
+# A program takes the functions that it uses, not whole folders.
+target_compile_options(optscope_compiled PRIVATE -ffunction-sections -fdata-sections)
+target_link_options(optscope_compiled INTERFACE LINKER:--gc-sections)
 
 # The symbols by which core/compiled.hpp knows this library and its version.
 string(REPLACE "." "_" version ${PROJECT_VERSION})
