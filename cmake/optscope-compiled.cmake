@@ -32,3 +32,8 @@ endforeach()
 # The kernels are useless without optimisation, sanitizers or not.
 set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/compiled/backend.cpp PROPERTIES
                             COMPILE_OPTIONS $<IF:$<CONFIG:Debug>,-O1,-O3>)
+# What reads files and draws is small rather than fast.
+foreach(folder checkpoint corpus plot)
+  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp PROPERTIES
+                              COMPILE_OPTIONS $<$<CONFIG:Release>:-Os>)
+endforeach()
