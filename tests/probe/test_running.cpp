@@ -170,6 +170,46 @@ TEST_CASE("a sketch's quantiles have ranks within the stated error, in any order
   CHECK_EQ(few.quantile(1), 3);
 }
 
+TEST_CASE("the ends of a stream are exact however many numbers there are, merged and restored or not") {
+  std::mt19937_64 bits{5};
+  std::normal_distribution<double> normal;
+  quantile_sketch whole, merged;
+  double low = 0;
+  for (int part = 0; part < 4; ++part) {
+    quantile_sketch some;
+    for (int i = 0; i < 50000; ++i) {
+      const double value = part == 1 && i == 20000 ? 1e6 : normal(bits);
+      low = std::min(low, value);
+      whole.add(value);
+      some.add(value);
+    }
+    merged.merge(some);
+  }
+  std::vector<double> numbers, weights;
+  whole.for_each([&](double number, double weight) {
+    numbers.push_back(number);
+    weights.push_back(weight);
+  });
+  quantile_sketch restored;
+  restored.restore(numbers, weights, whole.quantile(0), whole.quantile(1));
+  for (const quantile_sketch* each : {&std::as_const(whole), &std::as_const(merged), &std::as_const(restored)}) {
+    CHECK_EQ(each->quantile(0), low);
+    CHECK_EQ(each->quantile(1), 1e6);
+    CHECK(each->quantile(0.99) < 3);
+  }
+}
+
+TEST_CASE(
+    "the percentiles of few numbers are exact: of 1 to 100, p % is p; of any number, the smallest with that share") {
+  for (const int n : {100, 200, 50, 7, 150}) {
+    quantile_sketch sketch;
+    for (int i = n; i > 0; --i) sketch.add(i);
+    for (int percent = 0; percent <= 100; ++percent) {
+      CHECK_EQ(sketch.quantile(percent / 100.0), std::max(1, (percent * n + 99) / 100));
+    }
+  }
+}
+
 TEST_CASE("adding allocates nothing") {
   const tensor<float, 2> rows = random_rows(20000, 3, 4);
   running_moments moments;
@@ -306,9 +346,10 @@ TEST_CASE("saved statistics of another kind or broken ones are refused, and noth
   const std::vector<double> numbers{1, 2, 3};
   for (const std::vector<double>& weights :
        {std::vector<double>{1, 2, 1}, {3, 1, 1}, {0.5, 0.5, 0.5}, {4, -1, 1}, {std::ldexp(1.0, 60), 1, 1}}) {
-    CHECK_THROWS_AS(sketch.restore(numbers, weights), bad_input);
+    CHECK_THROWS_AS(sketch.restore(numbers, weights, 1, 3), bad_input);
   }
-  sketch.restore(numbers, std::vector<double>{4, 1, 1});
+  CHECK_THROWS_AS(sketch.restore(numbers, std::vector<double>{4, 1, 1}, 2, 3), bad_input);
+  sketch.restore(numbers, std::vector<double>{4, 1, 1}, 1, 3);
   CHECK_EQ(sketch.count(), 6);
   CHECK_EQ(sketch.quantile(0.5), 1);
   CHECK_EQ(sketch.quantile(1), 3);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optscope/core/compiled.hpp>
 #include <optscope/probe/running.hpp>
 #include <span>
@@ -16,8 +17,8 @@ namespace optscope {
 /// It keeps levels of numbers; a number at level h stands for 2^h numbers of the stream. When the memory is full, the
 /// lowest level that has its share is sorted, and every second number moves one level up. With k = 200, about 600
 /// numbers are kept, and the rank of a quantile is off by more than 1.33 % of the count in one case of a hundred
-/// (`rank_error`, as measured for the implementation in Apache DataSketches). Exact for fewer than k numbers. The same
-/// stream gives the same bits.
+/// (`rank_error`, as measured for the implementation in Apache DataSketches). The smallest and the largest number are
+/// exact, and up to k numbers all quantiles are. The same stream gives the same bits.
 class quantile_sketch {
  public:
   explicit quantile_sketch(std::size_t k = 200);
@@ -37,13 +38,13 @@ class quantile_sketch {
       for (const double value : of_level(level)) action(value, static_cast<double>(std::uint64_t{1} << level));
     }
   }
-  /// Replaces the numbers by those that `for_each` gave, in that order. Throws `bad_input` if they are not those of a
-  /// sketch.
-  void restore(std::span<const double> numbers, std::span<const double> weights);
+  /// Replaces the numbers by those that `for_each` gave, in that order, of a stream from `lowest` to `highest`. Throws
+  /// `bad_input` if they are not those of a sketch.
+  void restore(std::span<const double> numbers, std::span<const double> weights, double lowest, double highest);
   /// How far a rank may be off, as a share of the count, in 99 of 100 cases.
   [[nodiscard]] double rank_error() const;
 
-  /// The number at or below which a share q of the stream lies, 0 <= q <= 1; NaN if there was none.
+  /// The smallest number at or below which a share q of the stream lies, 0 <= q <= 1; NaN if there was none.
   [[nodiscard]] double quantile(double q) const;
 
  private:
@@ -64,6 +65,7 @@ class quantile_sketch {
   std::array<std::size_t, most_levels> begins_{};  // [level]: first of its numbers in `items_`
   std::size_t levels_ = 1, count_ = 0, known_levels_ = 0, known_capacity_ = 0;
   std::uint64_t bits_ = seed;
+  double lowest_ = std::numeric_limits<double>::infinity(), highest_ = -lowest_;
 };
 
 /// A `quantile_sketch` of each unit; with k = 200 about 8 kB per unit.

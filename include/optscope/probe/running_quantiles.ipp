@@ -18,6 +18,8 @@ OPTSCOPE_INLINE void quantile_sketch::reset() {
   levels_ = 1;
   count_ = 0;
   bits_ = seed;
+  lowest_ = std::numeric_limits<double>::infinity();
+  highest_ = -lowest_;
 }
 
 OPTSCOPE_INLINE void quantile_sketch::add(double value) {
@@ -25,6 +27,8 @@ OPTSCOPE_INLINE void quantile_sketch::add(double value) {
   if (items_.size() >= capacity()) compact();
   items_.push_back(value);
   ++count_;
+  lowest_ = std::min(lowest_, value);
+  highest_ = std::max(highest_, value);
 }
 
 OPTSCOPE_INLINE void quantile_sketch::merge(const quantile_sketch& other) {
@@ -43,10 +47,13 @@ OPTSCOPE_INLINE void quantile_sketch::merge(const quantile_sketch& other) {
   items_ = std::move(all);
   begins_ = begins;
   count_ += other.count_;
+  lowest_ = std::min(lowest_, other.lowest_);
+  highest_ = std::max(highest_, other.highest_);
   while (items_.size() > capacity()) compact();
 }
 
-OPTSCOPE_INLINE void quantile_sketch::restore(std::span<const double> numbers, std::span<const double> weights) {
+OPTSCOPE_INLINE void quantile_sketch::restore(std::span<const double> numbers, std::span<const double> weights,
+                                              double lowest, double highest) {
   reset();
   std::size_t level = most_levels;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
@@ -62,6 +69,16 @@ OPTSCOPE_INLINE void quantile_sketch::restore(std::span<const double> numbers, s
     items_.push_back(numbers[i]);
     count_ += static_cast<std::size_t>(weights[i]);
   }
+  if (!numbers.empty()) {
+    const auto [least, most] = std::ranges::minmax(numbers);
+    if (!(lowest <= least && highest >= most)) {
+      throw bad_input{"", "quantile sketch",
+                      "numbers between " + std::to_string(lowest) + " and " + std::to_string(highest),
+                      std::to_string(least) + " to " + std::to_string(most)};
+    }
+    lowest_ = lowest;
+    highest_ = highest;
+  }
   if (!items_.empty()) std::fill_n(begins_.begin(), level, items_.size());
   while (items_.size() > capacity()) compact();
 }
@@ -69,17 +86,21 @@ OPTSCOPE_INLINE void quantile_sketch::restore(std::span<const double> numbers, s
 OPTSCOPE_INLINE double quantile_sketch::rank_error() const { return 2.296 / std::pow(static_cast<double>(k_), 0.9723); }
 
 OPTSCOPE_INLINE double quantile_sketch::quantile(double q) const {
+  if (count_ == 0) return std::nan("");
+  if (q <= 0) return lowest_;
+  if (q >= 1) return highest_;
   std::vector<std::pair<double, double>> weighted;  // number, how many it stands for
   for (std::size_t level = 0; level < levels_; ++level) {
     for (const double value : of_level(level)) weighted.emplace_back(value, std::ldexp(1.0, static_cast<int>(level)));
   }
   std::ranges::sort(weighted);
+  const double wanted = q * static_cast<double>(count_) * (1 - 1e-14);  // 0.07 * 100 is above 7
   double sum = 0;
   for (const auto& [value, weight] : weighted) {
     sum += weight;
-    if (sum >= q * static_cast<double>(count_)) return value;
+    if (sum >= wanted) return value;
   }
-  return weighted.empty() ? std::nan("") : weighted.back().first;
+  return highest_;
 }
 
 /// The share of a level: k at the top, two thirds of the level above for each level below.
@@ -173,6 +194,7 @@ OPTSCOPE_INLINE void running_quantiles::for_each_tensor(const tensor_action& act
 OPTSCOPE_INLINE void running_quantiles::restore(const tensor_source& source) {
   const std::vector<std::size_t> shape{sketches_.size(), 0};
   const std::vector<double> numbers = source("number", shape), weights = source("weight", shape);
+  const std::vector<double> percentiles = source("percentile", {sketches_.size(), 101});
   if (numbers.size() != weights.size()) {
     throw bad_input{"", "saved statistics", std::to_string(numbers.size()) + " weights",
                     std::to_string(weights.size())};
@@ -181,7 +203,8 @@ OPTSCOPE_INLINE void running_quantiles::restore(const tensor_source& source) {
     const std::size_t each = numbers.size() / sketches_.size();
     const std::span<const double> weight = std::span{weights}.subspan(unit * each, each);
     const auto count = static_cast<std::size_t>(std::ranges::find(weight, 0.0) - weight.begin());
-    sketches_[unit].restore(std::span{numbers}.subspan(unit * each, count), weight.first(count));
+    sketches_[unit].restore(std::span{numbers}.subspan(unit * each, count), weight.first(count),
+                            percentiles[unit * 101], percentiles[unit * 101 + 100]);
   }
 }
 
