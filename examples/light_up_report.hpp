@@ -147,18 +147,20 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
   }
   page.table("Neurons that are never, or nearly always, above zero",
              std::vector<std::string>{"layer", "never", "at 99 % of the tokens of every category"}, rows);
-  page.notes("How to read it",
-             std::vector<std::string>{
-                 "A text counts once, however long it is. g: the category's mean minus the other categories' mean, in "
-                 "standard deviations of texts within their categories. p: the share of assignments of the category "
-                 "labels to texts under which the category stands out as much. q: p adjusted so that of the units with "
-                 "q up to 0.05 at most 5 % are false findings, over all categories and units of the kind.",
-                 "The first token (BOS) does not count: it is the same in every text. A text that is longer than the "
-                 "model's context is cut into windows, each each beginning with BOS.",
-                 "Variance by token: the share of the neuron's variance over tokens that is known once the token is; "
-                 "by position: once the position is. Gap beyond tokens: what remains of the difference between the "
-                 "category and the rest when each token's mean is subtracted. A neuron whose gap is near zero follows "
-                 "single tokens that the category has more of."});
+  page.notes(
+      "How to read it",
+      std::vector<std::string>{
+          "A text counts once, however long it is. g: the category's mean minus the other categories' mean, in "
+          "standard deviations of texts within their categories. p: the share of assignments of the category "
+          "labels to texts under which the category stands out as much. q: p adjusted for the number of tests: the "
+          "expected share of false findings among the units with q up to 0.05 is at most 5 %, over all categories "
+          "and units of the kind.",
+          "The first token (BOS) does not count: it is the same in every text. A text that is longer than the "
+          "model's context is cut into windows, each beginning with BOS.",
+          "Variance by token: the share of the neuron's variance over tokens that is known once the token is; "
+          "by position: once the position is. Gap beyond tokens: the share of the difference between "
+          "the category and the rest that remains for one and the same token. 1: the neuron follows the category; "
+          "near 0: it follows single tokens that the category has more of."});
   return page;
 }
 

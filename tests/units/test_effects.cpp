@@ -138,11 +138,51 @@ TEST_CASE(
   CHECK(of_token.mean_at_best == doctest::Approx(1.05).epsilon(0.01));
   CHECK(of_token.mean_elsewhere == doctest::Approx(0.05).epsilon(0.1));
   const token_controls of_category = controls_of(code, at, 1);
-  CHECK(of_category.gap_beyond_tokens > 0.3);  // tokens 5 to 19 are in category 0 alone
+  CHECK(of_category.gap_beyond_tokens == doctest::Approx(1).epsilon(0.01));  // tokens 5 to 19 are in category 0 alone
   CHECK(of_category.by_best < 0.3);
   CHECK(std::isnan(controls_of(flat, at, 1).by_token));
   const auto places = extreme_places(line_breaks, at.token, 30);
   CHECK_EQ(places.size(), 30);
   CHECK_EQ(at.token[places[0]], 0);
   CHECK_NE(at.token[places[1]], 0);  // another token first
+}
+
+TEST_CASE("gap beyond tokens is the coefficient of least squares in token and category, over the plain difference") {
+  recorded_tokens at;
+  const std::vector<float> values{1, 3, 4, 2, 6, 8, 5};
+  at.token = {7, 7, 7, 9, 9, 9, 4};
+  at.category = {0, 0, 2, 1, 2, 2, 2};
+  at.position.resize(values.size());
+  // By hand: token 7 gives 4/3 along 2/3 of the category, token 9 10/3 along 2/3, so 3.5; plain means 5.75 and 2.
+  CHECK(controls_of(values, at, 2).gap_beyond_tokens == doctest::Approx(3.5 / 3.75));
+  at.token = {1, 1, 2, 1, 2, 2, 2};  // no token is on both sides
+  CHECK(std::isnan(controls_of(values, at, 2).gap_beyond_tokens));
+}
+
+TEST_CASE("a neuron that is the category, half the category and half the token, or the token has gaps of 1, 0.5, 0") {
+  std::mt19937_64 bits{11};
+  for (const std::size_t tokens : {20u, 200u, 2000u}) {  // from 200 on most are in one category much more often
+    recorded_tokens at;
+    std::vector<float> follows[3];
+    std::vector<double> share(tokens);  // of a token's places that are in category 1
+    for (double& each : share) each = static_cast<double>(1 + bits() % 9) / 10;
+    double sum[2] = {}, count[2] = {};  // [category]: of what the token gives
+    for (std::size_t i = 0; i < 20000; ++i) {
+      const std::size_t token = bits() % tokens;
+      const auto in = static_cast<float>(static_cast<double>(bits() % 1000) < 1000 * share[token]);
+      const auto noise = static_cast<float>(bits() % 1000) * 1e-4f, of_token = static_cast<float>(share[token]);
+      at.token.push_back(static_cast<token_id>(token));
+      at.position.push_back(i % 50);
+      at.category.push_back(static_cast<std::size_t>(in));
+      follows[0].push_back(in + noise);
+      follows[1].push_back(in + 3 * of_token + noise);
+      follows[2].push_back(3 * of_token + noise);
+      sum[at.category.back()] += static_cast<double>(3 * of_token);
+      count[at.category.back()] += 1;
+    }
+    const double tokens_give = sum[1] / count[1] - sum[0] / count[0];
+    CHECK(controls_of(follows[0], at, 1).gap_beyond_tokens == doctest::Approx(1).epsilon(0.01));
+    CHECK(controls_of(follows[1], at, 1).gap_beyond_tokens == doctest::Approx(1 / (1 + tokens_give)).epsilon(0.01));
+    CHECK(std::abs(controls_of(follows[2], at, 1).gap_beyond_tokens) < 0.02);
+  }
 }

@@ -49,13 +49,15 @@ struct recorded_tokens {
 /// What explains a neuron's activity besides the category. Shares are of its variance over the recorded tokens; NaN
 /// where it does not vary.
 struct token_controls {
-  double by_token = 0;     ///< explained by the token's identity, adjusted for the number of tokens (omega squared)
+  double by_token = 0;     ///< explained by the token's identity, adjusted for the number of tokens (epsilon squared)
   double by_position = 0;  ///< explained by the position in the window, in steps of a factor of 2, adjusted
   double by_best = 0;      ///< explained by whether the token is the one that explains most
   token_id best = -1;      ///< that token
   double mean_at_best = 0, mean_elsewhere = 0;
-  double gap_beyond_tokens = 0;  ///< the share of the difference between the category and the rest that remains after
-                                 ///< each token's mean over all categories is subtracted
+  /// The share of the difference between the category and the rest that remains for one and the same token: the
+  /// coefficient of the category in a regression on category and token. 1: the neuron follows the category; 0: tokens
+  /// that the category has more of. NaN without a difference, and if no token is in the category and in the rest.
+  double gap_beyond_tokens = 0;
 };
 
 /// Looks for what explains a neuron that was found for `category`. `values` has one number per token of `at`.

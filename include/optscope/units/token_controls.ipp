@@ -53,7 +53,7 @@ inline value_spread spread_of(std::span<const float> values) {
   return result;
 }
 
-/// Share of variance between the groups of `label`, adjusted for chance: 1 - (1 - η²)(n - 1)/(n - groups).
+/// Share of variance between the groups of `label`, adjusted for chance: ε² = 1 - (1 - η²)(n - 1)/(n - groups).
 inline double adjusted_share(std::span<const float> values, const value_spread& spread,
                              const std::function<std::size_t(std::size_t)>& label) {
   std::map<std::size_t, count_and_sum> groups;
@@ -84,21 +84,30 @@ inline void find_best_token(const std::map<token_id, count_and_sum>& tokens, con
   }
 }
 
-/// The share of the category's difference from the rest that remains without each token's mean; NaN without a
-/// difference, or without tokens on both sides.
-inline double gap_beyond_tokens(std::span<const float> values, const recorded_tokens& at, std::size_t category,
-                                const std::map<token_id, count_and_sum>& tokens) {
-  const auto n = static_cast<double>(values.size());
-  double gap = 0, left = 0, own = 0;
-  for (const std::size_t c : at.category) own += c == category ? 1 : 0;
-  if (own == 0 || own == n) return std::numeric_limits<double>::quiet_NaN();
+/// Least squares of the values in the category (0 or 1) and every token: by Frisch and Waugh the category's coefficient
+/// is that of what each token's mean leaves of the category. Over the difference of the plain means.
+inline double gap_beyond_tokens(std::span<const float> values, const recorded_tokens& at, std::size_t category) {
+  std::map<token_id, count_and_sum> of_token;  // `sum`: how often it is in the category
+  double own = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto& [count, sum] = tokens.at(at.token[i]);
-    const double sign = at.category[i] == category ? 1 / own : -1 / (n - own);
-    gap += sign * static_cast<double>(values[i]);
-    left += sign * (static_cast<double>(values[i]) - sum / count);
+    const double in = at.category[i] == category ? 1 : 0;
+    count_and_sum& token = of_token[at.token[i]];
+    token.count += 1;
+    token.sum += in;
+    own += in;
   }
-  return gap == 0 ? std::numeric_limits<double>::quiet_NaN() : left / gap;
+  const double others = static_cast<double>(values.size()) - own;
+  double gap = 0, along = 0, square = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double in = at.category[i] == category ? 1 : 0, value = static_cast<double>(values[i]);
+    const count_and_sum& token = of_token.at(at.token[i]);
+    const double left = in - token.sum / token.count;
+    gap += in > 0 ? value / own : -value / others;
+    along += left * value;
+    square += left * left;
+  }
+  const bool known = own > 0 && others > 0 && gap != 0 && square > 0;
+  return known ? along / square / gap : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace detail
@@ -126,7 +135,7 @@ OPTSCOPE_INLINE token_controls controls_of(std::span<const float> values, const 
     group.sum += static_cast<double>(values[i]);
   }
   detail::find_best_token(tokens, spread, n, result);
-  result.gap_beyond_tokens = detail::gap_beyond_tokens(values, at, category, tokens);
+  result.gap_beyond_tokens = detail::gap_beyond_tokens(values, at, category);
   return result;
 }
 
