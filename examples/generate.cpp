@@ -77,9 +77,7 @@ int main(int argc, char** argv) {
       app.option("--top-p", &what.how.top_p, "Sample from the likeliest tokens that together have probability P")
           .check(program::number_within(0, true, 1, "more than 0 and at most 1"))
           .type("P");
-  app.option("--seed", &seed, "Sample; the same seed gives the same tokens (default: 0)")
-      .check(program::not_whole)
-      .type("N");
+  app.option("--seed", &seed, "Sample; the same seed gives the same tokens (default: 0)").type("N");
   app.option("--edits", &edits, "Remove from the model what a file written by `isolate` says")
       .check(program::no_path)
       .type("FILE");

@@ -466,9 +466,7 @@ void add_options(program::app& app, choices& chosen) {
       .check(program::not_positive)
       .type("N")
       .shown();
-  app.option("--directions", &chosen.directions, "Number of leading directions to compare; 0: none")
-      .check(program::not_whole)
-      .shown();
+  app.option("--directions", &chosen.directions, "Number of leading directions to compare; 0: none").shown();
 }
 
 }  // namespace

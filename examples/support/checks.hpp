@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Checks of the values that options are given: each returns an empty text, or what was expected and found.
+// The values that options are given. Each function returns an empty text, or what was expected and found.
 
+#include <cstddef>
 #include <functional>
 #include <string>
 
@@ -9,11 +10,12 @@ namespace program {
 
 using check = std::function<std::string(const std::string& value)>;
 
+/// Reads a decimal number, with leading zeros or without. One that the type cannot hold is wrong, and so is infinity.
+[[nodiscard]] std::string read_number(const std::string& value, std::size_t& number);
+[[nodiscard]] std::string read_number(const std::string& value, double& number);
+
 /// A whole number from 1.
 [[nodiscard]] std::string not_positive(const std::string& value);
-
-/// A whole number from 0.
-[[nodiscard]] std::string not_whole(const std::string& value);
 
 /// A number of threads that a machine may have: 1 to 1024.
 [[nodiscard]] std::string not_threads(const std::string& value);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "program.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -37,6 +38,15 @@ void explain_bus_errors(const std::string& name) {
   });
 }
 
+/// A program that is started without one of its standard streams would get its number for the next file that it opens,
+/// and messages would go into results. What is opened here can be neither read nor written, as a closed stream.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) != -1) continue;
+    (void)::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest number, this one
+  }
+}
+
 /// Checks a SPEC of layers or positions.
 std::string wrong_selection(const std::string& spec) {
   try {
@@ -64,7 +74,7 @@ app::app(std::string name, const std::string& purpose, std::string example)
       example_{std::move(example)} {}
 
 program::option app::option(const std::string& name, option_target target, const std::string& description) {
-  return add_option(cli, name, target, description);
+  return {cli, name, target, description};
 }
 
 void app::offer(std::initializer_list<std::string_view> names) {
@@ -215,7 +225,7 @@ fs::path app::make_folder(const std::string& name) const {
 
 void app::parse(int argc, char** argv) {
   cli.footer("Example:\n  " + command(argv[0]));
-  cli.parse(argc, argv);
+  program::parse(cli, argc, argv);
   std::string offered, given;  // of the options that say what is read
   for (const std::string name : {"--texts", "--prompt", "--ids"}) {
     const CLI::Option* option = cli.get_option_no_throw(name);
@@ -229,6 +239,7 @@ void app::parse(int argc, char** argv) {
 }
 
 int app::run(int argc, char** argv, const std::function<void()>& body) {
+  keep_standard_streams();
   explain_bus_errors(name_);
   const std::string help = "\n  " + name_ + " --help lists the options";
   try {
@@ -244,7 +255,7 @@ int app::run(int argc, char** argv, const std::function<void()>& body) {
       what = "not expected:";
       for (const std::string& word : unknown) what += " " + word;
     }
-    return complain(2, what + help);
+    return complain(2, unmarked(what) + help);
   } catch (const wrong_usage& e) {
     return complain(2, e.what() + help);
   } catch (const optscope::bad_input& e) {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 // What the programs share (examples/support/): texts, categories, lengths, exit codes.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <iostream>
+#include <map>
 
 #include "../../examples/support/program.hpp"
 #include "tokenizer/golden_files.hpp"
@@ -14,7 +18,7 @@ namespace {
 // What `program::app` makes of a command line; the input goes to `found`.
 int run(std::vector<std::string> arguments, optscope::corpus& found, std::size_t minimum = 1) {
   program::app app{"test", "Reads its input.", "--model examples/demo-model"};
-  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions"});
+  app.offer({"--model", "--texts", "--prompt", "--ids", "--length", "--layers", "--positions"});
   arguments.insert(arguments.begin(), "test");
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -27,6 +31,69 @@ int run(std::vector<std::string> arguments, optscope::corpus& found, std::size_t
 }
 
 }  // namespace
+
+TEST_CASE("the text of an option is taken as it is") {
+  const std::string model = (goldens / "tiny").string();
+  const optscope::tokenizer words{model};
+  for (const std::string text : {"[INST]", "[Music] by [me]", "[1, 2, 3]", "[]", "[[a]]", "{}", "%%", "", " ", "\"a\"",
+                                 "'a'", "\\n", "a,b", "-1", "--length", "\x01", "\x01[a]", "@a", "a=b"}) {
+    CAPTURE(text);
+    optscope::corpus in;
+    REQUIRE_EQ(run({"--model", model, "--prompt", text}, in), 0);
+    REQUIRE_EQ(run({"--model", model, "--prompt=" + text, "--prompt", text}, in), 0);
+    CHECK(in.tokens == optscope::token_batch(2, words.encode(text)));
+  }
+  const temporary_folder folder;
+  const std::vector<std::string> names{"[drafts]", "{}", "[a,b]", "a,b", "[[a]]", "a=b", "%%"};
+  std::vector<std::string> all{"--model", model, "--texts"};
+  for (const std::string& name : names) {
+    fs::create_directory(folder / name);
+    folder.put(name + "/a.txt", name);
+    all.push_back((folder / name).string());
+  }
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path);
+  optscope::corpus in;
+  for (const std::string& name : names) {
+    CAPTURE(name);
+    REQUIRE_EQ(run({"--model", model, "--texts", name}, in), 0);
+    CHECK_EQ(in.content(0), name);
+  }
+  fs::current_path(before);
+  REQUIRE_EQ(run(all, in), 0);  // several after one --texts
+  CHECK_EQ(in.size(), names.size());
+}
+
+TEST_CASE("numbers are decimal, and one that its type cannot hold is refused") {
+  std::size_t number = 0;
+  double real = 0;
+  for (const auto& [text, value] : std::map<std::string, std::size_t>{
+           {"010", 10}, {"08", 8}, {"000", 0}, {"+3", 3}, {"18446744073709551615", ~std::size_t{0}}}) {
+    CHECK_EQ(program::read_number(text, number), "");
+    CHECK_EQ(number, value);
+  }
+  for (const std::string text : {"", "-1", "0x10", "1.5", "1e3", " 1", "1 ", "1'000", "1_000", "+-1", "[1]"}) {
+    CAPTURE(text);
+    CHECK_EQ(program::read_number(text, number).rfind("expected a whole number, 0 or more, found ", 0), 0);
+    CHECK_NE(program::not_positive(text), "");
+  }
+  CHECK_EQ(program::read_number("18446744073709551616", number),
+           "expected at most 18446744073709551615, found 18446744073709551616");
+  CHECK_NE(program::not_threads("18446744073709551617"), "");
+  for (const auto& [text, value] : std::map<std::string, double>{{"010.50", 10.5}, {".5", 0.5}, {"-1e3", -1000}}) {
+    CHECK_EQ(program::read_number(text, real), "");
+    CHECK_EQ(real, value);
+  }
+  for (const std::string text : {"", "nan", "inf", "0x1p3", "1,5", "1e999", "-1e999", "1e-999"}) {
+    CAPTURE(text);
+    CHECK_NE(program::read_number(text, real), "");
+  }
+  const std::string model = (goldens / "tiny").string();
+  optscope::corpus in;
+  REQUIRE_EQ(run({"--model", model, "--prompt", "a long enough text", "--length", "010"}, in), 0);
+  CHECK_EQ(in.tokens[0].size(), 10);
+  CHECK_EQ(run({"--model", model, "--prompt", "a", "--length", "18446744073709551617"}, in), 2);
+}
 
 TEST_CASE("sub-folders are categories, in name order, and a leading number is not shown") {
   const temporary_folder folder;
@@ -102,6 +169,26 @@ TEST_CASE("a word that a shell would split is quoted") {
   CHECK_EQ(program::quoted("my models/opt"), "'my models/opt'");
   CHECK_EQ(program::quoted("it's"), "'it'\\''s'");
   CHECK_EQ(program::quoted(""), "''");
+}
+
+TEST_CASE("a standard stream that is closed never becomes an output file") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const int stream : {0, 1, 2}) ::close(stream);
+    program::app app{"test", "Opens a file.", ""};
+    std::string name = "test";
+    char* argv[] = {name.data(), nullptr};
+    const int code = app.run(1, argv, [&] {
+      const int file = ::open("/dev/null", O_RDWR);
+      if (file < 3) throw optscope::bad_input{"", "", "a number above 2", std::to_string(file)};
+      std::cout << "what a program prints";
+    });
+    ::_exit(code);
+  }
+  int status = 0;
+  REQUIRE_EQ(::waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), 1);  // standard output cannot be written
 }
 
 TEST_CASE("a file that is cut while it is read is bad input, with a message") {

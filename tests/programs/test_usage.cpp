@@ -75,13 +75,13 @@ TEST_CASE("wrong usage exits with 2 and says which option is meant") {
     check_refused(with("--layers", "last"), 2, program, "--layers");
     check_refused(with("--length", "0"), 2, program, "--length: expected 1 or more, found 0");
     check_refused(with("--length", "-3"), 2, program, "--length");
-    check_refused(with("--threads", "100000"), 2, program, "--threads: expected 1024 or less");
+    check_refused(with("--threads", "100000"), 2, program, "--threads: expected 1 to 1024, found 100000");
   }
   check_refused(folder.run("capture", {"--model", model, "--ids", "ids.json", "--out", "out"}), 2, "capture",
                 "--sites is required");
   check_refused(folder.run("capture", right("capture", model, "ids.json", {"--sites", "nope"})), 2, "capture", "nope");
   check_refused(folder.run("study", right("study", model, "ids.json", {"--metrics", "cosine,nope"})), 2, "study",
-                "nope not in {cosine,scaled_cosine}");
+                "--metrics: expected one of cosine,scaled_cosine, found nope");
   CHECK_EQ(folder.list(), std::vector<std::string>{"ids.json"});
 }
 
