@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <optscope/checkpoint/resumable_safetensors.hpp>
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/checkpoint/safetensors_writer.hpp>
 #include <stdexcept>
@@ -170,6 +174,35 @@ TEST_CASE("what the writer writes is read back, in pieces of any size") {
   CHECK_EQ((bytes.find('\0', 8) - 8) % 8, 0u);
   CHECK_EQ(bytes.substr(8, 34), R"({"__metadata__":{"format":"pt"},"w)");
   CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder.path}, std::filesystem::directory_iterator{}), 1);
+}
+
+TEST_CASE("a resumable file through a symbolic link or into a pipe has the same bytes") {
+  const temporary_folder folder;
+  const std::vector<safetensors_item> items{{.name = "x", .shape = {3}}};
+  const std::vector<float> values{1, 2, 3};
+  const auto write_to = [&](const std::filesystem::path& path) {
+    resumable_safetensors file{path, items, {{"format", "pt"}}};
+    CHECK_EQ(file.bytes_found(), 0);
+    file.keep(0);
+    file.append(values);
+    file.sync();
+    file.commit();
+  };
+  write_to(folder / "plain");
+  const std::string whole = content_of(folder / "plain");
+  std::filesystem::create_symlink("target", folder / "link");
+  write_to(folder / "link");
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK_EQ(content_of(folder / "target"), whole);
+  const std::filesystem::path named = folder / "pipe";
+  REQUIRE_EQ(::mkfifo(named.c_str(), 0600), 0);
+  const int end = ::open(named.c_str(), O_RDONLY | O_NONBLOCK);
+  write_to(named);
+  std::string bytes(2 * whole.size(), ' ');
+  CHECK_EQ(::read(end, bytes.data(), bytes.size()), static_cast<::ssize_t>(whole.size()));
+  ::close(end);
+  CHECK_EQ(bytes.substr(0, whole.size()), whole);
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder.path}, {}), 4);
 }
 
 TEST_CASE("stored bytes are copied unchanged, and mistakes of the caller are errors") {

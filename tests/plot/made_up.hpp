@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <optscope/core/tensor.hpp>
 #include <string>
 #include <utility>
@@ -79,16 +80,23 @@ inline optscope::tensor<float, 3> cosines(const optscope::tensor<float, 4>& x, b
 /// A variable of the environment has another value until the end of the scope.
 class environment_variable {
  public:
-  environment_variable(std::string name, const std::string& value)
-      : name_{std::move(name)}, before_{std::getenv(name_.c_str())} {
+  environment_variable(std::string name, const std::string& value) : name_{std::move(name)} {
+    if (const char* before = std::getenv(name_.c_str())) before_ = before;
     ::setenv(name_.c_str(), value.c_str(), 1);
   }
   environment_variable(const environment_variable&) = delete;
   environment_variable& operator=(const environment_variable&) = delete;
-  ~environment_variable() { ::setenv(name_.c_str(), before_.c_str(), 1); }
+  ~environment_variable() {
+    if (before_) {
+      ::setenv(name_.c_str(), before_->c_str(), 1);
+    } else {
+      ::unsetenv(name_.c_str());
+    }
+  }
 
  private:
-  std::string name_, before_;
+  std::string name_;
+  std::optional<std::string> before_;
 };
 
 }  // namespace made_up

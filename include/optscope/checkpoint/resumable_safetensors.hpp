@@ -17,7 +17,8 @@ namespace optscope {
 /// Writes to `PATH.partial`, which becomes PATH at `commit()`. The partial file is the final one cut short: first the
 /// header, then the tensors in order, so its length says how much has been written. Opened again with the same items
 /// and metadata, it reports `bytes_found()` of data; `keep(bytes)` cuts off the rest and resumes there. With different
-/// items or metadata it starts again from nothing, so put into the metadata whatever the data depend on.
+/// items or metadata it starts again from nothing, so put into the metadata whatever the data depend on. Of a symbolic
+/// link, PATH is what it points to. A device or a pipe has no partial file: it is written as the data come.
 ///
 /// Throws `file_error` if the file cannot be created or another process is writing it, and `write_error` if writing
 /// fails, for example because the disk is full; what was written before stays and can be resumed. A file in which no
@@ -49,7 +50,9 @@ class resumable_safetensors {
   void close() noexcept;
   [[noreturn]] void fail() const;
 
-  std::filesystem::path path_, partial_;
+  std::filesystem::path path_;
+  detail::output_place place_;
+  std::filesystem::path partial_;
   int file_ = -1;
   std::size_t begin_ = 0, size_ = 0;                // of the data
   std::size_t found_ = 0, written_ = 0, kept_ = 0;  // bytes of data

@@ -20,23 +20,21 @@ namespace optscope {
 OPTSCOPE_INLINE resumable_safetensors::resumable_safetensors(std::filesystem::path path,
                                                              const std::vector<safetensors_item>& items,
                                                              const std::map<std::string, std::string>& metadata)
-    : path_{std::move(path)}, partial_{path_.string() + ".partial"} {
+    : path_{std::move(path)}, place_{detail::place_of_output(path_)}, partial_{place_.file.string() + ".partial"} {
   const safetensors_header header{items, metadata};
   begin_ = header.text.size();
   size_ = header.data_size;
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path_, ignored))
-    throw file_error{path_.string(), "", "a file to write", "a folder"};
-  file_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  file_ = place_.whole ? detail::above_standard_streams(::open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666))
+                       : detail::open_as_it_is(place_.file);
   if (file_ < 0) throw file_error{path_.string(), "", "a writable place", std::strerror(errno)};
-  if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+  if (place_.whole && ::flock(file_, LOCK_EX | LOCK_NB) != 0) {
     ::close(file_);
     throw file_error{partial_.string(), "", "a file that no other process is writing", "one that is locked"};
   }
   try {
     std::string found(begin_, '\0');
     struct stat status {};
-    if (::fstat(file_, &status) == 0 && status.st_size >= static_cast<::off_t>(begin_) &&
+    if (place_.whole && ::fstat(file_, &status) == 0 && status.st_size >= static_cast<::off_t>(begin_) &&
         ::pread(file_, found.data(), begin_, 0) == static_cast<::ssize_t>(begin_) && found == header.text) {
       found_ = std::min(static_cast<std::size_t>(status.st_size) - begin_, size_);
     } else {
@@ -65,13 +63,13 @@ OPTSCOPE_INLINE void resumable_safetensors::append(std::span<const float> values
 }
 
 OPTSCOPE_INLINE void resumable_safetensors::sync() {
-  if (::fdatasync(file_) != 0) fail();
+  if (place_.whole && ::fdatasync(file_) != 0) fail();
   kept_ = written_;
 }
 
 OPTSCOPE_INLINE void resumable_safetensors::commit() {
   if (written_ != size_) throw std::logic_error{"safetensors: less data than announced"};
-  if (::fsync(file_) != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) fail();
+  if (place_.whole && (::fsync(file_) != 0 || ::rename(partial_.c_str(), place_.file.c_str()) != 0)) fail();
   ::close(std::exchange(file_, -1));
 }
 
@@ -85,18 +83,19 @@ OPTSCOPE_INLINE void resumable_safetensors::write(std::span<const std::byte> byt
 }
 
 OPTSCOPE_INLINE void resumable_safetensors::cut(std::size_t size) {
+  if (!place_.whole) return;  // nothing was found, so there is nothing to cut
   const auto end = static_cast<::off_t>(size);
   if (::ftruncate(file_, end) != 0 || ::lseek(file_, end, SEEK_SET) != end) fail();
 }
 
 OPTSCOPE_INLINE void resumable_safetensors::close() noexcept {
   if (file_ < 0) return;
-  if (kept_ == 0) ::unlink(partial_.c_str());
+  if (place_.whole && kept_ == 0) ::unlink(partial_.c_str());
   ::close(std::exchange(file_, -1));
 }
 
 OPTSCOPE_INLINE void resumable_safetensors::fail() const {
-  throw write_error{path_.string() + ": cannot write: " + std::strerror(errno)};
+  throw write_error{detail::printable(path_.string(), 1000) + ": cannot write: " + std::strerror(errno)};
 }
 
 }  // namespace optscope

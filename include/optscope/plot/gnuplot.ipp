@@ -35,8 +35,14 @@ namespace detail {
 class scratch_folder {
  public:
   scratch_folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "optscope-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw file_error{pattern, "", "a temporary folder", std::strerror(errno)};
+    const char* chosen = std::getenv("TMPDIR");
+    const bool by_default = chosen == nullptr || *chosen == '\0';
+    const std::filesystem::path parent = by_default ? "/tmp" : chosen;
+    std::string pattern = (parent / "optscope-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw file_error{parent.string(), by_default ? "" : "TMPDIR", "a folder for temporary files",
+                       std::strerror(errno)};
+    }
     path_ = pattern;
   }
   scratch_folder(const scratch_folder&) = delete;
@@ -53,9 +59,14 @@ class scratch_folder {
 
 /// Writes a file of the scratch folder.
 inline void put(const std::filesystem::path& file, std::string_view bytes) {
-  std::ofstream stream{file, std::ios::binary};
-  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (!stream.flush()) throw write_error{file.string() + ": cannot write a temporary file"};
+  std::FILE* stream = std::fopen(file.c_str(), "wbe");
+  const bool opened = stream != nullptr;
+  const bool written = opened && std::fwrite(bytes.data(), 1, bytes.size(), stream) == bytes.size();
+  const int reason = errno;
+  const bool closed = opened && std::fclose(stream) == 0;
+  if (!closed || !written) {
+    throw write_error{file.string() + ": cannot write a temporary file: " + std::strerror(written ? errno : reason)};
+  }
 }
 
 /// Runs a program (looked up in PATH) with its output and messages going to files. Returns its exit status, 128 + a
@@ -113,15 +124,18 @@ inline std::string drawable(std::string_view commands, const scratch_folder& scr
   return text;
 }
 
+/// All bytes of a file of the scratch folder.
+inline std::string content_of(const std::filesystem::path& file) {
+  std::ifstream stream{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{stream}, {}};
+}
+
 /// Tells browsers not to smooth the images in an SVG: the cells of a matrix have edges.
-inline void keep_pixels(const std::filesystem::path& svg) {
-  std::ifstream stream{svg, std::ios::binary};
-  std::string text{std::istreambuf_iterator<char>{stream}, {}};
+inline std::string with_pixels(std::string svg) {
   const std::string_view from = "<image ", to = "<image style='image-rendering:pixelated' ";
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-  stream.close();
-  put(svg, text);
+  for (std::size_t at = 0; (at = svg.find(from, at)) != std::string::npos; at += to.size())
+    svg.replace(at, from.size(), to);
+  return svg;
 }
 
 /// The commands that set gnuplot's terminal for a picture.
@@ -158,7 +172,7 @@ OPTSCOPE_INLINE void draw(const std::vector<drawing>& pictures) {
   const auto path = [&](const std::string& name) { return (scratch.path() / name).string(); };
 
   std::list<output_file> outputs;
-  std::vector<std::filesystem::path> svgs;
+  std::vector<std::filesystem::path> drawn;  // of each
   std::string script = "set encoding utf8\n";
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const auto& [what, files] = pictures[i];
@@ -167,12 +181,11 @@ OPTSCOPE_INLINE void draw(const std::vector<drawing>& pictures) {
     script += "data = " + gnuplot_path(data) + "\n";
     const std::string drawable = detail::drawable(what.commands, scratch);
     for (const image_format format : files.formats) {
-      outputs.emplace_back(files.stem.string() + "." + std::string{name_of(format)});
-      const std::filesystem::path& target = outputs.back().temporary();
-      const bool svg = format == image_format::svg;
-      script += "reset\nset terminal " + detail::terminal(format, what) + "\nset output " + gnuplot_path(target) + "\n";
-      script += (svg ? what.commands : drawable) + "\nset output\n";
-      if (svg) svgs.push_back(target);
+      const std::string extension = "." + std::string{name_of(format)};
+      outputs.emplace_back(files.stem.string() + extension);
+      drawn.push_back(path("picture" + std::to_string(drawn.size()) + extension));
+      script += "reset\nset terminal " + detail::terminal(format, what) + "\nset output " + gnuplot_path(drawn.back()) +
+                "\n" + (format == image_format::svg ? what.commands : drawable) + "\nset output\n";
     }
   }
 
@@ -188,7 +201,12 @@ OPTSCOPE_INLINE void draw(const std::vector<drawing>& pictures) {
     throw gnuplot_error{pictures[0].files.stem.string() + ": gnuplot failed with exit status " +
                         std::to_string(status) + ": " + detail::last_line(path("messages"))};
   }
-  for (const std::filesystem::path& svg : svgs) detail::keep_pixels(svg);
+  auto file = drawn.begin();
+  for (output_file& each : outputs) {
+    std::string bytes = detail::content_of(*file);
+    each.write(file->extension() == ".svg" ? detail::with_pixels(std::move(bytes)) : bytes);
+    ++file;
+  }
   for (output_file& each : outputs) each.commit();
 }
 
