@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -94,6 +95,90 @@ TEST_CASE("an output file appears only when it is committed") {
   CHECK_THROWS_AS(write_file(folder / "missing" / "a", ""), file_error);
   CHECK_THROWS_AS(mapped_file{folder / "missing"}, file_error);
   CHECK_THROWS_AS(mapped_file{folder.path}, file_error);
+}
+
+TEST_CASE("a symbolic link stays, and what it points to is written") {
+  const temporary_folder folder;
+  std::filesystem::create_directories(folder / "deep/below");
+  folder.put("deep/file", "old");
+  std::filesystem::create_symlink("../file", folder / "deep/below/relative");
+  std::filesystem::create_symlink(folder / "deep/below/relative", folder / "chain");
+  std::filesystem::create_symlink("deep/new", folder / "dangling");
+  std::filesystem::create_symlink("circle", folder / "circle");
+  std::filesystem::create_symlink("deep", folder / "to-a-folder");
+  std::filesystem::create_symlink("nowhere/file", folder / "to-nowhere");
+  write_file(folder / "chain", "changed");
+  write_file(folder / "dangling", "made");
+  for (const char* link : {"chain", "deep/below/relative", "dangling"}) {
+    CHECK(std::filesystem::is_symlink(folder / link));
+  }
+  CHECK_EQ(content_of(folder / "deep/file"), "changed");
+  CHECK_EQ(content_of(folder / "deep/new"), "made");
+  for (const char* link : {"circle", "to-a-folder", "to-nowhere"}) {
+    CHECK_THROWS_AS(write_file(folder / link, ""), file_error);
+    CHECK(std::filesystem::is_symlink(folder / link));
+  }
+  CHECK_EQ(std::distance(std::filesystem::recursive_directory_iterator{folder.path}, {}), 10);
+}
+
+TEST_CASE("a device, a pipe and a stream are written and not replaced") {
+  const temporary_folder folder;
+  write_file("/dev/null", "nothing");
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  CHECK_THROWS_AS(write_file("/dev/full", "nothing"), write_error);
+  CHECK(std::filesystem::is_character_file("/dev/full"));
+  std::filesystem::create_symlink("/dev/null", folder / "null");
+  write_file(folder / "null", "nothing");
+  CHECK(std::filesystem::is_symlink(folder / "null"));
+
+  const auto text_of = [](int end) {
+    char bytes[20];
+    return std::string{bytes, static_cast<std::size_t>(::read(end, bytes, sizeof bytes))};
+  };
+  const std::filesystem::path named = folder / "pipe";
+  REQUIRE_EQ(::mkfifo(named.c_str(), 0600), 0);
+  const int end = ::open(named.c_str(), O_RDONLY | O_NONBLOCK);
+  write_file(named, "through a pipe");
+  CHECK_EQ(text_of(end), "through a pipe");
+  CHECK(std::filesystem::is_fifo(named));
+  ::close(end);
+
+  int ends[2];
+  REQUIRE_EQ(::pipe(ends), 0);
+  write_file("/dev/fd/" + std::to_string(ends[1]), "by its number");
+  CHECK_EQ(text_of(ends[0]), "by its number");
+  ::close(ends[0]);
+  ::close(ends[1]);
+
+  // A file that is a stream, as stdout is in `program --out /dev/stdout >> log`, resumes at its end.
+  folder.put("log", "before, ");
+  const int log = ::open((folder / "log").c_str(), O_WRONLY | O_APPEND);
+  write_file("/proc/self/fd/" + std::to_string(log), "after");
+  CHECK_EQ(::write(log, ".", 1), 1);
+  ::close(log);
+  CHECK_EQ(content_of(folder / "log"), "before, after.");
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator{folder.path}, {}), 3);
+}
+
+TEST_CASE("an output file never takes the number of a standard stream that is closed") {
+  const temporary_folder folder;
+  const int kept = ::dup(STDIN_FILENO);
+  ::close(STDIN_FILENO);
+  {
+    output_file file{folder / "a"};
+    CHECK_EQ(::fcntl(STDIN_FILENO, F_GETFD), -1);
+    file.write(std::string_view{"data"});
+    file.commit();
+  }
+  if (kept >= 0) ::dup2(kept, STDIN_FILENO);
+  ::close(kept);
+  CHECK_EQ(content_of(folder / "a"), "data");
+}
+
+TEST_CASE("JSON text that is not UTF-8 is replaced as Python does") {
+  json_writer json;  // "…".decode(errors="replace") gives 1, 1, 1 + 1 and 3 replacements
+  json.begin_object().field("a\xff", "\xe2\x82|\xc0\xaf|\xed\xa0\x80").end_object();
+  CHECK_EQ(json.text(), "{\"a\ufffd\":\"\ufffd|\ufffd\ufffd|\ufffd\ufffd\ufffd\"}");
 }
 
 TEST_CASE("JSON text is escaped and numbers read back") {

@@ -161,6 +161,49 @@ TEST_CASE("names from files are shown unchanged and run nothing") {
   CHECK_EQ(svg.find("</script"), std::string::npos);
 }
 
+TEST_CASE("a percent sign in a name is no format, wherever the name stands") {
+  NEEDS_GNUPLOT
+  const temporary_folder folder;
+  const auto matrices = made_up::cosines(made_up::streams(8), true);
+  for (const std::string name : {"50% noise", "%g"}) {
+    CAPTURE(name);
+    const picture_files files{.stem = folder.path / "a", .formats = {image_format::svg}};
+    const auto shown = [&](const picture& what, std::size_t times) {
+      draw(what, files);
+      const std::string svg = content_of(folder.path / "a.svg");
+      std::size_t found = 0;
+      for (std::size_t at = 0; (at = svg.find(">" + name + "<", at)) != std::string::npos; ++at) ++found;
+      CHECK_EQ(found, times);  // gnuplot also writes the titles of curves as <title>
+    };
+    shown(heatmap(tensor_view<const float, 2>{matrices.data(), {10, 10}},
+                  {.title = name, .value_label = name, .panel_titles = {name}, .groups = {{name, 5}, {name, 5}}}),
+          7);
+    const line_panel panel{.title = name, .series = {{.name = name, .x = {0, 1}, .y = {1, 2}}}};
+    shown(lines({&panel, 1}, {.title = name, .x_label = name, .y_label = name}), 6);
+    const std::vector<std::string> names{name, name};
+    const interval_panel values{.title = name, .values = {1, 2}};
+    shown(intervals(names, {&values, 1}, name), 4);
+    const auto streams_of_all = made_up::streams(8);
+    shown(streams(streams_of_all.view(), 3, {.title = name, .y_label = name, .categories = {{name, 5}, {"b", 5}}}), 4);
+  }
+}
+
+TEST_CASE("a TMPDIR that cannot be used is named") {
+  const temporary_folder folder;
+  const picture square{.commands = "plot x"};
+  for (const std::string name : {folder / "missing", folder.put("file", "")}) {
+    const made_up::environment_variable chosen{"TMPDIR", name};
+    try {
+      draw(square, {.stem = folder.path / "a"});
+      FAIL("no exception");
+    } catch (const file_error& problem) {
+      const std::string message = problem.what();
+      CHECK_EQ(message.rfind(name + ": TMPDIR: expected a folder for temporary files, found No", 0), 0);
+    }
+  }
+  CHECK_EQ(files_in(folder.path), 1);
+}
+
 TEST_CASE("a missing gnuplot throws gnuplot_missing and leaves no file") {
   const temporary_folder folder, empty;
   const made_up::environment_variable path{"PATH", empty.path.string()};

@@ -6,6 +6,7 @@
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/threads.hpp>
+#include <optscope/core/utf8.hpp>
 #include <optscope/plot/encode.hpp>
 #include <optscope/plot/heatmap.hpp>
 #include <span>
@@ -89,6 +90,7 @@ TEST_CASE("texts, names and tokens cannot leave the script element that holds th
   CHECK_EQ(count(page, "<script"), scripts);
   CHECK_EQ(count(page, "</script>"), scripts);
   CHECK_EQ(count(page, "<!--"), 0);
+  CHECK_FALSE(utf8::first_error(page).has_value());
 }
 
 TEST_CASE("streams that are too large keep their best dimensions, and the page says which") {

@@ -23,7 +23,8 @@ namespace optscope {
 ///     write_file("summary.json", json.text());
 ///
 /// A floating-point number becomes the shortest text that reads back as the same number; NaN and infinity become
-/// `null`. `<` is written as `\u003c`, so that the text can stand inside an HTML script element.
+/// `null`. Bytes of a string that are not UTF-8 become U+FFFD. `<` is written as `\u003c`, so that the text can stand
+/// inside an HTML script element.
 class json_writer {
  public:
   json_writer& begin_object() { return open('{'); }

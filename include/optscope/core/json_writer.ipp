@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <optscope/core/json_writer.hpp>
+#include <optscope/core/utf8.hpp>
 
 namespace optscope {
 
@@ -18,6 +19,7 @@ std::string json_number(Number number) {
 }  // namespace detail
 
 OPTSCOPE_INLINE json_writer& json_writer::value(std::string_view string) {
+  if (utf8::first_error(string)) return value(std::string_view{utf8::replace_errors(std::string{string})});
   separate();
   text_ += '"';
   for (const char c : string) {

@@ -56,8 +56,7 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
     const double centre = static_cast<double>(first) + static_cast<double>(rows_of_group.size) / 2 - 0.5;
     const double share = static_cast<double>(rows_of_group.size) / static_cast<double>(std::max<std::size_t>(rows, 1));
     const auto room = static_cast<std::size_t>(cell * share / 5.2);
-    tics += (tics.empty() ? "" : ",") + gnuplot_string(detail::shortened(rows_of_group.name, room)) + " " +
-            gnuplot_number(centre);
+    tics += (tics.empty() ? "" : ",") + gnuplot_tick(detail::shortened(rows_of_group.name, room), centre);
     first += rows_of_group.size;
     if (first < rows) {
       const std::string line = gnuplot_number(static_cast<double>(first) - 0.5);

@@ -35,8 +35,8 @@ OPTSCOPE_INLINE picture intervals(std::span<const std::string> names, std::span<
     if (p == 0 && !title.empty()) text += sheet.heading(title, result.width / 2, 17, 13, result.width);
     text += "set ytics scale 0 noenhanced font ',9' (";
     for (std::size_t i = 0; i < names.size(); ++i) {
-      text += (i ? "," : "") + gnuplot_string(p == 0 ? detail::shortened(names[i], longest_name) : "") + " " +
-              std::to_string(i);
+      text += (i ? "," : "") +
+              gnuplot_tick(p == 0 ? detail::shortened(names[i], longest_name) : "", static_cast<double>(i));
     }
     text +=
         ")\nset xlabel " + gnuplot_string(detail::shortened(panel.title, 46)) + " noenhanced font ',10' offset 0,0.3\n";

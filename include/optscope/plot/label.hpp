@@ -25,6 +25,10 @@ namespace detail {
 /// `_^{}@&~` as markup.
 [[nodiscard]] std::string gnuplot_string(std::string_view text);
 
+/// A tick with a label, `"text" place`, in the list of `set xtics (…)`. gnuplot formats such labels as numbers, so `%`
+/// is written twice.
+[[nodiscard]] std::string gnuplot_tick(std::string_view text, double place);
+
 /// A gnuplot string literal for a file, whose name may contain any bytes.
 [[nodiscard]] std::string gnuplot_path(const std::filesystem::path& file);
 

@@ -60,6 +60,12 @@ OPTSCOPE_INLINE std::string gnuplot_string(std::string_view text) {
   return literal + '"';
 }
 
+OPTSCOPE_INLINE std::string gnuplot_tick(std::string_view text, double place) {
+  std::string format;
+  for (const char c : text) format += c == '%' ? std::string{"%%"} : std::string{c};
+  return gnuplot_string(format) + " " + gnuplot_number(place);
+}
+
 OPTSCOPE_INLINE std::string gnuplot_path(const std::filesystem::path& file) {
   std::string literal = "\"";
   for (const char c : std::filesystem::absolute(file).string()) literal += detail::octal_escape(c);

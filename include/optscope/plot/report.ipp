@@ -12,6 +12,7 @@
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/core/threads.hpp>
+#include <optscope/core/utf8.hpp>
 #include <optscope/plot/encode.hpp>
 #include <optscope/plot/report.hpp>
 #include <optscope/plot/report_matrices.ipp>
@@ -42,7 +43,8 @@ inline void write_series(json_writer& json, const line_series& series) {
 
 inline std::string escaped(std::string_view text) {
   std::string result;
-  for (const char c : text) result += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
+  for (const char c : utf8::replace_errors(std::string{text}))
+    result += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/output_file.hpp>
+#include <optscope/core/utf8.hpp>
 #include <optscope/units/selectivity.hpp>
 #include <optscope/units/unit_findings.hpp>
 #include <span>
@@ -130,11 +131,27 @@ OPTSCOPE_INLINE std::string context_of(const tokenizer& words, const token_list&
   return shown;
 }
 
+namespace detail {
+/// A name that any reader of a table takes for one cell: `\t`, `\n`, `\r` and `\\` for these characters.
+inline std::string table_name(std::string name) {
+  std::string cell;
+  for (const char c : utf8::replace_errors(std::move(name))) {
+    const std::size_t which = std::string_view{"\t\n\r\\"}.find(c);
+    if (which == std::string_view::npos) {
+      cell += c;
+    } else {
+      cell += {'\\', "tnr\\"[which]};
+    }
+  }
+  return cell;
+}
+}  // namespace detail
+
 OPTSCOPE_INLINE void write_unit_table(const std::filesystem::path& file, const unit_findings& found) {
   std::string row = "kind\tlayer\tindex";
   for (const std::string& name : found.categories) {
     for (const char* column : {"frequency", "mean", "mean_abs", "rms", "std", "g", "p", "q"}) {
-      row += "\t" + name + "." + column;
+      row += "\t" + detail::table_name(name) + "." + column;
     }
   }
   row += '\n';
