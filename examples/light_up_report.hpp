@@ -87,8 +87,8 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
   page.table("Findings at a false discovery rate of 5 %", columns, rows);
 
   page.picture("Heads",
-               "Effect size of the norm of each head's result: yellow is more active than for the other "
-               "categories, dark less.",
+               "Effect size of the norm of each head's result: red is more active than for the other "
+               "categories, blue less.",
                "heads", map_of(found, unit_kind::head));
   page.picture("Neurons", "The same for every MLP neuron.", "neurons", map_of(found, unit_kind::neuron));
   std::vector<plot::line_panel> panels;

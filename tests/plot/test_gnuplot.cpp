@@ -77,6 +77,29 @@ TEST_CASE("viridis starts, passes and ends at its colours, and a shade keeps its
   CHECK_LT(shade(0, 1, 4).green, shade(0, 3, 4).green);
 }
 
+TEST_CASE("values on both sides of zero have diverging colours, with zero in the middle") {
+  CHECK_EQ(hex(diverging(0.5)), "#f7f7f7");
+  CHECK_GT(diverging(0.1).blue, diverging(0.1).red);
+  CHECK_GT(diverging(0.9).red, diverging(0.9).blue);
+  for (const value_range range : {value_range{-0.2, 1}, value_range{-1, 0.2}, value_range{-1, 1}}) {
+    CHECK(scale_of(range).diverging);
+    CHECK_EQ(scale_of(range).range, value_range{-1, 1});
+    CHECK_EQ(scale_of(range, false).range, range);
+  }
+  for (const value_range range : {value_range{0, 1}, value_range{-3, -1}, value_range{-1e-7, 1}, value_range{-3, 0}}) {
+    CHECK_FALSE(scale_of(range).diverging);
+    CHECK_EQ(scale_of(range).range, range);
+    CHECK(scale_of(range, true).diverging);
+  }
+  const float effects[4] = {-0.5f, 0, 2, 1}, shares[4] = {0, 0.1f, 0.2f, 1};
+  const std::string signed_map = heatmap(tensor_view<const float, 2>{effects, {2, 2}}).commands;
+  CHECK_NE(signed_map.find("set cbrange [-2:2]"), std::string::npos);
+  CHECK_NE(signed_map.find("#f7f7f7"), std::string::npos);
+  const std::string map = heatmap(tensor_view<const float, 2>{shares, {2, 2}}).commands;
+  CHECK_NE(map.find("set cbrange [0:1]"), std::string::npos);
+  CHECK_EQ(map.find("#f7f7f7"), std::string::npos);
+}
+
 TEST_CASE("a gnuplot string contains no character with a meaning to gnuplot") {
   const std::string literal = gnuplot_string(nasty + "\n\t\x7f");
   CHECK_EQ(literal.find_first_of("`$'{}^@~%#|<>&\n\t\x7f", 1), std::string::npos);
@@ -134,6 +157,29 @@ TEST_CASE("empty charts, single values, equal values and values that are not fin
     draw(each, files);
   }
   CHECK_EQ(files_in(folder.path), 1);
+}
+
+TEST_CASE("one layer, one row, one column and no value at all still make a chart") {
+  NEEDS_GNUPLOT
+  const temporary_folder folder;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const line_panel one_layer{
+      .series = {{.name = "within", .x = {3}, .y = {0.4}}, {.name = "between", .x = {3}, .y = {nan}}}};
+  const picture dots = lines({&one_layer, 1}, {});
+  CHECK_NE(dots.commands.find("set xrange [2:4]"), std::string::npos);
+  CHECK_NE(dots.commands.find("with points"), std::string::npos);
+  const line_panel hole{.series = {{.x = {0, 1, 2, 3}, .y = {1, nan, 2, 3}}}},
+      line{.series = {{.x = {0, 1}, .y = {1, 2}}}};
+  CHECK_NE(lines({&hole, 1}, {}).commands.find("with points"), std::string::npos);
+  CHECK_EQ(lines({&line, 1}, {}).commands.find("with points"), std::string::npos);
+  const line_panel nothing{.series = {{.name = "between", .x = {3}, .y = {nan}}}};
+  const float values[3] = {1, 2, 3};
+  const picture row = heatmap(tensor_view<const float, 2>{values, {1, 3}});
+  CHECK_EQ(row.data, std::vector<float>{1, 2, 3, 1, 2, 3});
+  const picture column = heatmap(tensor_view<const float, 3>{values, {1, 3, 1}});
+  CHECK_EQ(column.data, std::vector<float>{1, 1, 2, 2, 3, 3});
+  const picture_files files{.stem = folder.path / "a", .formats = {image_format::svg}};
+  for (const picture& each : {dots, lines({&nothing, 1}, {.log_x = true}), row, column}) draw(each, files);
 }
 
 TEST_CASE("names from files are shown unchanged and run nothing") {

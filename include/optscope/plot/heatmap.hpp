@@ -19,11 +19,12 @@ struct heatmap_options {
   std::vector<std::string> panel_titles{};  ///< one per matrix; if empty, `layer 0`, `layer 1`, …
   std::vector<row_group> groups{};          ///< of rows and columns alike, in order; their sizes add up to the rows
   std::optional<value_range> range{};       ///< of the colours; if absent, that of all values
+  std::optional<bool> diverging{};          ///< colours, zero in the middle; if absent, where the range spans zero
   std::size_t columns = 0;                  ///< panels side by side; 0: chosen by their number
 };
 
-/// `matrices` (panel, row, column) with row 0 at the top, white lines between groups, and one colour bar. Values that
-/// are not finite are white.
+/// `matrices` (panel, row, column) with row 0 at the top, lines between groups, and one colour bar. Colours are those
+/// of `scale_of`. Values that are not finite are white, or grey where white is zero.
 [[nodiscard]] picture heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options = {});
 
 /// One matrix (row, column), such as what `similarity` returns for a layer.

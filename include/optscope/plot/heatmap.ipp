@@ -20,14 +20,18 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
   const std::size_t down = std::max<std::size_t>((panels + across - 1) / across, 1);
 
   picture result;
+  // gnuplot draws no image of a single row or column: it is drawn as two of half the size.
+  const std::size_t side = rows == 1 ? 2 : rows, side_across = columns_of_matrix == 1 ? 2 : columns_of_matrix;
   for (std::size_t panel = 0; panel < panels; ++panel) {
     const auto values = matrices.row(panel);
-    result.data.insert(result.data.end(), values.begin(), values.end());
-    // gnuplot draws no image of a single row or column.
-    if (values.size() == 1) result.data.insert(result.data.end(), 3, values[0]);
+    for (std::size_t row = 0; row < side; ++row) {
+      for (std::size_t column = 0; column < side_across; ++column) {
+        result.data.push_back(
+            values[(row * rows / side) * columns_of_matrix + column * columns_of_matrix / side_across]);
+      }
+    }
   }
-  const auto [low, high] = options.range ? *options.range : detail::finite_range(result.data);
-  const std::size_t side = rows == 1 ? 2 : rows, side_across = columns_of_matrix == 1 ? 2 : columns_of_matrix;
+  const colour_scale scale = scale_of(options.range.value_or(detail::finite_range(result.data)), options.diverging);
 
   const bool titled =
       options.panel_titles.empty() ||
@@ -45,11 +49,12 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
 
   const std::string thin = across > 6 ? "0.6" : "1";
   std::string& text = result.commands;
-  text = "set multiplot\nunset key\nunset colorbox\n" + detail::viridis_palette();
-  text += "set cbrange [" + gnuplot_number(low) + ":" + gnuplot_number(high) + "]\n";
-  text += "set xrange [-0.5:" + gnuplot_number(static_cast<double>(side_across) - 0.5) + "]\n";
+  text = "set multiplot\nunset key\nunset colorbox\n" + detail::palette_of(scale);
+  text += "set xrange [-0.5:" + gnuplot_number(static_cast<double>(columns_of_matrix) - 0.5) + "]\n";
   text +=
-      "set yrange [" + gnuplot_number(static_cast<double>(side) - 0.5) + ":-0.5]\nset border lw 0.5 lc rgb '#444444'\n";
+      "set yrange [" + gnuplot_number(static_cast<double>(rows) - 0.5) + ":-0.5]\nset border lw 0.5 lc rgb '#444444'\n";
+  if (scale.diverging) text += "set object rectangle from graph 0,0 to graph 1,1 behind fs noborder fc rgb '#b5b5b5'\n";
+  const std::string line_colour = scale.diverging ? "'#444444'" : "'white'";
   std::string tics;
   std::size_t first = 0;
   for (const row_group& rows_of_group : options.groups) {
@@ -60,10 +65,10 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
     first += rows_of_group.size;
     if (first < rows) {
       const std::string line = gnuplot_number(static_cast<double>(first) - 0.5);
-      text +=
-          "set arrow from " + line + ",graph 0 to " + line + ",graph 1 nohead front lc rgb 'white' lw " + thin + "\n";
-      text += "set arrow from graph 0,first " + line + " to graph 1,first " + line +
-              " nohead front lc rgb 'white' lw " + thin + "\n";
+      text += "set arrow from " + line + ",graph 0 to " + line + ",graph 1 nohead front lc rgb " + line_colour +
+              " lw " + thin + "\n";
+      text += "set arrow from graph 0,first " + line + " to graph 1,first " + line + " nohead front lc rgb " +
+              line_colour + " lw " + thin + "\n";
     }
   }
   const auto numbered = [](const char* axis, std::size_t count) {
@@ -78,6 +83,9 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
           ? numbered("ytics", rows)
           : "set ytics scale 0 rotate by 90 center offset -0.7,0 noenhanced font ',8' (" + tics + ")\n";
 
+  const std::string width_of_cell = columns_of_matrix == 1 ? "0.5" : "1", height_of_cell = rows == 1 ? "0.5" : "1";
+  const std::string cells = "dx=" + width_of_cell + " dy=" + height_of_cell + " origin=(" +
+                            (columns_of_matrix == 1 ? "-0.25" : "0") + "," + (rows == 1 ? "-0.25" : "0") + ")";
   for (std::size_t panel = 0; panel < panels; ++panel) {
     const std::size_t row = panel / across, column = panel % across;
     const double x = left + (cell + gap) * static_cast<double>(column);
@@ -98,7 +106,7 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
               " noenhanced font ',10'\n";
     }
     text += "plot data binary skip=" + std::to_string(panel * side * side_across * sizeof(float)) + " array=(" +
-            std::to_string(side_across) + "," + std::to_string(side) + ") format='%float' with image\n";
+            std::to_string(side_across) + "," + std::to_string(side) + ") " + cells + " format='%float' with image\n";
   }
   text += "unset multiplot\n";
   return result;

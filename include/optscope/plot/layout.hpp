@@ -4,6 +4,7 @@
 
 #include <optscope/core/compiled.hpp>
 #include <optscope/plot/axes.hpp>
+#include <optscope/plot/palette.hpp>
 #include <span>
 #include <string>
 
@@ -18,8 +19,8 @@ namespace detail {
 /// The smallest of 1, 2, 5, 10, 20, … of which at most `most` fit into `extent`: the step of an axis of whole numbers.
 [[nodiscard]] double tick_step(double extent, double most);
 
-/// The command that sets viridis as the palette.
-[[nodiscard]] std::string viridis_palette();
+/// The commands that set palette and range of the colours.
+[[nodiscard]] std::string palette_of(const colour_scale& scale);
 
 /// Converts places in points from the upper left corner to shares of the page from the lower left, as gnuplot wants.
 struct page {

@@ -21,7 +21,10 @@ value_range finite_range_of(std::span<const Value> values) {
     range.high = std::max(range.high, static_cast<double>(value));
   }
   if (range.low > range.high) return {.low = 0, .high = 1};
-  if (range.low == range.high) range.high = range.low + std::max(1e-6, std::abs(range.low) * 1e-3);
+  if (range.low == range.high) {  // room on both sides of the only value
+    const double room = std::abs(range.low) * 0.5 + 1e-6;
+    return {.low = range.low - room, .high = range.high + room};
+  }
   return range;
 }
 
@@ -37,11 +40,15 @@ OPTSCOPE_INLINE double tick_step(double extent, double most) {
   return 10 * decade;
 }
 
-OPTSCOPE_INLINE std::string viridis_palette() {
+OPTSCOPE_INLINE std::string palette_of(const colour_scale& scale) {
   std::string text = "set palette defined (";
-  for (std::size_t i = 0; i < viridis_stops.size(); ++i)
-    text += (i ? "," : "") + std::to_string(i) + "'" + hex(viridis_stops[i]) + "'";
-  return text + ") maxcolors 256\n";
+  std::size_t place = 0;
+  for (const rgb stop : scale.stops()) {
+    text += (place ? "," : "") + std::to_string(place) + "'" + hex(stop) + "'";
+    ++place;
+  }
+  return text + ") maxcolors 256\nset cbrange [" + gnuplot_number(scale.range.low) + ":" +
+         gnuplot_number(scale.range.high) + "]\n";
 }
 
 OPTSCOPE_INLINE std::string page::at(double x, double y) const {

@@ -14,7 +14,7 @@
 namespace optscope::plot {
 
 /// One line. `low` and `high` are empty, or have a value per point and draw a band. A point that is not finite
-/// interrupts the line.
+/// interrupts the line; one without a neighbour, such as that of a single layer, is drawn as a dot.
 struct line_series {
   std::string name{};  ///< in the legend; empty: no entry
   std::vector<double> x{}, y{};

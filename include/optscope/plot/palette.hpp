@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The colours that pictures and reports share: viridis for values, a hue for a category, a shade of it for a text.
+// The colours that pictures and reports share: viridis for values, two hues for values below and above zero, a hue for
+// a category, a shade of it for a text.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/plot/axes.hpp>
+#include <span>
 #include <string>
 
 namespace optscope::plot {
@@ -45,6 +49,34 @@ inline constexpr std::array<rgb, 17> viridis_stops{{{68, 1, 84},
 
 /// Viridis at `level` in [0, 1].
 [[nodiscard]] rgb viridis(double level);
+
+/// ColorBrewer's RdBu from blue to red: blue below zero, nearly white at zero, red above.
+inline constexpr std::array<rgb, 11> diverging_stops{{{5, 48, 97},
+                                                      {33, 102, 172},
+                                                      {67, 147, 195},
+                                                      {146, 197, 222},
+                                                      {209, 229, 240},
+                                                      {247, 247, 247},
+                                                      {253, 219, 199},
+                                                      {244, 165, 130},
+                                                      {214, 96, 77},
+                                                      {178, 24, 43},
+                                                      {103, 0, 31}}};
+
+/// The diverging colour at `level` in [0, 1]; zero is at 0.5.
+[[nodiscard]] rgb diverging(double level);
+
+/// How values become colours.
+struct colour_scale {
+  value_range range{};
+  bool diverging = false;  ///< else viridis
+
+  [[nodiscard]] std::span<const rgb> stops() const;
+};
+
+/// The scale for values within `range`. Colours diverge where the values lie on both sides of zero, or as `diverging`
+/// says; zero is then in the middle of the range.
+[[nodiscard]] colour_scale scale_of(value_range range, std::optional<bool> diverging = std::nullopt);
 
 /// The colour of a category or a series: ColorBrewer's Dark2, whose colours most colour-blind readers can tell apart.
 /// Repeats after 8.

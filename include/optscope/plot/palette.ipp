@@ -25,10 +25,28 @@ OPTSCOPE_INLINE rgb mix(rgb from, rgb to, double amount) {
   return {channel(from.red, to.red), channel(from.green, to.green), channel(from.blue, to.blue)};
 }
 
-OPTSCOPE_INLINE rgb viridis(double level) {
-  const double place = std::clamp(level, 0.0, 1.0) * (viridis_stops.size() - 1);
-  const auto below = std::min(static_cast<std::size_t>(place), viridis_stops.size() - 2);
-  return mix(viridis_stops[below], viridis_stops[below + 1], place - static_cast<double>(below));
+namespace detail {
+inline rgb colour_at(std::span<const rgb> stops, double level) {
+  const double place = std::clamp(level, 0.0, 1.0) * static_cast<double>(stops.size() - 1);
+  const auto below = std::min(static_cast<std::size_t>(place), stops.size() - 2);
+  return mix(stops[below], stops[below + 1], place - static_cast<double>(below));
+}
+}  // namespace detail
+
+OPTSCOPE_INLINE rgb viridis(double level) { return detail::colour_at(viridis_stops, level); }
+OPTSCOPE_INLINE rgb diverging(double level) { return detail::colour_at(diverging_stops, level); }
+
+OPTSCOPE_INLINE std::span<const rgb> colour_scale::stops() const {
+  if (diverging) return diverging_stops;
+  return viridis_stops;
+}
+
+OPTSCOPE_INLINE colour_scale scale_of(value_range range, std::optional<bool> diverging) {
+  constexpr double rounding = 1e-5;  // of a value that is meant to be zero, relative to the others
+  const double largest = std::max(std::abs(range.low), std::abs(range.high));
+  const bool both_sides = range.low < -rounding * largest && range.high > rounding * largest;
+  if (!diverging.value_or(both_sides)) return {.range = range, .diverging = false};
+  return {.range = {.low = -largest, .high = largest}, .diverging = true};
 }
 
 OPTSCOPE_INLINE rgb hue(std::size_t category) {

@@ -165,10 +165,16 @@ OPTSCOPE_INLINE std::string report::float16(std::span<const float> values) {
 
 OPTSCOPE_INLINE std::string report::html(const std::filesystem::path& pictures) const {
   json_writer json;
-  json.begin_object().field("title", title_).field("subtitle", subtitle_).key("viridis").begin_array();
-  for (const rgb stop : viridis_stops)
-    json.begin_array().value(int{stop.red}).value(int{stop.green}).value(int{stop.blue}).end_array();
-  json.end_array().key("sections").begin_array();
+  json.begin_object().field("title", title_).field("subtitle", subtitle_);
+  const auto stops = [&](const char* name, std::span<const rgb> colours) {
+    json.key(name).begin_array();
+    for (const rgb stop : colours)
+      json.begin_array().value(int{stop.red}).value(int{stop.green}).value(int{stop.blue}).end_array();
+    json.end_array();
+  };
+  stops("viridis", viridis_stops);
+  stops("diverging", diverging_stops);
+  json.key("sections").begin_array();
   for (const section& each : sections_) {
     if (each.picture.empty()) {
       json.raw(each.json);

@@ -58,18 +58,13 @@ const matricesView = (data) => {
   small.style.setProperty('--thumb', layers.length > 24 ? '84px' : layers.length > 12 ? '108px' : '140px');
 
   const slice = (i) => values.subarray(i * size * size, (i + 1) * size * size);
-  // Paints matrix `i` with one dot per value; returns the range of its colours.
+  // Paints matrix `i` with one dot per value; returns the scale of its colours.
   const paint = (target, i) => {
-    const [low, high] = perLayer ? finiteRange(slice(i)) : range, image = new ImageData(size, size);
-    slice(i).forEach((v, k) => {
-      const colour = Number.isFinite(v) ?
-          viridis[Math.round(255 * Math.min(1, Math.max(0, (v - low) / (high - low))))] :
-          [255, 255, 255];
-      image.data.set([...colour, 255], 4 * k);
-    });
+    const scale = scaleOf(perLayer ? finiteRange(slice(i)) : range), image = new ImageData(size, size);
+    slice(i).forEach((v, k) => image.data.set([...scale.rgb(v), 255], 4 * k));
     target.width = target.height = size;
     target.getContext('2d').putImageData(image, 0, 0);
-    return [low, high];
+    return scale;
   };
 
   let width = 0;
@@ -80,7 +75,7 @@ const matricesView = (data) => {
     origin = [left, 8];
     const height = side + 42, context = prepare(canvas, left + side + bar, height), [x0, y0] = origin,
           unit = side / size;
-    const image = element('canvas'), [low, high] = paint(image, layer);
+    const image = element('canvas'), scale = paint(image, layer), [low, high] = scale.range;
     context.imageSmoothingEnabled = false;
     context.drawImage(image, x0, y0, side, side);
 
@@ -97,8 +92,8 @@ const matricesView = (data) => {
     const ofText = runs(vectors.map(([text]) => text)),
           ofCategory = runs(vectors.map(([text]) => texts[text]?.category || ''));
     if (ofText.length < size)
-      for (const run of ofText.slice(1)) line(run.from * unit, 'rgba(255,255,255,0.3)', 0.7);
-    for (const run of ofCategory.slice(1)) line(run.from * unit, '#fff', 1.6);
+      for (const run of ofText.slice(1)) line(run.from * unit, `${scale.line}4`, 0.7);
+    for (const run of ofCategory.slice(1)) line(run.from * unit, scale.line, 1.6);
     for (const run of ofText) {
       context.fillStyle = texts[run.name]?.colour || '#999';
       context.fillRect(x0 - 9, y0 + run.from * unit, 5, (run.to - run.from) * unit - 0.5);
@@ -122,7 +117,7 @@ const matricesView = (data) => {
 
     const barX = x0 + side + 18;
     for (let i = 0; i < side; ++i) {
-      context.fillStyle = viridisAt(1 - i / side);
+      context.fillStyle = scale.css(high - i / side * (high - low));
       context.fillRect(barX, y0 + i, 15, 1.5);
     }
     context.fillStyle = '#5c616b';
@@ -136,7 +131,7 @@ const matricesView = (data) => {
     if (!cell) return;
     const [row, column] = cell;
     context.lineWidth = 1;
-    context.strokeStyle = 'rgba(255,255,255,0.85)';
+    context.strokeStyle = scale.line;
     context.strokeRect(x0, y0 + row * unit, side, unit);
     context.strokeRect(x0 + column * unit, y0, unit, side);
     context.lineWidth = 2.5;

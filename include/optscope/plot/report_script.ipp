@@ -48,12 +48,25 @@ const short = (v) => v === null || Number.isNaN(v)        ? 'none' :
     v !== 0 && (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3) ? v.toExponential(2) :
                                                             String(Number(v.toPrecision(4)));
 
-// Viridis as 256 colours, and as a CSS colour at a level in [0, 1].
-const viridis = Array.from({length: 256}, (_, i) => {
-  const place = i / 255 * (page.viridis.length - 1), below = Math.min(Math.floor(place), page.viridis.length - 2);
-  return page.viridis[below].map((v, k) => Math.round(v + (page.viridis[below + 1][k] - v) * (place - below)));
+// 256 colours between stops.
+const shades = (stops) => Array.from({length: 256}, (_, i) => {
+  const place = i / 255 * (stops.length - 1), below = Math.min(Math.floor(place), stops.length - 2);
+  return stops[below].map((v, k) => Math.round(v + (stops[below + 1][k] - v) * (place - below)));
 });
-const viridisAt = (level) => `rgb(${viridis[Math.round(255 * Math.min(1, Math.max(0, level)))].join()})`;
+const viridis = shades(page.viridis), diverging = shades(page.diverging);
+
+// How values in a range become colours: diverging with zero in the middle where they lie on both sides of it.
+const scaleOf = ([low, high]) => {
+  const largest = Math.max(Math.abs(low), Math.abs(high)), signed = low < -1e-5 * largest && high > 1e-5 * largest;
+  const range = signed ? [-largest, largest] : [low, high], colours = signed ? diverging : viridis;
+  const at = (v) => colours[Math.round(255 * Math.min(1, Math.max(0, (v - range[0]) / (range[1] - range[0]))))];
+  return {
+    range,
+    line: signed ? '#444' : '#fff',
+    rgb: (v) => Number.isFinite(v) ? at(v) : signed ? [181, 181, 181] : [255, 255, 255],
+    css: (v) => `rgb(${at(v).join()})`
+  };
+};
 
 const finiteRange = (values) => {
   let low = Infinity, high = -Infinity;
@@ -63,8 +76,8 @@ const finiteRange = (values) => {
       high = Math.max(high, v);
     }
   if (low > high) return [0, 1];
-  return low === high ? [low - Math.max(1e-6, Math.abs(low) * 1e-3), high + Math.max(1e-6, Math.abs(low) * 1e-3)] :
-                        [low, high];
+  const room = low === high ? Math.abs(low) * 0.5 + 1e-6 : 0;  // on both sides of the only value
+  return [low - room, high + room];
 };
 
 const superscripts = {
@@ -147,8 +160,11 @@ const lineChart = (label, height) => {
     const usable = (v, log) => Number.isFinite(v) && v !== null && (!log || v > 0);
     const all = (names, log) =>
         series.flatMap((s) => names.flatMap((n) => Array.from(s[n] || []))).filter((v) => usable(v, log));
-    const rangeX = finiteRange(all(['x'], logX)),
-          rangeY = [...(chart.yRange || finiteRange(all(['y', 'low', 'high'], logY)))];
+    const whole = series.every((s) => Array.from(s.x).every(Number.isInteger));
+    let rangeX = finiteRange(all(['x'], logX));
+    const single = new Set(all(['x'], logX));
+    if (single.size === 1 && whole && !logX) rangeX = [[...single][0] - 1, [...single][0] + 1];
+    const rangeY = [...(chart.yRange || finiteRange(all(['y', 'low', 'high'], logY)))];
     if (!chart.yRange) {  // a little air
       const room = logY ? (rangeY[1] / rangeY[0]) ** 0.04 : (rangeY[1] - rangeY[0]) * 0.04;
       rangeY[0] = logY ? rangeY[0] / room : rangeY[0] - room;
@@ -177,7 +193,6 @@ const lineChart = (label, height) => {
       context.fillText(named(v, logY), left - 8, y(v));
     }
     context.textAlign = 'center';
-    const whole = series.every((s) => Array.from(s.x).every(Number.isInteger));
     for (const v of (logX ? decades(rangeX) : ticks(rangeX, Math.min(12, width / 50)))
              .filter((t) => !whole || logX || Number.isInteger(t))) {
       context.fillText(named(v, logX), x(v), height - 28);
@@ -229,6 +244,17 @@ const lineChart = (label, height) => {
         open = true;
       }
     };
+    // Points that no line reaches.
+    const dots = (s) => {
+      const there = (i) => usable(s.y[i], logY) && usable(s.x[i], logX);
+      context.fillStyle = s.colour;
+      for (let i = 0; i < s.x.length; ++i) {
+        if (!there(i) || there(i - 1) || there(i + 1)) continue;
+        context.beginPath();
+        context.arc(x(s.x[i]), y(s.y[i]), s.thin ? 2 : 3.5, 0, 2 * Math.PI);
+        context.fill();
+      }
+    };
     for (const s of series.filter((s) => s.low && s.high)) {
       context.beginPath();
       s.x.forEach((v, i) => i ? context.lineTo(x(v), y(s.high[i])) : context.moveTo(x(v), y(s.high[i])));
@@ -249,8 +275,14 @@ const lineChart = (label, height) => {
       context.beginPath();
       trace(series[i], 'y');
       context.stroke();
+      dots(series[i]);
     }
     context.restore();
+    if (!series.some((s) => Array.from(s.x).some((_, i) => usable(s.x[i], logX) && usable(s.y[i], logY)))) {
+      context.fillStyle = '#5c616b';
+      context.textAlign = 'center';
+      context.fillText('no value to draw', (left + right) / 2, (top + bottom) / 2);
+    }
     if (cursor && usable(series[cursor.s].y[cursor.p], logY)) {
       const s = series[cursor.s];
       context.beginPath();

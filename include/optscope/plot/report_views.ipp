@@ -27,39 +27,45 @@ const curvesView = ({layers, curves}) => {
   ];
   const box = element('div', {class: 'grid'});
   for (const curve of curves) {
-    const used = names.filter(([key]) => curve[key].some((v) => v !== null));
+    const used = names.filter(([key]) => curve[key].some((v) => v !== null)), tested = curve.labelings > 0;
     const series =
         used.map(([key, name, colour]) => ({name, colour, x: layers, y: curve[key].map((v) => v === null ? NaN : v)}));
     const same = curves.filter((other) => other.metric === curve.metric);
     const range = finiteRange(same.flatMap((other) => used.flatMap(([key]) => other[key].filter((v) => v !== null))));
     const room = (range[1] - range[0]) * 0.05, title = `${curve.site} · ${curve.metric}`;
+    if (!used.length) {
+      box.append(element(
+          'div', {}, element('h3', {}, title),
+          element('p', {class: 'note'}, 'One text at one position: there is no pair to compare.')));
+      continue;
+    }
     const chart = lineChart(`Similarity by layer, ${title}`, 280);
     chart.update({
       series,
       xLabel: 'layer',
       yLabel: `mean ${curve.metric}`,
       yRange: [range[0] - room, range[1] + room],
-      marks: curve.p.length ? layers.map((x, i) => ({x, full: curve.p[i] !== null && curve.p[i] < 0.05})) : undefined,
+      marks: tested ? layers.map((x, i) => ({x, full: curve.p[i] !== null && curve.p[i] < 0.05})) : undefined,
       tell: (s, p) =>
           [`layer ${layers[p]}: `,
            ...series.map((one, i) => element(i === s ? 'strong' : 'span', {}, `${one.name} ${short(one.y[p])}; `)),
-           curve.p.length ? `p = ${short(curve.p[p])}` : '']
+           tested ? `p = ${short(curve.p[p])}` : '']
     });
     const rows = layers.map(
         (layer,
-         i) => [String(layer), ...series.map((s) => short(s.y[i])), ...(curve.p.length ? [short(curve.p[i])] : [])]);
+         i) => [String(layer), ...series.map((s) => short(s.y[i])), ...(tested ? [short(curve.p[i])] : [])]);
     const fold = element(
         'details', {class: 'fold'}, element('summary', {}, 'Values'),
-        tableOf(['layer', ...series.map((s) => s.name), ...(curve.p.length ? ['p'] : [])], rows));
+        tableOf(['layer', ...series.map((s) => s.name), ...(tested ? ['p'] : [])], rows));
     chart.box.insertBefore(legendOf(series), chart.readout);
-    const test = !curve.labelings ?
+    const test = !tested ?
         '' :
         element(
             'p', {class: 'note'},
             `p over ${curve.exact ? 'all' : 'a random sample of'} ${curve.labelings} assignments of categories to texts.`);
     box.append(element('div', {}, element('h3', {}, title), chart.box, test, fold));
   }
-  const dots = curves.some((curve) => curve.p.length);
+  const dots = curves.some((curve) => curve.labelings > 0);
   return [
     ...(dots ?
             [element(
@@ -102,7 +108,8 @@ const streamsView = ({layers, positions, sites}) => {
                                    })));
     const sorted = Array.from(values).filter(Number.isFinite).sort((a, b) => a - b);
     const quantile = (share) => sorted[Math.round(share * (sorted.length - 1))];
-    const margin = (quantile(0.98) - quantile(0.02)) * 0.05 + 1e-6;
+    const spread = quantile(0.98) - quantile(0.02);
+    const margin = spread > 0 ? spread * 0.05 : Math.abs(quantile(0.5)) * 0.5 + 1e-6;
     chart.update({
       series,
       xLabel: 'layer',

@@ -21,7 +21,8 @@ OPTSCOPE_INLINE value_range quantile_range(std::vector<float> values, value_rang
     return static_cast<double>(values[static_cast<std::size_t>(place)]);
   };
   const value_range range{.low = at(shares.low), .high = at(shares.high)};
-  const double margin = std::max((range.high - range.low) * 0.05, std::abs(range.low) * 1e-4 + 1e-6);
+  const double spread = range.high - range.low;
+  const double margin = spread > 0 ? spread * 0.05 : std::abs(range.low) * 0.5 + 1e-6;
   return {.low = range.low - margin, .high = range.high + margin};
 }
 
