@@ -9,5 +9,6 @@
 #include <optscope/tokenizer/pre_tokenizer.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
+#include <optscope/tokenizer/tokenizer_json.hpp>
 #include <optscope/tokenizer/tokenizer_settings.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>

@@ -7,10 +7,11 @@
 
 using namespace optscope;
 
-/// The first byte, '0' to '4', says which file the others are.
+/// The first byte, '0' to '5', says which file the others are.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::vector<std::string> names{"vocab.json", "merges.txt", "tokenizer_config.json",
-                                              "special_tokens_map.json", "added_tokens.json"};
+  static const std::vector<std::string> names{
+      "vocab.json",        "merges.txt",    "tokenizer_config.json", "special_tokens_map.json",
+      "added_tokens.json", "tokenizer.json"};
   static fuzz::file file;
   static std::vector<fuzz::folder> folders(names.size());
   static const bool linked = [] {

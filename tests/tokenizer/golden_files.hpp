@@ -49,6 +49,31 @@ struct tiny_folder : temporary_folder {
   }
 };
 
+/// The text of a tokenizer.json with the vocabulary and the merges that `folder` has in files, as pairs or as strings;
+/// `rest` is the rest of it.
+inline std::string whole_tokenizer(const fs::path& folder, std::string rest, bool pairs) {
+  std::string merges;
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) merges += c == '"' || c == '\\' ? std::string{'\\', c} : std::string{c};
+  };
+  std::ifstream lines{folder / "merges.txt"};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#version")) continue;
+    const std::size_t space = line.find(' ');
+    merges += merges.empty() ? "" : ", ";
+    merges += pairs ? "[\"" : "\"";
+    add(line.substr(0, space));
+    merges += pairs ? "\", \"" : " ";
+    add(line.substr(space + 1));
+    merges += pairs ? "\"]" : "\"";
+  }
+  const std::string_view key = "\"model\": {";
+  const std::size_t place = rest.find(key);
+  REQUIRE(place != std::string::npos);
+  return rest.insert(place + key.size(),
+                     "\"vocab\": " + content_of(folder / "vocab.json") + ", \"merges\": [" + merges + "], ");
+}
+
 /// The message of the `Error` that `body` throws; says what happened otherwise.
 template <class Error, class Body>
 std::string message_of(Body&& body) {

@@ -78,13 +78,13 @@ TEST_CASE("a broken merges.txt is refused with its line") {
   CHECK_CONTAINS(with(" a"), "two entries");
   CHECK_CONTAINS(with("a "), "two entries");
   CHECK_CONTAINS(with("a\tb"), "two entries");
-  CHECK_CONTAINS(with("a zzzz"), "found \"zzzz\", which is not in vocab.json");
-  CHECK_CONTAINS(with("z z"), "found \"zz\", which is not in vocab.json");
-  CHECK_CONTAINS(with("\xff \xfe"), "found \"\\xff\", which is not in vocab.json");
-  CHECK_CONTAINS(with(std::string_view{"a\0 b", 4}), "found \"a\\x00\", which is not in vocab.json");
+  CHECK_CONTAINS(with("a zzzz"), "found \"zzzz\", which is not in it");
+  CHECK_CONTAINS(with("z z"), "found \"zz\", which is not in it");
+  CHECK_CONTAINS(with("\xff \xfe"), "found \"\\xff\", which is not in it");
+  CHECK_CONTAINS(with(std::string_view{"a\0 b", 4}), "found \"a\\x00\", which is not in it");
   CHECK_CONTAINS(with("a\u00a0b"), "two entries");
-  CHECK_CONTAINS(with("\ra b\r\r"), "not in vocab.json");
-  CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "not in vocab.json");
+  CHECK_CONTAINS(with("\ra b\r\r"), "which is not in it");
+  CHECK_CONTAINS(with(std::string(100000, 'q') + " a"), "which is not in it");
   folder.put("merges.txt", merges + merges.substr(second, merges.find('\n', second) - second));
   CHECK_CONTAINS(refusal(folder), "each merge once");
 
@@ -114,15 +114,16 @@ TEST_CASE("broken settings files are refused with file and key") {
   const char* config = "tokenizer_config.json";
   CHECK_CONTAINS(with(config, "nonsense"), "expected JSON");
   CHECK_CONTAINS(with(config, "[]"), "found a list");
-  CHECK_CONTAINS(with(config, R"({"add_bos_token": "yes"})"), "key \"add_bos_token\": expected true or false");
+  CHECK_CONTAINS(with(config, R"({"add_bos_token": "yes"})"), "add_bos_token: expected true or false");
   CHECK_CONTAINS(with(config, R"({"bos_token": 5})"), "key \"bos_token\": expected a token, found 5");
   CHECK_CONTAINS(with(config, R"({"bos_token": ""})"), "found an empty string");
   CHECK_CONTAINS(with(config, R"({"bos_token": {"id": 1}})"), "a token with \"content\"");
-  CHECK_CONTAINS(with(config, R"({"pad_token": {"content": "<pad>", "lstrip": true}})"), "lstrip to be false");
+  CHECK_CONTAINS(with(config, R"({"pad_token": {"content": "<pad>", "lstrip": 1}})"), "lstrip: expected true or false");
   CHECK_CONTAINS(with(config, R"({"tokenizer_class": "LlamaTokenizer"})"), "GPT2Tokenizer");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"x": {"content": "a"}}})"), "token ids as keys");
   CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"700": {"content": "<new>"}}})"), "expected id 600");
-  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"5": {"content": "<pad>"}}})"), "expected id 1 as in vocab");
+  CHECK_CONTAINS(with(config, R"({"added_tokens_decoder": {"5": {"content": "<pad>"}}})"),
+                 "expected id 1 as in the vocabulary");
   CHECK_CONTAINS(with("special_tokens_map.json", "3"), "found 3");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": 9000000000})"), "expected a token id");
   CHECK_CONTAINS(with("added_tokens.json", R"({"<new>": -1})"), "expected a token id");
@@ -172,17 +173,75 @@ TEST_CASE("integers too wide for 64 bits, which transformers writes for model_ma
   CHECK_EQ(tokenizer{folder.path}.encode("").size(), 1);
 }
 
-TEST_CASE("a folder without the two files is refused; for one with tokenizer.json alone, the message says what to do") {
+TEST_CASE("a folder without a tokenizer is refused") {
   const tiny_folder folder;
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "missing"}; }), "expected a model folder");
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder / "vocab.json"}; }), "found a file");
   fs::remove(folder / "merges.txt");
   CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path}; }), "merges.txt: expected a readable file");
   fs::remove(folder / "vocab.json");
-  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path}; }), "vocab.json: expected a readable file");
+  CHECK_CONTAINS(message_of<file_error>([&] { tokenizer{folder.path}; }),
+                 "tokenizer.json, or vocab.json and merges.txt");
   CHECK_FALSE(tokenizer::present_in(folder.path));
-  folder.put("tokenizer.json", "{}");
-  CHECK_CONTAINS(refusal(folder), "tokenizer.json alone (texts can be turned into ids elsewhere and read as ids)");
+}
+
+TEST_CASE("a tokenizer.json with what OPT's tokenizers do not have is refused by name") {
+  const tiny_folder folder;
+  const std::string good =
+      whole_tokenizer(folder.path, R"({"model": {"type": "BPE"}, "pre_tokenizer": {"type": "ByteLevel"}})", true);
+  const auto with = [&](std::string_view from, std::string_view to) {
+    folder.put("tokenizer.json", replaced(good, from, to));
+    const std::string message = refusal(folder);
+    CHECK_CONTAINS(message, "tokenizer.json: ");
+    return message;
+  };
+  folder.put("tokenizer.json", good);
+  CHECK_EQ(refusal(folder), "no exception");
+  const char* model = "\"type\": \"BPE\"";
+  CHECK_CONTAINS(with(good, "{}"), "model: expected a BPE model, found no such key");
+  CHECK_CONTAINS(with(model, R"("type": "Unigram")"), "model.type: expected \"BPE\", found the string \"Unigram\"");
+  CHECK_CONTAINS(with(model, R"("dropout": 0.1)"), "model.dropout: expected null, found 0.1");
+  CHECK_CONTAINS(with(model, R"("ignore_merges": true)"), "model.ignore_merges: expected false");
+  CHECK_CONTAINS(with(model, R"("end_of_word_suffix": "</w>")"), "end_of_word_suffix: expected null");
+  CHECK_CONTAINS(with(model, R"("continuing_subword_prefix": "##")"), "continuing_subword_prefix: expected null");
+  CHECK_CONTAINS(with("\"vocab\": {", "\"vocab\": {\"more\": 700, "),
+                 "model.vocab: entry \"more\": expected an id from 0");
+  CHECK_CONTAINS(with("\"merges\": [", "\"merges\": [\"a b c\", "), "model.merges, item 0: expected two entries");
+  CHECK_CONTAINS(with("\"merges\": [", "\"merges\": [[\"a\"], "), "model.merges, item 0: expected two entries");
+  CHECK_CONTAINS(with("\"merges\": [", "\"merges\": [[\"a\", \"qqq\"], "), "found \"qqq\", which is not in it");
+  CHECK_CONTAINS(with("\"merges\"", "\"others\""), "model.merges: expected a list of merges, found no such key");
+  const char* split = R"({"type": "ByteLevel"})";
+  CHECK_CONTAINS(with(split, "null"), "pre_tokenizer: expected ByteLevel, as OPT has it, found null");
+  CHECK_CONTAINS(with(split, R"({"type": "Metaspace"})"),
+                 "pre_tokenizer: expected ByteLevel, as OPT has it, found Metaspace");
+  CHECK_CONTAINS(with(split, R"({"type": "ByteLevel", "use_regex": false})"), "pre_tokenizer.use_regex: expected true");
+  CHECK_CONTAINS(with(split, R"({"type": "Sequence", "pretokenizers": [{"type": "Split"}, {"type": "ByteLevel"}]})"),
+                 "a sequence of 2");
+  const auto also = [&](const std::string& part) { return with("{\"model\"", "{" + part + ", \"model\""); };
+  CHECK_CONTAINS(also(R"("normalizer": {"type": "NFC"})"), "normalizer: expected null, found NFC");
+  CHECK_CONTAINS(also(R"("normalizer": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}]})"),
+                 "normalizer: expected null");
+  folder.put("tokenizer.json",
+             replaced(good, "{\"model\"", R"({"normalizer": {"type": "Sequence", "normalizers": []}, "model")"));
+  CHECK_EQ(refusal(folder), "no exception");
+  CHECK_CONTAINS(also(R"("decoder": {"type": "WordPiece"})"), "decoder: expected ByteLevel");
+  CHECK_CONTAINS(also(R"("post_processor": {"type": "BertProcessing"})"), "expected TemplateProcessing or ByteLevel");
+  const auto put_around = [&](const char* single) {
+    return also(
+        R"("post_processor": {"type": "TemplateProcessing", "special_tokens": {"a": {"ids": [700]}}, "single": )" +
+        std::string{single} + "}");
+  };
+  CHECK_CONTAINS(put_around("[]"), "single: expected the text once, found 0 times");
+  CHECK_CONTAINS(put_around(R"([{"Sequence": {}}, {"Sequence": {}}])"),
+                 "single: expected the text once, found 2 times");
+  CHECK_CONTAINS(put_around(R"([{"SpecialToken": {"id": "b"}}, {"Sequence": {}}])"),
+                 "special_tokens.b: expected the ids of a token");
+  CHECK_CONTAINS(put_around(R"([{"SpecialToken": {"id": "a"}}, {"Sequence": {}}])"),
+                 "post_processor: expected ids below 600, found 700");
+  CHECK_CONTAINS(also(R"("added_tokens": [{"id": 601, "content": "x<"}])"), "token \"x<\": expected id 600, the next");
+  CHECK_CONTAINS(also(R"("added_tokens": [{"content": "x<"}])"), "added_tokens, item 0.id: expected a token id");
+  CHECK_CONTAINS(also(R"("added_tokens": [{"id": 600, "content": "x<", "rstrip": "no"}])"),
+                 "rstrip: expected true or false");
 }
 
 TEST_CASE("a damaged file is either refused or read") {

@@ -31,6 +31,15 @@ void check_goldens(const char* file, std::size_t column, const tokenizer& words,
   CHECK_GT(cases, 100);
 }
 
+std::string utf8_of(unsigned code) {
+  const auto byte = [](unsigned bits) { return static_cast<char>(bits); };
+  if (code < 0x80) return {byte(code)};
+  if (code < 0x800) return {byte(0xc0 | code >> 6), byte(0x80 | (code & 63))};
+  if (code < 0x10000) return {byte(0xe0 | code >> 12), byte(0x80 | (code >> 6 & 63)), byte(0x80 | (code & 63))};
+  return {byte(0xf0 | code >> 18), byte(0x80 | (code >> 12 & 63)), byte(0x80 | (code >> 6 & 63)),
+          byte(0x80 | (code & 63))};
+}
+
 // GPT-2's expression by hand, character by character, and the merges one after the other: slow and plain.
 token_list plain_bpe(std::string_view word, const vocabulary& words, const merge_table& merges) {
   token_list ids;
@@ -117,18 +126,7 @@ TEST_CASE("letters, numbers and white space agree with the real library for ever
   std::size_t wrong = 0;
   for (unsigned code = 0; code < 0x110000; ++code) {
     if (code >= 0xd800 && code < 0xe000) continue;
-    std::string c;
-    const auto byte = [](unsigned bits) { return static_cast<char>(bits); };
-    if (code < 0x80) {
-      c = {byte(code)};
-    } else if (code < 0x800) {
-      c = {byte(0xc0 | code >> 6), byte(0x80 | (code & 63))};
-    } else if (code < 0x10000) {
-      c = {byte(0xe0 | code >> 12), byte(0x80 | (code >> 6 & 63)), byte(0x80 | (code & 63))};
-    } else {
-      c = {byte(0xf0 | code >> 18), byte(0x80 | (code >> 12 & 63)), byte(0x80 | (code >> 6 & 63)),
-           byte(0x80 | (code & 63))};
-    }
+    const std::string c = utf8_of(code);
     const char found = joined('!', c) ? 'O' : joined('a', c) ? 'L' : joined('1', c) ? 'N' : 'S';
     if (found != kinds[code] && ++wrong < 10) FAIL_CHECK("U+" << std::hex << code << " is " << kinds[code]);
   }
@@ -153,6 +151,81 @@ TEST_CASE("settings files have the same effect as in transformers") {
       CHECK(words.encode(text) == ids_of(golden.at(1)));
     }
   }
+}
+
+// As transformers saves OPT's: with its post-processor.
+constexpr const char* opt_tokenizer_json = R"({"version": "1.0", "added_tokens": [
+  {"id": 1, "content": "<pad>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
+  {"id": 2, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+  "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+  "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "</s>", "type_id": 0}},
+    {"Sequence": {"id": "A", "type_id": 0}}], "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}},
+  "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "dropout": null, "ignore_merges": false}})";
+
+TEST_CASE("tokenizer.json gives the ids of the real library, alone and beside other files, however merges are spelt") {
+  for (const bool pairs : {false, true}) {
+    const tiny_folder folder;
+    fs::copy(goldens / "tiny/tokenizer_config.json", folder / "tokenizer_config.json");
+    folder.put("tokenizer.json", whole_tokenizer(folder.path, opt_tokenizer_json, pairs));
+    if (pairs) {
+      for (const char* name : {"vocab.json", "merges.txt"}) fs::remove(folder / name);
+    } else {
+      folder.put("vocab.json", "what is in it does not count");
+    }
+    CHECK(tokenizer::present_in(folder.path));
+    const tokenizer words{folder.path};
+    CHECK(words.adds_bos());
+    CHECK_EQ(words.bos(), 2);
+    check_goldens("strings.json", 2, words, true);
+    if (pairs) check_goldens("random.json", 2, words, true);
+  }
+  if (!tokenizer::present_in(opt_folder)) {
+    MESSAGE("skipped: tokenizer.json with OPT's own vocabulary (no ../shared/opt-tokenizer)");
+    return;
+  }
+  const temporary_folder folder;
+  fs::copy(goldens / "tiny/tokenizer_config.json", folder / "tokenizer_config.json");
+  folder.put("tokenizer.json", whole_tokenizer(opt_folder, opt_tokenizer_json, true));
+  check_goldens("strings.json", 1, tokenizer{folder.path}, true);
+}
+
+TEST_CASE("tokenizers that versions of transformers saved, and others, give the ids of transformers 5") {
+  const golden_file json{goldens / "saved.json"};
+  for (const auto saved : json.root().get_object()) {
+    const std::string name{saved.key};
+    CAPTURE(name);
+    const tiny_folder folder;
+    folder.put("tokenizer.json",
+               whole_tokenizer(folder.path, string_of(saved.value["whole"]), saved.value["pairs"].get_bool().value()));
+    for (const auto file : saved.value["files"].get_object()) folder.put(std::string{file.key}, string_of(file.value));
+    if (saved.value["alone"].get_bool().value()) {
+      for (const char* file : {"vocab.json", "merges.txt"}) fs::remove(folder / file);
+    }
+    const tokenizer words{folder.path};
+    for (const auto golden : saved.value["cases"].get_array()) {
+      const std::string text = string_of(golden.at(0));
+      CAPTURE(text);
+      CHECK(words.encode(text) == ids_of(golden.at(1)));
+    }
+    token_list last;
+    for (token_id id = 580; id < 607; ++id) last.push_back(id);
+    CHECK_EQ(words.decode(last), string_of(saved.value["decoded"]));
+  }
+}
+
+TEST_CASE("what is a character of a word agrees with the real library for every code point") {
+  std::vector<bool> known(0x110000);
+  std::ifstream ranges{goldens / "word_characters.txt"};
+  for (std::size_t first, last; ranges >> std::hex >> first >> last;) {
+    for (std::size_t code = first; code <= last; ++code) known[code] = true;
+  }
+  std::size_t wrong = 0;
+  for (unsigned code = 0; code < 0x110000; ++code) {
+    if (code >= 0xd800 && code < 0xe000) continue;
+    if (code == '#') continue;  // the token asked with
+    if (detail::word_character(utf8_of(code)) != known[code] && ++wrong < 10) FAIL_CHECK("U+" << std::hex << code);
+  }
+  CHECK_EQ(wrong, 0);
 }
 
 TEST_CASE("ids become text as in the real library, with U+FFFD for broken characters") {

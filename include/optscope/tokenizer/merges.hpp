@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// merges.txt: which two neighbours become one token, and how early.
+// Which two neighbours become one token, and how early: merges.txt, or a part of tokenizer.json.
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace optscope {
@@ -28,6 +32,10 @@ class merge_table {
   /// Throws `file_error` if `path` cannot be read, `tokenizer_error` with the line if it is not as described above.
   merge_table(const std::filesystem::path& path, const vocabulary& words);
 
+  /// The same of a list inside a file: of strings `"a b"`, or of lists `["a", "b"]`, as tokenizers since 0.20 writes.
+  /// `item` names it in messages. Throws the file's type of error.
+  merge_table(const json_file& file, const json_value& list, const std::string& item, const vocabulary& words);
+
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   [[nodiscard]] merge find(token_id left, token_id right) const noexcept {
@@ -45,6 +53,11 @@ class merge_table {
     return static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
   }
   void grow(std::size_t slots);
+  // Both call `fail(expected, found)`, which throws.
+  template <class Fail>
+  static std::pair<std::string_view, std::string_view> two_entries(std::string_view line, Fail&& fail);
+  template <class Fail>
+  void add(std::string_view left, std::string_view right, const vocabulary& words, Fail&& fail);
   [[nodiscard]] std::size_t probe(std::uint64_t key) const noexcept {
     std::size_t place = key * 0x9e3779b97f4a7c15u >> shift_;
     while (slots_[place].key != key && slots_[place].key != empty) place = (place + 1) & (slots_.size() - 1);

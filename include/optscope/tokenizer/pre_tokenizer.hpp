@@ -41,6 +41,20 @@ class pre_tokenizer {
   std::shared_ptr<const expression> expression_;
 };
 
+namespace detail {
+
+/// The first and the last character of valid UTF-8; empty if `text` is.
+[[nodiscard]] std::string_view first_character(std::string_view text) noexcept;
+[[nodiscard]] std::string_view last_character(std::string_view text) noexcept;
+
+/// Whether one character is white space, `\s`.
+[[nodiscard]] bool white_space(std::string_view character) noexcept;
+
+/// Whether one character is a letter, mark, digit or joins words, `\w`; both with Unicode 16 as above.
+[[nodiscard]] bool word_character(std::string_view character);
+
+}  // namespace detail
+
 }  // namespace optscope
 
 #ifndef OPTSCOPE_COMPILED

@@ -22,7 +22,7 @@ namespace optscope {
 ///     #include <optscope/tokenizer/tokenizer.hpp>
 ///
 ///     int main(int, char** argv) {
-///       const optscope::tokenizer words{argv[1]};  // a folder with vocab.json and merges.txt
+///       const optscope::tokenizer words{argv[1]};  // a folder with tokenizer.json, or vocab.json and merges.txt
 ///       for (const optscope::token_id id : words.encode("Hello, world")) {
 ///         std::cout << id << ' ' << words.piece(id) << '\n';
 ///       }
@@ -32,14 +32,15 @@ namespace optscope {
 /// about 20 ms.
 class tokenizer {
  public:
-  /// Reads `folder` as downloaded. Without tokenizer_config.json no BOS is added, as in transformers; `adds_bos` tells.
+  /// Reads `folder` as downloaded or saved: tokenizer.json if it is there, else vocab.json and merges.txt, with the
+  /// settings beside them. Without any settings no BOS is added, as in transformers; `adds_bos` tells.
   /// Throws `file_error` or `tokenizer_error`, which name file and line or key.
   explicit tokenizer(const std::filesystem::path& folder);
 
   /// Reads these two files only: no BOS.
   tokenizer(const std::filesystem::path& vocab_json, const std::filesystem::path& merges_txt);
 
-  /// Whether `folder` has both vocab.json and merges.txt.
+  /// Whether `folder` has tokenizer.json, or both vocab.json and merges.txt.
   [[nodiscard]] static bool present_in(const std::filesystem::path& folder);
 
   /// The ids of `text`, BOS first if `adds_bos()`. Throws `tokenizer_error` if `text` is not UTF-8, with the byte's
@@ -58,7 +59,7 @@ class tokenizer {
   [[nodiscard]] std::string piece(token_id id) const;
 
   [[nodiscard]] std::size_t size() const noexcept;  ///< ids with a token, added tokens included
-  [[nodiscard]] bool adds_bos() const noexcept;
+  [[nodiscard]] bool adds_bos() const noexcept;     ///< whether `encode` begins with `bos()`
   [[nodiscard]] std::optional<token_id> bos() const noexcept;
   [[nodiscard]] std::optional<token_id> eos() const noexcept;
   [[nodiscard]] std::optional<token_id> pad() const noexcept;

@@ -17,6 +17,7 @@
 #include <optscope/tokenizer/merges.hpp>
 #include <optscope/tokenizer/pre_tokenizer.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>
+#include <optscope/tokenizer/tokenizer_json.hpp>
 #include <optscope/tokenizer/tokenizer_settings.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
 #include <system_error>
@@ -61,9 +62,9 @@ inline const std::filesystem::path& tokenizer_folder(const std::filesystem::path
     const bool there = std::filesystem::exists(folder, status);
     throw file_error{folder.string(), "", "a model folder", there ? "a file" : "nothing there"};
   }
-  if (!tokenizer::present_in(folder) && std::filesystem::exists(folder / "tokenizer.json", status)) {
-    throw tokenizer_error{folder.string(), "", "vocab.json and merges.txt (the only form of tokenizer that is read)",
-                          "tokenizer.json alone (texts can be turned into ids elsewhere and read as ids)"};
+  if (!file_present(folder / "tokenizer.json") && !file_present(folder / "vocab.json") &&
+      !file_present(folder / "merges.txt")) {
+    throw file_error{folder.string(), "", "a tokenizer: tokenizer.json, or vocab.json and merges.txt", "none of them"};
   }
   return folder;
 }
@@ -75,7 +76,15 @@ struct tokenizer::parts {
       : words{detail::tokenizer_folder(folder) / "vocab.json"},
         merges{folder / "merges.txt", words},
         settings{folder, words},
-        specials{settings.added} {
+        specials{settings.added, settings.split_special_tokens} {
+    find_bytes();
+  }
+
+  parts(const std::filesystem::path& folder, const tokenizer_json& whole)
+      : words{whole.words()},
+        merges{whole.merges(words)},
+        settings{folder, words, &whole},
+        specials{settings.added, settings.split_special_tokens} {
     find_bytes();
   }
 
@@ -102,16 +111,18 @@ struct tokenizer::parts {
   std::vector<bool> special;
 };
 
-OPTSCOPE_INLINE tokenizer::tokenizer(const std::filesystem::path& folder)
-    : parts_{std::make_shared<const parts>(folder)} {}
+OPTSCOPE_INLINE tokenizer::tokenizer(const std::filesystem::path& folder) {
+  const std::filesystem::path whole = detail::tokenizer_folder(folder) / "tokenizer.json";
+  parts_ = file_present(whole) ? std::make_shared<const parts>(folder, tokenizer_json{whole})
+                               : std::make_shared<const parts>(folder);
+}
 
 OPTSCOPE_INLINE tokenizer::tokenizer(const std::filesystem::path& vocab_json, const std::filesystem::path& merges_txt)
     : parts_{std::make_shared<const parts>(vocab_json, merges_txt)} {}
 
 OPTSCOPE_INLINE bool tokenizer::present_in(const std::filesystem::path& folder) {
-  std::error_code status;
-  return std::filesystem::exists(folder / "vocab.json", status) &&
-         std::filesystem::exists(folder / "merges.txt", status);
+  return file_present(folder / "tokenizer.json") ||
+         (file_present(folder / "vocab.json") && file_present(folder / "merges.txt"));
 }
 
 OPTSCOPE_INLINE token_list tokenizer::encode(std::string_view text, const std::string& name) const {
@@ -125,8 +136,7 @@ OPTSCOPE_INLINE token_list tokenizer::encode(std::string_view text, const std::s
     throw tokenizer_error{name, "", "a text below 4 GiB", std::to_string(text.size()) + " bytes"};
   }
   const tokenizer_settings& settings = parts_->settings;
-  token_list tokens;
-  if (settings.add_bos) tokens.push_back(*settings.bos);
+  token_list tokens = settings.before;
   byte_pair_encoder encoder{parts_->words, parts_->merges};
   detail::word_memory memory{text.size()};
   std::deque<std::string> prefixed;  // the memory points into them
@@ -141,8 +151,8 @@ OPTSCOPE_INLINE token_list tokenizer::encode(std::string_view text, const std::s
         }
         parts_->split.split(section, encode_word);
       },
-      [&](token_id special) { tokens.push_back(special); });
-  if (settings.add_eos) tokens.push_back(*settings.eos);
+      [&](token_id added) { tokens.push_back(added); });
+  tokens.insert(tokens.end(), settings.after.begin(), settings.after.end());
   return tokens;
 }
 
@@ -168,7 +178,10 @@ OPTSCOPE_INLINE std::string tokenizer::decode(std::span<const token_id> tokens, 
 
 OPTSCOPE_INLINE std::string tokenizer::piece(token_id id) const { return decode({&id, 1}, false); }
 OPTSCOPE_INLINE std::size_t tokenizer::size() const noexcept { return parts_->words.size(); }
-OPTSCOPE_INLINE bool tokenizer::adds_bos() const noexcept { return parts_->settings.add_bos; }
+OPTSCOPE_INLINE bool tokenizer::adds_bos() const noexcept {
+  const tokenizer_settings& settings = parts_->settings;
+  return settings.bos && !settings.before.empty() && settings.before.front() == *settings.bos;
+}
 OPTSCOPE_INLINE std::optional<token_id> tokenizer::bos() const noexcept { return parts_->settings.bos; }
 OPTSCOPE_INLINE std::optional<token_id> tokenizer::eos() const noexcept { return parts_->settings.eos; }
 OPTSCOPE_INLINE std::optional<token_id> tokenizer::pad() const noexcept { return parts_->settings.pad; }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// vocab.json: the entries of a byte-level vocabulary and their ids.
+// The entries of a byte-level vocabulary and their ids: vocab.json, or a part of tokenizer.json.
 
 #include <array>
 #include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/core/tokens.hpp>
 #include <string>
 #include <string_view>
@@ -14,12 +15,15 @@
 
 namespace optscope {
 
-/// The entries of vocab.json: symbols of `byte_map` strung together, and special tokens as they are. Ids run from 0 to
-/// size - 1, and every byte has an entry, so that any text has ids.
+/// The entries of a vocabulary: symbols of `byte_map` strung together, and special tokens as they are. Ids run from 0
+/// to size - 1, and every byte has an entry, so that any text has ids.
 class vocabulary {
  public:
   /// Throws `file_error` if `file` cannot be read, `tokenizer_error` if it is not as described above.
   explicit vocabulary(const std::filesystem::path& file);
+
+  /// The same of a value inside a file; `item` names it in messages. Throws the file's type of error.
+  vocabulary(const json_file& file, const json_value& entries, const std::string& item);
 
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
   [[nodiscard]] const std::string& entry(token_id id) const { return entries_.at(static_cast<std::size_t>(id)); }

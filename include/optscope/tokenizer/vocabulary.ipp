@@ -15,26 +15,30 @@ namespace optscope {
 
 OPTSCOPE_INLINE vocabulary::vocabulary(const std::filesystem::path& file) {
   const json_file json = json_file::read<tokenizer_error>(file);
+  *this = vocabulary{json, json.root(), ""};
+}
+
+OPTSCOPE_INLINE vocabulary::vocabulary(const json_file& json, const json_value& entries, const std::string& name) {
   std::vector<json_value::member> members;
-  if (!json.root().get(members)) json.refuse("", "an object of entries and ids", json.root().description());
+  if (!entries.get(members)) json.refuse(name, "an object of entries and ids", entries.description());
+  const std::string prefix = name.empty() ? "" : name + ": ";
   const std::size_t count = members.size();
   entries_.resize(count);
   std::vector<bool> seen(count);
   slots_.assign(std::bit_ceil(2 * count + 2), -1);
   for (const auto& [key, value] : members) {
-    const std::string item = "entry " + detail::quoted(key);
+    const std::string item = prefix + "entry " + detail::quoted(key);
     std::int64_t id = -1;
     if (!value.get(id) || id < 0 || id >= static_cast<std::int64_t>(count)) {
-      json.refuse(
-          item,
-          "an id from 0 to " + std::to_string(count - 1) + " (the file has " + std::to_string(count) + " entries)",
-          value.description());
+      json.refuse(item,
+                  "an id from 0 to " + std::to_string(count - 1) + " (there are " + std::to_string(count) + " entries)",
+                  value.description());
     }
     const auto index = static_cast<std::size_t>(id);
     if (seen[index]) {
       json.refuse(item, "a unique id", std::to_string(id) + ", the id of " + detail::quoted(entries_[index]));
     }
-    if (find(key)) json.refuse("duplicate key " + detail::quoted(key), "", "");
+    if (find(key)) json.refuse(prefix + "duplicate key " + detail::quoted(key), "", "");
     seen[index] = true;
     entries_[index] = key;
     *slot_of(key) = static_cast<token_id>(id);
@@ -43,7 +47,7 @@ OPTSCOPE_INLINE vocabulary::vocabulary(const std::filesystem::path& file) {
     const std::string symbol = byte_map::symbol(static_cast<unsigned char>(byte));
     const std::optional<token_id> id = find(symbol);
     if (!id)
-      json.refuse("", "an entry for every byte", "none for byte " + std::to_string(byte) + ", \"" + symbol + '"');
+      json.refuse(name, "an entry for every byte", "none for byte " + std::to_string(byte) + ", \"" + symbol + '"');
     byte_ids_[byte] = *id;
   }
 }
