@@ -22,7 +22,7 @@ namespace {
 
 /// What a saved state belongs to: the model and the texts.
 std::string fingerprint_of(const checkpoint& files, const corpus& texts) {
-  std::string run = "light_up " + fingerprint(files);
+  std::string run = "light_up 2 " + fingerprint(files);
   for (std::size_t t = 0; t < texts.size(); ++t) {
     const fs::path& file = texts.texts[t].file;
     run += "\n" + texts.category_name(t) + " " + file.string() + " " + std::to_string(fs::file_size(file)) + " " +

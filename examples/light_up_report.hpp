@@ -114,11 +114,25 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
     for (const unit_kind kind : {unit_kind::head, unit_kind::neuron}) {
       for (const std::size_t u : found.top_units(kind, c, 8)) {
         rows.push_back({names[c], name_of_unit(found.sums.units()[u]), rounded(effects.g(c, u)),
-                        rounded(effects.p(c, u)), rounded(effects.q(c, u))});
+                        rounded(effects.low(c, u)) + " to " + rounded(effects.high(c, u)), rounded(effects.p(c, u)),
+                        rounded(effects.q(c, u))});
       }
     }
   }
-  page.table("Largest effects", std::vector<std::string>{"category", "unit", "g", "p", "q"}, rows);
+  page.table("Largest effects", std::vector<std::string>{"category", "unit", "g", "95 % of g", "p", "q"}, rows);
+  rows.clear();
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    for (const unit_kind kind : {unit_kind::head, unit_kind::neuron}) {
+      const list_check check = found.check_top_units(kind, c, 8);
+      if (check.listed == 0) continue;
+      rows.push_back({names[c], std::string{name_of(kind)} + "s", rounded(check.g), rounded(check.g_of_others),
+                      std::to_string(check.again) + " of " + std::to_string(check.listed)});
+    }
+  }
+  page.table("The eight largest effects of one half of the texts, measured on the other half",
+             std::vector<std::string>{"category", "units", "mean g where chosen", "mean g on the other half",
+                                      "in the other half's list, too"},
+             rows);
 
   std::vector<std::vector<std::string>> controls;
   rows.clear();
@@ -151,8 +165,12 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
       "How to read it",
       std::vector<std::string>{
           "A text counts once, however long it is. g: the category's mean minus the other categories' mean, in "
-          "standard deviations of texts within their categories. p: the share of assignments of the category "
-          "labels to texts under which the category stands out as much. q: p adjusted for the number of tests: the "
+          "standard deviations of texts within their categories. 95 % of g: where g of other texts of the same kinds "
+          "would lie, by leaving out one text after the other. The largest effects are chosen for being large, so "
+          "that their g and its interval are too high: the other half of the texts shows by how much. p: the share of "
+          "exchanges of the category labels between texts under which the same difference is at least as large, by "
+          "counting or, where it is rare, by a generalised Pareto tail. Texts must be independent documents: pieces "
+          "of one document, or texts that share passages, make p too small. q: p adjusted for the number of tests: the "
           "expected share of false findings among the units with q up to 0.05 is at most 5 %, over all categories "
           "and units of the kind.",
           "The first token (BOS) does not count: it is the same in every text. A text that is longer than the "

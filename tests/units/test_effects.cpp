@@ -2,11 +2,14 @@
 // Effect sizes, the permutation null, false discovery rates, and what tokens explain.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
+#include <cstdlib>
 #include <optscope/backend/cpu.hpp>
 #include <optscope/units/effects.hpp>
 #include <optscope/units/token_controls.hpp>
 #include <random>
+#include <string>
 #include <vector>
 
 using namespace optscope;
@@ -56,18 +59,44 @@ TEST_CASE("Hedges' g is that of a case computed by hand; none where texts of a c
 TEST_CASE("if there are few labellings, each comes once, the real one first") {
   const labellings few = relabel({0, 0, 1, 1, 1}, 0);
   CHECK(few.exact);
-  REQUIRE_EQ(few.masks.rows(), 10);
-  CHECK_EQ(std::vector<float>(few.masks.row(0).begin(), few.masks.row(0).end()), std::vector<float>{1, 1, 0, 0, 0});
+  REQUIRE_EQ(few.contrasts.rows(), 10);
+  CHECK_EQ(few.smallest_p, doctest::Approx(0.1));
+  const float other = -2.0f / 3;
+  CHECK(std::ranges::equal(few.contrasts.row(0), std::vector<float>{1, 1, other, other, other}));
   for (std::size_t i = 0; i < 10; ++i) {
-    float chosen = 0;
-    for (const float mask : few.masks.row(i)) chosen += mask;
-    CHECK_EQ(chosen, 2);
-    for (std::size_t j = 0; j < i; ++j) CHECK_FALSE(std::ranges::equal(few.masks.row(i), few.masks.row(j)));
+    CHECK_EQ(std::ranges::count(few.contrasts.row(i), 1.0f), 2);
+    for (std::size_t j = 0; j < i; ++j) CHECK_FALSE(std::ranges::equal(few.contrasts.row(i), few.contrasts.row(j)));
   }
+  CHECK_EQ(relabel({0, 0, 1, 1}, 0).smallest_p, doctest::Approx(1.0 / 3));  // each contrast and its opposite
   const labellings many =
       relabel(std::vector<std::size_t>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 1);
   CHECK_FALSE(many.exact);
-  CHECK_EQ(many.masks.rows(), 2000);
+  CHECK_EQ(many.contrasts.rows(), 5000);
+  CHECK_EQ(many.smallest_p, doctest::Approx(2.0 / 184756));
+}
+
+TEST_CASE("effect and p have one contrast: the category's mean minus the mean of the other categories' means") {
+  std::mt19937_64 bits{1};
+  const text_groups groups{{18, 17, 3, 3}};
+  const std::size_t ffn = 500;
+  const auto sums =
+      made_up(groups, ffn, [&](std::size_t, std::size_t, std::size_t) { return static_cast<double>(bits() >> 40); });
+  const std::size_t first = sums.units().first(unit_kind::neuron, 0);
+  for (std::size_t c = 0; c < 4; ++c) {
+    const labellings null = relabel(groups.category(), c);
+    const std::vector<double> g = effect_sizes(sums, groups, c, unit_statistic::mean);
+    tensor<float, 2> values{{sums.units().size(), groups.count()}};
+    detail::standardised_groups(sums, groups, unit_statistic::mean, 0, values.view());
+    std::size_t opposite = 0;
+    for (std::size_t u = first; u < first + ffn; ++u) {
+      double contrast = 0;
+      for (std::size_t i = 0; i < groups.count(); ++i) {
+        contrast += static_cast<double>(null.contrasts(0, i) * values(u, i));
+      }
+      opposite += contrast * g[u] < 0 && std::abs(contrast) > 1e-4;
+    }
+    CHECK_EQ(opposite, 0);
+  }
 }
 
 TEST_CASE("p is the exact share of labellings; noise gives uniform p and no findings, a real difference is found") {
@@ -100,6 +129,145 @@ TEST_CASE("p is the exact share of labellings; noise gives uniform p and no find
   CHECK(false_hits <= 8);
   CHECK(low > 60);  // of 1,080 expected 108
   CHECK(low < 160);
+}
+
+TEST_CASE("few neurons that are ten times as active in a category are found among 32,768 tests, 300 or 20 of them") {
+  const text_groups groups{{8, 8, 8, 8}};
+  cpu backend{2};
+  for (const std::size_t planted : {300u, 20u}) {
+    std::mt19937_64 bits{planted};
+    const std::size_t ffn = 8192;
+    const auto sums = made_up(groups, ffn, [&](std::size_t c, std::size_t, std::size_t n) {
+      const double noise = 0.5 + static_cast<double>(bits() >> 11) * 0x1p-53;
+      return noise * (n < planted && c == 2 ? 10 : 1);
+    });
+    const auto found = compare_categories(sums, groups, unit_statistic::mean, backend);
+    const std::size_t first = sums.units().first(unit_kind::neuron, 0);
+    std::size_t hits = 0, wrong = 0;
+    for (std::size_t n = 0; n < ffn; ++n) {
+      hits += n < planted && found.q(2, first + n) <= 0.05;
+      for (std::size_t c = 0; c < 4; ++c) wrong += n >= planted && found.q(c, first + n) <= 0.05;
+    }
+    CHECK(hits >= planted * 9 / 10);
+    CHECK(wrong <= planted / 10);
+  }
+}
+
+TEST_CASE("no false findings where a category has few texts and the others many; groups are of equal size") {
+  std::mt19937_64 bits{4};
+  const std::size_t ffn = 2000;
+  cpu backend{2};
+  for (const std::vector<std::size_t>& texts : {std::vector<std::size_t>{500, 1, 500}, {1024, 7}, {40, 3, 3}}) {
+    const text_groups groups{texts};
+    const auto sums = made_up(groups, ffn, [&](std::size_t, std::size_t, std::size_t) {
+      return -std::log(static_cast<double>((bits() >> 11) + 1) * 0x1p-53);  // skewed, as activity is
+    });
+    const auto found = compare_categories(sums, groups, unit_statistic::mean, backend);
+    const std::size_t first = sums.units().first(unit_kind::neuron, 0);
+    std::size_t wrong = 0, low = 0;
+    for (std::size_t n = 0; n < ffn; ++n) {
+      for (std::size_t c = 0; c < texts.size(); ++c) {
+        wrong += found.q(c, first + n) <= 0.05;
+        low += found.p(c, first + n) <= 0.05;
+      }
+    }
+    CHECK_MESSAGE(wrong <= 2, texts.size());
+    CHECK(low < 0.06 * static_cast<double>(texts.size() * ffn));
+  }
+}
+
+namespace {
+
+/// How often a test is run under the null; the environment variable OPTSCOPE_NULL_RUNS asks for more.
+std::size_t null_runs(std::size_t few) {
+  const char* asked = std::getenv("OPTSCOPE_NULL_RUNS");
+  return asked != nullptr ? std::stoul(asked) : few;
+}
+
+}  // namespace
+
+TEST_CASE("small p, by the fitted tail too, are as frequent under the null as they say" * doctest::test_suite("slow")) {
+  std::normal_distribution<double> normal;
+  std::mt19937_64 bits{9};
+  const std::size_t ffn = 8192, runs = null_runs(3);
+  cpu backend{2};
+  std::size_t tests = 0, with_findings = 0;
+  std::array<std::size_t, 4> low{};  // p <= 1e-2, 1e-3, 1e-4, 1e-5
+  for (std::size_t run = 0; run < runs; ++run) {
+    const text_groups groups{run % 3 == 0   ? std::vector<std::size_t>{8, 8, 8, 8}
+                             : run % 3 == 1 ? std::vector<std::size_t>{14, 9, 6, 10}
+                                            : std::vector<std::size_t>{60, 60}};
+    const auto sums = made_up(groups, ffn, [&](std::size_t, std::size_t, std::size_t n) {
+      const double value = normal(bits);
+      const bool high = bits() % 100 < 15;
+      return n % 3 == 0 ? value : n % 3 == 1 ? std::exp(value) : 0.3 * value + (high ? 10 : 0);  // skewed, and sparse
+    });
+    const auto found = compare_categories(sums, groups, unit_statistic::mean, backend);
+    const std::size_t first = sums.units().first(unit_kind::neuron, 0);
+    bool any = false;
+    for (std::size_t c = 0; c < groups.categories(); ++c) {
+      for (std::size_t n = 0; n < ffn; ++n) {
+        for (std::size_t i = 0; i < 4; ++i)
+          low[i] += found.p(c, first + n) <= std::pow(10, -2 - static_cast<double>(i));
+        any = any || found.q(c, first + n) <= 0.05;
+        ++tests;
+      }
+    }
+    with_findings += any;
+  }
+  MESSAGE(tests << " tests: " << low[0] << ", " << low[1] << ", " << low[2] << ", " << low[3] << " p to 1e-2 … 1e-5; "
+                << with_findings << " of " << runs << " runs with findings");
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double expected = static_cast<double>(tests) * std::pow(10, -2 - static_cast<double>(i));
+    CHECK(static_cast<double>(low[i]) < 1.3 * expected + 4 * std::sqrt(expected) + 1);
+    if (i < 2) CHECK(static_cast<double>(low[i]) > 0.8 * expected - 4 * std::sqrt(expected));
+  }
+  CHECK(with_findings <= 1 + runs / 10);
+}
+
+TEST_CASE("intervals of effects hold the true effect in about 95 % of the cases" * doctest::test_suite("slow")) {
+  std::mt19937_64 bits{6};
+  std::normal_distribution<double> normal;
+  for (const std::vector<std::size_t>& texts : {std::vector<std::size_t>{8, 8, 8, 8}, {18, 17, 4, 5}, {200, 300}}) {
+    const text_groups groups{texts};
+    const std::size_t ffn = 4000;
+    const auto sums = made_up(groups, ffn, [&](std::size_t c, std::size_t, std::size_t n) {
+      return normal(bits) + (c == 1 ? static_cast<double>(n % 4) / 2 : 0);
+    });
+    const std::size_t first = sums.units().first(unit_kind::neuron, 0);
+    const auto g = effect_sizes(sums, groups, 1, unit_statistic::mean);
+    const auto at = jackknife_intervals(sums, groups, 1, unit_statistic::mean, g);
+    double inside = 0, width = 0;
+    for (std::size_t n = 0; n < ffn; ++n) {
+      const double real = static_cast<double>(n % 4) / 2;
+      inside += at.low[first + n] <= real && real <= at.high[first + n];
+      width += (at.high[first + n] - at.low[first + n]) / static_cast<double>(ffn);
+    }
+    MESSAGE("of 4,000 " << inside << " inside, width " << width);
+    CHECK(inside > 0.925 * static_cast<double>(ffn));
+    CHECK(inside < 0.985 * static_cast<double>(ffn));
+  }
+}
+
+TEST_CASE("effects of two halves are those of their texts alone") {
+  std::mt19937_64 bits{8};
+  const text_groups groups{{6, 5}}, even{{3, 3}}, odd{{3, 2}};
+  std::vector<double> values(11 * 3);
+  for (double& each : values) each = static_cast<double>(bits() >> 40);
+  const auto value = [&](std::size_t c, std::size_t t, std::size_t n) { return values[(c * 6 + t) * 3 + n]; };
+  const auto whole = made_up(groups, 3, value);
+  for (const std::size_t half : {0u, 1u}) {
+    const text_groups& own = half == 0 ? even : odd;
+    const auto alone =
+        made_up(own, 3, [&](std::size_t c, std::size_t t, std::size_t n) { return value(c, 2 * t + half, n); });
+    const auto expected = effect_sizes(alone, own, 1, unit_statistic::mean);
+    const auto found = effect_sizes_of_half(whole, groups, 1, unit_statistic::mean, half);
+    const std::size_t first = whole.units().first(unit_kind::neuron, 0);
+    for (std::size_t n = 0; n < 3; ++n) CHECK_EQ(found[first + n], doctest::Approx(expected[first + n]));
+  }
+  const text_groups few{{3, 1}};
+  const auto none = effect_sizes_of_half(made_up(few, 1, value), few, 0, unit_statistic::mean, 1);
+  CHECK(std::isnan(none[3 + 1]));
 }
 
 TEST_CASE("adjusted p are those of the example in Benjamini and Hochberg's paper") {

@@ -78,13 +78,23 @@ TEST_CASE("texts are split into groups of equal size in all categories; no group
   const text_groups few{{3, 1, 2}};
   CHECK_EQ(few.count(), 6);
   CHECK_EQ(few.category(), std::vector<std::size_t>{0, 0, 0, 1, 2, 2});
-  const text_groups many{{1000, 7, 300}, 16};
-  CHECK(many.count() <= 17);
-  std::size_t texts = 0;
-  for (const std::size_t members : many.members()) texts += members;
-  CHECK_EQ(texts, 1307);
-  for (std::size_t c = 0; c < 3; ++c) {
-    for (std::size_t t = 0; t < many.texts(c); ++t) CHECK_EQ(many.category()[many.of(c, t)], c);
+  for (const std::vector<std::size_t>& texts :
+       {std::vector<std::size_t>{1000, 7, 300}, {1000, 1}, {129, 128}, {100000, 90000, 12}, {64, 64}}) {
+    const text_groups many{texts};
+    CHECK(many.count() <= 128);
+    std::vector<std::size_t> members(many.count());
+    for (std::size_t c = 0; c < texts.size(); ++c) {
+      std::size_t last = 0;  // text in a group
+      for (std::size_t t = 0; t < texts[c]; ++t) {
+        const std::size_t group = many.of(c, t);
+        if (group == text_groups::none) continue;
+        CHECK_EQ(many.category()[group], c);
+        ++members[group];
+        last = t;
+      }
+      CHECK(last + 1 >= texts[c] * 9 / 10);  // from all of the category
+    }
+    for (const std::size_t count : members) CHECK_EQ(count, many.texts_per_group());
   }
 }
 

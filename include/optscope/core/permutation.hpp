@@ -13,7 +13,8 @@ namespace optscope {
 /// How many arrangements of labels were compared.
 struct labelling_count {
   std::size_t count = 0;
-  bool exact = false;  ///< every different one, once; otherwise a random sample
+  bool exact = false;   ///< every different one, once; otherwise a random sample
+  double possible = 1;  ///< how many different ones there are, at most 1e300; no p can be below one of so many
 };
 
 /// Calls `action(labels)` with the labels as they are, then with every other different arrangement of them, in

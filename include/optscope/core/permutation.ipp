@@ -27,10 +27,11 @@ OPTSCOPE_INLINE labelling_count for_each_labelling(std::span<const std::size_t> 
                                                    std::uint64_t seed,
                                                    const std::function<void(std::span<const std::size_t>)>& action) {
   action(labels);
-  labelling_count result{.count = 1};
+  labelling_count result{.count = 1, .exact = false, .possible = 1};
   std::vector<std::size_t> next(labels.begin(), labels.end());
   std::ranges::sort(next);
-  result.exact = detail::number_of_labellings(next) <= static_cast<double>(most);
+  result.possible = detail::number_of_labellings(next);
+  result.exact = result.possible <= static_cast<double>(most);
   if (result.exact) {
     do {
       if (std::ranges::equal(next, labels)) continue;

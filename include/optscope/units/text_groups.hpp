@@ -11,17 +11,19 @@ namespace optscope {
 /// Where a window of a batch comes from.
 struct text_part {
   std::size_t category = 0;
-  std::size_t group = 0;        ///< see `text_groups`
+  std::size_t group = 0;        ///< see `text_groups`; `text_groups::none`
   std::size_t text_tokens = 1;  ///< tokens of the whole text, BOS not counted
   std::size_t skip = 0;         ///< leading tokens of the window that do not count: 1 for a BOS
   bool ends = true;             ///< this is the last window of its text
 };
 
-/// Deals the texts of each category out to groups, so that statistics by group stay small: about `most` groups in all.
-/// While there are few texts each is a group of its own. With more texts all groups of all categories have the same
-/// number of texts (the last of a category some more), so that a permutation test can exchange groups.
+/// Deals the texts of each category out to groups of equal size, so that statistics by group stay small and that a
+/// permutation test can exchange groups. While there are few texts each is a group of its own; of more, about `most`
+/// groups are made. What is over is in no group: those are spread evenly over the texts of a category.
 class text_groups {
  public:
+  static constexpr std::size_t none = ~std::size_t{0};
+
   /// `texts` [category]: how many there are.
   explicit text_groups(std::vector<std::size_t> texts, std::size_t most = 128);
 
@@ -29,17 +31,14 @@ class text_groups {
   [[nodiscard]] std::size_t texts_per_group() const noexcept { return per_group_; }
   [[nodiscard]] std::size_t texts(std::size_t category) const { return texts_[category]; }
   [[nodiscard]] std::size_t categories() const noexcept { return texts_.size(); }
-  /// The group of a category's text number `text`.
+  /// The group of a category's text number `text`, or `none`.
   [[nodiscard]] std::size_t of(std::size_t category, std::size_t text) const;
   [[nodiscard]] const std::vector<std::size_t>& category() const noexcept { return category_; }  ///< [group]
-  [[nodiscard]] const std::vector<std::size_t>& members() const noexcept { return members_; }    ///< [group]: texts
 
  private:
-  [[nodiscard]] std::size_t groups_of(std::size_t category) const;
-
-  std::vector<std::size_t> texts_;               // [category]
-  std::vector<std::size_t> first_;               // [category]: its first group
-  std::vector<std::size_t> category_, members_;  // [group]
+  std::vector<std::size_t> texts_;     // [category]
+  std::vector<std::size_t> first_;     // [category + 1]: its first group
+  std::vector<std::size_t> category_;  // [group]
   std::size_t per_group_ = 1;
 };
 

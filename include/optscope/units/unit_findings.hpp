@@ -33,6 +33,14 @@ struct found_neuron {
   std::vector<neuron_context> contexts{};
 };
 
+/// How well the list of top units that one half of the texts gives holds on the other half, both ways together.
+struct list_check {
+  std::size_t listed = 0;  ///< units in the two lists; 0 if a category has no text in one of the halves
+  std::size_t again = 0;   ///< how many of them the list of the other half has, too
+  double g = 0;            ///< mean magnitude of g on the half that they were chosen on
+  double g_of_others = 0;  ///< mean g on the other half, negative where the sign is another
+};
+
 /// What a study of units finds.
 struct unit_findings {
   static constexpr double false_discovery_rate = 0.05;
@@ -52,6 +60,10 @@ struct unit_findings {
   [[nodiscard]] double deviation(std::size_t category, std::size_t unit) const;
   /// The units of a kind with the largest effects in a category, of either sign.
   [[nodiscard]] std::vector<std::size_t> top_units(unit_kind kind, std::size_t category, std::size_t count) const;
+  /// Whether lists of `count` top units hold on texts that they were not chosen on.
+  [[nodiscard]] list_check check_top_units(unit_kind kind, std::size_t category, std::size_t count) const;
+  /// The fewest units of a kind that can be findings together with the smallest p that the texts allow.
+  [[nodiscard]] std::size_t fewest(const unit_effects& of, unit_kind kind, std::size_t category) const;
   /// How many units of a kind are findings at the false discovery rate.
   [[nodiscard]] std::size_t count(const unit_effects& of, unit_kind kind, std::size_t category) const;
 };

@@ -25,16 +25,56 @@ OPTSCOPE_INLINE double unit_findings::deviation(std::size_t category, std::size_
   return std::sqrt(std::max(0.0, square - m * m));
 }
 
-OPTSCOPE_INLINE std::vector<std::size_t> unit_findings::top_units(unit_kind kind, std::size_t category,
-                                                                  std::size_t count) const {
-  const std::vector<std::size_t> numbers = sums.units().all(kind);
+namespace detail {
+
+/// The units, of those numbered, with the largest effects of either sign.
+inline std::vector<std::size_t> largest_effects(std::span<const double> g, const std::vector<std::size_t>& numbers,
+                                                std::size_t count) {
   std::vector<double> size;
-  for (const std::size_t u : numbers) size.push_back(std::abs(chosen_effects().g(category, u)));
+  for (const std::size_t u : numbers) size.push_back(std::abs(g[u]));
   std::vector<std::size_t> best;
   for (const std::size_t i : indices_of_largest(size, count)) {
     if (std::isfinite(size[i])) best.push_back(numbers[i]);
   }
   return best;
+}
+
+}  // namespace detail
+
+OPTSCOPE_INLINE std::vector<std::size_t> unit_findings::top_units(unit_kind kind, std::size_t category,
+                                                                  std::size_t count) const {
+  return detail::largest_effects(chosen_effects().g.row(category), sums.units().all(kind), count);
+}
+
+OPTSCOPE_INLINE list_check unit_findings::check_top_units(unit_kind kind, std::size_t category,
+                                                          std::size_t count) const {
+  const std::vector<std::size_t> numbers = sums.units().all(kind);
+  std::vector<double> g[2];
+  std::vector<std::size_t> best[2];
+  for (const std::size_t half : {0, 1}) {
+    g[half] = effect_sizes_of_half(sums, groups, category, by, half);
+    best[half] = detail::largest_effects(g[half], numbers, count);
+  }
+  list_check result;
+  for (const std::size_t half : {0, 1}) {
+    for (const std::size_t u : best[half]) {
+      const double other = g[1 - half][u];
+      if (!std::isfinite(other)) continue;
+      result.listed += 1;
+      result.again += std::ranges::count(best[1 - half], u) > 0;
+      result.g += std::abs(g[half][u]);
+      result.g_of_others += g[half][u] < 0 ? -other : other;
+    }
+  }
+  result.g /= static_cast<double>(result.listed);  // NaN without a list
+  result.g_of_others /= static_cast<double>(result.listed);
+  return result;
+}
+
+OPTSCOPE_INLINE std::size_t unit_findings::fewest(const unit_effects& of, unit_kind kind, std::size_t category) const {
+  const auto tests = static_cast<double>(categories.size() * sums.units().all(kind).size());
+  const double least = of.smallest_p[category] * tests / false_discovery_rate;
+  return static_cast<std::size_t>(std::max(1.0, std::ceil(least - 1e-9)));
 }
 
 OPTSCOPE_INLINE std::size_t unit_findings::count(const unit_effects& of, unit_kind kind, std::size_t category) const {
@@ -94,15 +134,21 @@ OPTSCOPE_INLINE std::vector<std::string> limits_of(const unit_findings& found) {
                      " texts: the small ones decide how sure a finding can be");
   }
   if (all == categories) limits.push_back("one text in every category: no effect size can be given (null)");
-  if (found.groups.texts_per_group() > 1) {
-    limits.push_back("p comes from groups of at least " + std::to_string(found.groups.texts_per_group()) +
-                     " texts whose labels are exchanged; effect sizes come from single texts");
-  }
   const unit_effects& effects = found.effects.begin()->second;
+  const std::size_t in_groups = found.groups.count() * found.groups.texts_per_group();
+  if (in_groups < all || found.groups.texts_per_group() > 1) {
+    limits.push_back("p and the halves come from " + std::to_string(found.groups.count()) + " groups of " +
+                     std::to_string(found.groups.texts_per_group()) + " texts each; the other " +
+                     std::to_string(all - in_groups) + " texts count for effect sizes alone");
+  }
   for (std::size_t c = 0; c < categories; ++c) {
-    if (effects.labellings[c] >= 200) continue;
-    limits.push_back("only " + std::to_string(effects.labellings[c]) + " assignments of " + found.categories[c] +
-                     "'s label: p cannot be below " + std::to_string(1.0 / static_cast<double>(effects.labellings[c])));
+    const std::size_t fewest = found.fewest(effects, unit_kind::neuron, c);
+    if (fewest == 1) continue;
+    limits.push_back("category " + found.categories[c] + ": with so few texts p cannot be below " +
+                     detail::table_cell(effects.smallest_p[c]) + ", so that of " +
+                     std::to_string(categories * found.sums.units().all(unit_kind::neuron).size()) +
+                     " tests of neurons fewer than " + std::to_string(fewest) +
+                     " findings cannot be told from chance, however clear they are");
   }
   if (all > categories && !detail::any_effect_size(effects)) {
     limits.push_back(
@@ -150,7 +196,7 @@ inline std::string table_name(std::string name) {
 OPTSCOPE_INLINE void write_unit_table(const std::filesystem::path& file, const unit_findings& found) {
   std::string row = "kind\tlayer\tindex";
   for (const std::string& name : found.categories) {
-    for (const char* column : {"frequency", "mean", "mean_abs", "rms", "std", "g", "p", "q"}) {
+    for (const char* column : {"frequency", "mean", "mean_abs", "rms", "std", "g", "g_low", "g_high", "p", "q"}) {
       row += "\t" + detail::table_name(name) + "." + column;
     }
   }
@@ -165,7 +211,7 @@ OPTSCOPE_INLINE void write_unit_table(const std::filesystem::path& file, const u
     for (std::size_t c = 0; c < found.categories.size(); ++c) {
       for (const unit_statistic statistic : all_unit_statistics) add(found.mean(c, statistic, u));
       add(found.deviation(c, u));
-      for (const auto* values : {&effects.g, &effects.p, &effects.q}) add((*values)(c, u));
+      for (const auto* values : {&effects.g, &effects.low, &effects.high, &effects.p, &effects.q}) add((*values)(c, u));
     }
     out.write(row + "\n");
   }
@@ -178,7 +224,10 @@ inline void write_category(json_writer& json, const unit_findings& found, std::s
   const unit_effects& chosen = found.chosen_effects();
   json.begin_object().field("name", found.categories[category]).field("texts", found.groups.texts(category));
   json.field("labellings", chosen.labellings[category]);
-  json.field("exact", static_cast<bool>(chosen.exact[category])).key("findings").begin_object();
+  json.field("exact", static_cast<bool>(chosen.exact[category])).field("smallest_p", chosen.smallest_p[category]);
+  json.key("fewest_findings").begin_object();
+  for (const unit_kind kind : all_unit_kinds) json.field(name_of(kind), found.fewest(chosen, kind, category));
+  json.end_object().key("findings").begin_object();
   for (const auto& [statistic, effects] : found.effects) {
     json.key(name_of(statistic)).begin_object();
     for (const unit_kind kind : all_unit_kinds) json.field(name_of(kind), found.count(effects, kind, category));
@@ -189,9 +238,16 @@ inline void write_category(json_writer& json, const unit_findings& found, std::s
     for (const std::size_t u : found.top_units(kind, category, kind == unit_kind::neuron ? 32 : 8)) {
       const unit what = found.sums.units()[u];
       json.begin_object().field("kind", name_of(kind)).field("layer", what.layer).field("index", what.index);
-      json.field("g", chosen.g(category, u)).field("p", chosen.p(category, u));
+      json.field("g", chosen.g(category, u)).field("g_low", chosen.low(category, u));
+      json.field("g_high", chosen.high(category, u)).field("p", chosen.p(category, u));
       json.field("q", chosen.q(category, u)).end_object();
     }
+  }
+  json.end_array().key("top_on_other_half").begin_array();
+  for (const unit_kind kind : {unit_kind::head, unit_kind::neuron}) {
+    const list_check check = found.check_top_units(kind, category, 8);
+    json.begin_object().field("kind", name_of(kind)).field("listed", check.listed).field("again", check.again);
+    json.field("g_where_chosen", check.g).field("g_on_other_half", check.g_of_others).end_object();
   }
   json.end_array().end_object();
 }

@@ -113,7 +113,8 @@ OPTSCOPE_INLINE void unit_sums::close(const text_part& part, std::size_t first, 
     double* const total = sums_.data() + block(part.category, statistic) + first;
     double* const squared = squares_.data() + block(part.category, statistic) + first;
     double* const energy = energy_.data() + part.category * units_.size() + first;
-    float* const group = groups_.data() + block(part.group, statistic) + first;
+    const bool grouped = part.group != text_groups::none;
+    float* const group = grouped ? groups_.data() + block(part.group, statistic) + first : nullptr;
     for (std::size_t j = 0; j < width; ++j) {
       double value = std::exchange(open[j], 0.0) / positions;
       if (statistic == unit_statistic::rms) {
@@ -122,7 +123,7 @@ OPTSCOPE_INLINE void unit_sums::close(const text_part& part, std::size_t first, 
       }
       total[j] += value;
       squared[j] += value * value;
-      group[j] += static_cast<float>(value);
+      if (grouped) group[j] += static_cast<float>(value);
     }
   }
 }
