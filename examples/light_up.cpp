@@ -86,7 +86,7 @@ int main(int argc, char** argv) {
       found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend()));
     }
     found.limits = limits_of(found);
-    found.neurons = look_at_top_neurons(opt, texts, found, search);
+    look_at_top_neurons(opt, texts, found, search);
 
     const std::string model_name = fs::canonical(app.model).filename().string(), shape = describe(opt.shape());
     write_unit_table(app.out / "units.tsv", found);

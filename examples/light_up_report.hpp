@@ -2,10 +2,12 @@
 #pragma once
 // The report of `light_up`.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/lines.hpp>
+#include <optscope/plot/ranked.hpp>
 #include <optscope/plot/report.hpp>
 #include <optscope/units/unit_findings.hpp>
 #include <string>
@@ -16,31 +18,50 @@ namespace light_up {
 
 using namespace optscope;
 
-/// Effect sizes of a kind as a map for each category: (category, layer, unit).
-inline plot::picture map_of(const unit_findings& found, unit_kind kind) {
+/// Effect sizes of a kind, of each category: (layer, unit).
+inline std::vector<tensor<float, 2>> effects_of(const unit_findings& found, unit_kind kind) {
   const unit_table& units = found.sums.units();
-  tensor<float, 3> maps{{found.categories.size(), units.layers(), units.count(kind)}};
-  std::vector<float> sizes;
-  for (std::size_t c = 0; c < maps.rows(); ++c) {
+  std::vector<tensor<float, 2>> maps;
+  for (std::size_t c = 0; c < found.categories.size(); ++c) {
+    tensor<float, 2>& map = maps.emplace_back(std::array{units.layers(), units.count(kind)});
     for (std::size_t layer = 0; layer < units.layers(); ++layer) {
       for (std::size_t i = 0; i < units.count(kind); ++i) {
-        const double g = found.chosen_effects().g(c, units.first(kind, layer) + i);
-        maps(c, layer, i) = static_cast<float>(g);
-        if (std::isfinite(g)) sizes.push_back(static_cast<float>(std::abs(g)));
+        map(layer, i) = static_cast<float>(found.chosen_effects().g(c, units.first(kind, layer) + i));
       }
     }
   }
-  plot::heatmap_options options;
-  options.title = std::string{kind == unit_kind::head ? "Heads" : "Neurons"} + ": layer (down), index (across)";
-  options.value_label = "effect size g of " + std::string{name_of(found.by)};
-  options.panel_titles = found.categories;
-  options.columns = kind == unit_kind::head ? 0 : 2;
-  if (!sizes.empty()) {  // a few extremes must not take all the colours
-    const auto high = sizes.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(sizes.size() - 1));
-    std::nth_element(sizes.begin(), high, sizes.end());
-    options.range = plot::value_range{.low = -std::max(*high, 1e-6f), .high = std::max(*high, 1e-6f)};
+  return maps;
+}
+
+/// A map of the heads for each category.
+inline plot::picture map_of_heads(const unit_findings& found) {
+  const std::vector<tensor<float, 2>> effects = effects_of(found, unit_kind::head);
+  tensor<float, 3> maps{{effects.size(), effects[0].rows(), effects[0].extent(1)}};
+  for (std::size_t c = 0; c < effects.size(); ++c) {
+    std::copy_n(effects[c].data(), effects[c].size(), maps.row(c).data());
   }
-  return plot::heatmap(maps.view(), options);
+  return plot::heatmap(maps.view(), {.title = "Heads: layer (down), index (across)",
+                                     .value_label = "effect size g of " + std::string{name_of(found.by)},
+                                     .panel_titles = found.categories,
+                                     .diverging = true});
+}
+
+/// The neurons of each category, sorted by effect, with the token at which each is highest.
+inline plot::ranked_units map_of_neurons(const unit_findings& found, const tokenizer& words) {
+  const unit_effects& effects = found.chosen_effects();
+  plot::ranked_units map{.unit = "neuron", .value_label = "effect size g", .note_label = "highest at"};
+  std::vector<tensor<float, 2>> values = effects_of(found, unit_kind::neuron);
+  const std::vector<std::size_t> neurons = found.sums.units().all(unit_kind::neuron);
+  for (std::size_t c = 0; c < values.size(); ++c) {
+    plot::ranked_panel& panel = map.panels.emplace_back();
+    panel.title = found.categories[c];
+    panel.values = std::move(values[c]);
+    for (const std::size_t u : neurons) {
+      panel.marked.push_back(effects.q(c, u) <= unit_findings::false_discovery_rate);
+    }
+  }
+  for (const token_id token : found.highest_tokens) map.notes.push_back(token < 0 ? "–" : words.piece(token));
+  return map;
 }
 
 inline std::string name_of_unit(const unit& what) {
@@ -89,8 +110,13 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
   page.picture("Heads",
                "Effect size of the norm of each head's result: red is more active than for the other "
                "categories, blue less.",
-               "heads", map_of(found, unit_kind::head));
-  page.picture("Neurons", "The same for every MLP neuron.", "neurons", map_of(found, unit_kind::neuron));
+               "heads", map_of_heads(found));
+  plot::add_ranked(
+      page, "Neurons",
+      "Effect sizes of all MLP neurons, sorted within each layer. Marked are the findings at a false "
+      "discovery rate of 5 %. Grey: no effect size, as for a neuron that is never active. A neuron is told with "
+      "the token at which it is highest, of those searched.",
+      "neurons", map_of_neurons(found, words));
   std::vector<plot::line_panel> panels;
   for (const unit_kind kind : {unit_kind::layer, unit_kind::attention, unit_kind::mlp}) {
     plot::line_panel panel{.title = std::string{name_of(kind)} + ", norm"};

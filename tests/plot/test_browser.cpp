@@ -3,11 +3,17 @@
 // as a reader would, by mouse and by keyboard; what that finds becomes the title of the document.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <optscope/core/output_file.hpp>
+#include <optscope/plot/ranked.hpp>
+#include <optscope/plot/report.hpp>
 #include <string>
 
 #include "made_up_study.hpp"
+
+using namespace optscope;
+using namespace optscope::plot;
 
 namespace {
 
@@ -19,7 +25,7 @@ document.addEventListener('securitypolicyviolation', (event) => problems.push(`f
 for (const level of ['error', 'warn']) console[level] = (...words) => problems.push(words.join(' '));
 </script>)js";
 
-constexpr std::string_view use = R"js(<script>
+constexpr std::string_view tools = R"js(<script>
 const one = (selector, inside = document) => inside.querySelector(selector);
 const expect = (truth, what) => { if (!truth) problems.push(what); };
 const press = (target, key) => target.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
@@ -28,6 +34,9 @@ const pick = (inside, value) => one(`input[value="${value}"]`, inside).click();
 // Whether doing something changes the picture of a canvas.
 const changes = (canvas, what) => { const before = canvas.toDataURL(); what(); return canvas.toDataURL() !== before; };
 
+)js";
+
+const std::string use_study = R"js(
 const run = () => {
   const matrices = section('Similarity of every pair'), matrix = one('canvas.matrix'), slider = one('input[type=range]');
   const readout = one('output', matrices), thumbs = [...document.querySelectorAll('.layers button')];
@@ -86,7 +95,39 @@ const run = () => {
   expect(section('Texts').textContent.includes('<b id="injected">'), 'a name with markup is shown as it is');
   expect(document.documentElement.scrollWidth <= window.innerWidth, 'nothing is wider than the window');
 };
+)js";
 
+const std::string use_ranked = R"js(
+const run = () => {
+  const map = one('canvas.matrix'), readout = one('output'), told = (part) =>
+      expect(readout.textContent.includes(part), `the readout has ${part}: ${readout.textContent}`);
+  expect(changes(map, () => press(map, 'Home')), 'the cursor shows');
+  for (const part of ['layer 0, neuron 7', 'rank 1 of 200', '9', 'highest at', '<i>0.7</i>']) told(part);
+  press(map, 'ArrowRight');
+  told('layer 0, neuron 8');
+  told('not found');
+  press(map, 'ArrowDown');
+  press(map, 'Home');
+  for (const part of ['layer 1, neuron 7', '· found']) told(part);
+  press(map, 'End');
+  for (const part of ['neuron 6', 'rank 200 of 200', 'none']) told(part);
+  const box = map.getBoundingClientRect();
+  map.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + 36, clientY: box.top + 80, bubbles: true}));
+  told('layer 1, neuron 7');
+  expect(changes(map, () => pick(document, 'code')), 'another panel, another picture');
+  press(map, 'Home');
+  told('layer 1, neuron 12');
+  expect(document.documentElement.scrollWidth <= window.innerWidth, 'nothing is wider than the window');
+  const chart = one('.charts canvas');
+  expect(changes(chart, () => press(chart, 'ArrowRight')), 'a layer alone is a point that a cursor finds');
+  const paint = chart.getContext('2d').getImageData(0, 0, chart.width, chart.height).data;
+  let green = 0;
+  for (let i = 0; i < paint.length; i += 4) green += paint[i + 1] > paint[i] + 60;
+  expect(green > 60, `a layer alone is drawn: ${green} dots`);
+};
+)js";
+
+constexpr std::string_view begin = R"js(
 let waited = 0;
 const start = () => {
   if (document.querySelector('canvas.matrix')?.width < 400 && ++waited < 100) return setTimeout(start, 50);
@@ -122,9 +163,10 @@ void run_browser(const std::string& browser, const std::filesystem::path& folder
 }
 
 // The title that the page has after it has been used: `passed`, or `failed: ` and what was wrong.
-std::string verdict(const std::string& browser, const std::filesystem::path& folder, std::string page) {
+std::string verdict(const std::string& browser, const std::filesystem::path& folder, std::string page,
+                    const std::string& use) {
   page.insert(page.find("<head>") + 6, watch);
-  page.insert(page.rfind("</body>"), use);
+  page.insert(page.rfind("</body>"), std::string{tools} + use + std::string{begin});
   optscope::write_file(folder / "used.html", page);
   run_browser(browser, folder, "--window-size=1280,1000 --dump-dom", folder / "used.html");
   const std::string document = content_of(folder / "output");
@@ -147,12 +189,36 @@ TEST_CASE("the report works in a browser, by mouse and by keyboard, without an e
   NEEDS_CHROMIUM
   const temporary_folder folder;
   const std::string page = page_of_study(folder.path);
-  CHECK_EQ(verdict(browser, folder.path, page), "passed");
+  CHECK_EQ(verdict(browser, folder.path, page, use_study), "passed");
   // For a look: a screenshot next to the test program.
   const auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   run_browser(browser, folder.path, "--window-size=1280,3000 --screenshot=" + quoted(beside / "report.png"),
               folder.path / "report.html");
   CHECK_GT(std::filesystem::file_size(beside / "report.png"), 50000);
+}
+
+TEST_CASE("ranked units are looked up, and a chart of one layer has a point, in a browser") {
+  NEEDS_CHROMIUM
+  const temporary_folder folder;
+  ranked_units what{.unit = "neuron", .note_label = "highest at"};
+  for (const std::size_t best : {7u, 12u}) {
+    ranked_panel& panel = what.panels.emplace_back();
+    panel.title = best == 7 ? "articles" : "code";
+    panel.values = tensor<float, 2>{{2, 200}};
+    for (std::size_t i = 0; i < 400; ++i) {  // falls from `best`, round the end; the last one is not known
+      const std::size_t behind = (i % 200 + 200 - best) % 200;
+      panel.values.data()[i] = behind == 199 ? NAN : (best == 7 ? 9.0f : 5.0f) - 0.1f * static_cast<float>(behind);
+      panel.marked.push_back(i >= 200 && behind < 3);
+    }
+  }
+  for (std::size_t i = 0; i < 400; ++i) {
+    what.notes.push_back("<i>" + std::to_string(i / 200) + "." + std::to_string(i % 200) + "</i>");
+  }
+  report page{"Ranked"};
+  add_ranked(page, "Neurons", "", "neurons", what);
+  const line_panel layer{.series = {{.name = "within", .x = {3}, .y = {0.4}, .colour = hue(0)}}};
+  page.chart("One layer", "", {&layer, 1}, {});
+  CHECK_EQ(verdict(browser, folder.path, page.html(), use_ranked), "passed");
 }
 
 TEST_CASE("the browser test notices a slider without effect, and an error") {
@@ -163,7 +229,7 @@ TEST_CASE("the browser test notices a slider without effect, and an error") {
   const std::size_t at = page.find(handler);
   REQUIRE_NE(at, std::string::npos);
   page.replace(at, handler.size(), "undefined.gone;");
-  const std::string found = verdict(browser, folder.path, page);
+  const std::string found = verdict(browser, folder.path, page, use_study);
   CHECK_NE(found.find("the slider changes the picture"), std::string::npos);
   CHECK_NE(found.find("TypeError"), std::string::npos);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <optscope/core/output_file.hpp>
@@ -9,6 +11,7 @@
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/layout.hpp>
 #include <optscope/plot/lines.hpp>
+#include <optscope/plot/ranked.hpp>
 #include <optscope/plot/streams.hpp>
 
 #include "made_up.hpp"
@@ -157,6 +160,33 @@ TEST_CASE("empty charts, single values, equal values and values that are not fin
     draw(each, files);
   }
   CHECK_EQ(files_in(folder.path), 1);
+}
+
+TEST_CASE("ranked units are sorted within each layer, and marks follow them") {
+  ranked_units what{.panels = {{.title = "code", .values = tensor<float, 2>{{2, 4}}}}};
+  const float nan = std::numeric_limits<float>::quiet_NaN(), values[8] = {1, -2, 3, 0, nan, 5, -1, 2};
+  std::copy_n(values, 8, what.panels[0].values.data());
+  what.panels[0].marked = {false, true, true, false, false, true, false, false};
+  const picture drawn = ranked(what, "Neurons");
+  const std::vector<float> first(drawn.data.begin(), drawn.data.begin() + 7), sorted{3, 1, 0, -2, 5, 2, -1};
+  CHECK_EQ(first, sorted);
+  CHECK(std::isnan(drawn.data[7]));
+  std::vector<std::pair<float, int>> marks;  // column, row
+  for (std::size_t i = 8; i < drawn.data.size(); i += 2)
+    marks.emplace_back(drawn.data[i], static_cast<int>(drawn.data[i + 1]));
+  CHECK_EQ(marks, std::vector<std::pair<float, int>>{{0, 0}, {3, 0}, {0, 1}});
+  CHECK_NE(drawn.commands.find("#f7f7f7"), std::string::npos);
+
+  ranked_units wide{.panels = {{.values = tensor<float, 2>{{1, 5000}}}}};
+  for (std::size_t i = 0; i < 5000; ++i) wide.panels[0].values(0, i) = static_cast<float>(i);
+  const picture thinned = ranked(wide, "");  // one row is drawn as two
+  CHECK_EQ(thinned.data.size(), 2048);
+  CHECK_GT(thinned.data[0], 4990);
+  CHECK_LT(thinned.data[1023], 9);
+  if (gnuplot_is_here()) {
+    const temporary_folder folder;
+    draw(drawn, {.stem = folder.path / "a", .formats = {image_format::svg}});
+  }
 }
 
 TEST_CASE("one layer, one row, one column and no value at all still make a chart") {

@@ -37,6 +37,22 @@ unit_sums made_up(const text_groups& groups, std::size_t ffn, const Value& value
 
 }  // namespace
 
+TEST_CASE("every neuron's highest token is found over several runs, BOS left out") {
+  architecture shape;
+  shape.layers = 2;
+  shape.heads = 1;
+  shape.ffn = 3;
+  highest_tokens highest{unit_table{shape}};
+  const float first[6] = {9, -1, 0, 1, -2, 0}, second[3] = {0, -0.5f, 0};  // (position, neuron)
+  highest.expect({{.tokens = {2, 40}, .skip = 1}, {.tokens = {41}, .skip = 0}});
+  highest(site::mlp_post{}, {.text = 0, .layer = 1}, tensor_view<const float, 2>{first, {2, 3}});
+  highest(site::mlp_post{}, {.text = 1, .layer = 1}, tensor_view<const float, 2>{second, {1, 3}});
+  CHECK_EQ(highest.tokens(), std::vector<token_id>{-1, -1, -1, 40, 41, 40});
+  highest.expect({{.tokens = {42}, .skip = 0}});
+  highest(site::mlp_post{}, {.text = 0, .layer = 1}, tensor_view<const float, 2>{first, {1, 3}});
+  CHECK_EQ(highest.tokens(), std::vector<token_id>{-1, -1, -1, 42, 41, 40});
+}
+
 TEST_CASE("Hedges' g is that of a case computed by hand; none where texts of a category do not differ") {
   const text_groups groups{{2, 2}};
   // Neuron 0: texts 1, 3 against 6, 8: means 2 and 7, variance 2 within, df 2: g = -5 / sqrt(2) * (1 - 3/7).

@@ -2,6 +2,7 @@
 #pragma once
 // Heat maps: one or more matrices side by side, with one colour range for all.
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <optscope/core/compiled.hpp>
@@ -19,8 +20,9 @@ struct heatmap_options {
   std::vector<std::string> panel_titles{};  ///< one per matrix; if empty, `layer 0`, `layer 1`, …
   std::vector<row_group> groups{};          ///< of rows and columns alike, in order; their sizes add up to the rows
   std::optional<value_range> range{};       ///< of the colours; if absent, that of all values
-  std::optional<bool> diverging{};          ///< colours, zero in the middle; if absent, where the range spans zero
-  std::size_t columns = 0;                  ///< panels side by side; 0: chosen by their number
+  std::vector<std::vector<std::array<std::size_t, 2>>> marks{};  ///< of each panel: cells (row, column) marked below
+  std::optional<bool> diverging{};  ///< colours, zero in the middle; if absent, where the range spans zero
+  std::size_t columns = 0;          ///< panels side by side; 0: chosen by their number
 };
 
 /// `matrices` (panel, row, column) with row 0 at the top, lines between groups, and one colour bar. Colours are those

@@ -106,7 +106,17 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
               " noenhanced font ',10'\n";
     }
     text += "plot data binary skip=" + std::to_string(panel * side * side_across * sizeof(float)) + " array=(" +
-            std::to_string(side_across) + "," + std::to_string(side) + ") " + cells + " format='%float' with image\n";
+            std::to_string(side_across) + "," + std::to_string(side) + ") " + cells + " format='%float' with image";
+    if (panel < options.marks.size() && !options.marks[panel].empty()) {
+      text += ", data binary skip=" + std::to_string(result.data.size() * sizeof(float)) + " record=(" +
+              std::to_string(options.marks[panel].size()) +
+              ") format='%float%float' using 1:2 notitle with points pt 5 ps 0.12 lc rgb 'black'";
+      for (const auto [marked_row, marked_column] : options.marks[panel]) {
+        result.data.push_back(static_cast<float>(marked_column));
+        result.data.push_back(static_cast<float>(marked_row) + 0.42f);
+      }
+    }
+    text += "\n";
   }
   text += "unset multiplot\n";
   return result;

@@ -247,6 +247,7 @@ const views = {
        source ? element('img', {src: source, alt: note || '', style: 'max-width:100%'}) :
                 element('p', {class: 'note'}, 'gnuplot could not draw this picture.')],
   matrices: matricesView,
+  ranked: rankedView,
   curves: curvesView,
   streams: streamsView,
 };

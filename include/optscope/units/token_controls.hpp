@@ -8,6 +8,7 @@
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/corpus/windows.hpp>
 #include <optscope/units/units.hpp>
 #include <span>
 #include <utility>
@@ -36,6 +37,26 @@ class neuron_record {
   std::vector<unit> neurons_;
   std::vector<std::size_t> begin_;
   tensor<float, 2> values_;
+};
+
+/// A probe that remembers of every neuron the token at which it was highest, over several runs of windows.
+class highest_tokens {
+ public:
+  using sites = site_list<site::mlp_post>;
+
+  explicit highest_tokens(const unit_table& units);
+
+  /// What the next run shows. BOS does not count.
+  void expect(std::vector<window> windows) { windows_ = std::move(windows); }
+  void operator()(site::mlp_post, const place& at, tensor_view<const float, 2> rows);
+
+  /// [layer * neurons + neuron]: -1 where nothing was shown.
+  [[nodiscard]] const std::vector<token_id>& tokens() const noexcept { return tokens_; }
+
+ private:
+  std::vector<window> windows_;
+  std::vector<float> highest_;
+  std::vector<token_id> tokens_;
 };
 
 /// The tokens at which neurons were recorded: each list has one entry per token.

@@ -31,6 +31,24 @@ OPTSCOPE_INLINE void neuron_record::operator()(site::mlp_post, const place& at, 
   }
 }
 
+OPTSCOPE_INLINE highest_tokens::highest_tokens(const unit_table& units)
+    : highest_(units.layers() * units.count(unit_kind::neuron), -std::numeric_limits<float>::infinity()),
+      tokens_(highest_.size(), -1) {}
+
+OPTSCOPE_INLINE void highest_tokens::operator()(site::mlp_post, const place& at, tensor_view<const float, 2> rows) {
+  const window& shown = windows_[at.text];
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    const std::size_t position = at.first_position + i;
+    if (position < shown.skip) continue;
+    for (std::size_t n = 0; n < rows.cols(); ++n) {
+      const std::size_t neuron = at.layer * rows.cols() + n;
+      if (!(rows(i, n) > highest_[neuron])) continue;
+      highest_[neuron] = rows(i, n);
+      tokens_[neuron] = shown.tokens[position];
+    }
+  }
+}
+
 namespace detail {
 
 /// How often something occurs, and the sum of the values there.

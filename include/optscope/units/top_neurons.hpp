@@ -49,16 +49,17 @@ void explain(std::vector<found_neuron>& neurons, const neuron_values& recorded, 
 
 }  // namespace detail
 
-/// Runs randomly drawn texts of each category of a corpus that was found, and looks where the top neurons are high.
+/// Runs randomly drawn texts of each category of a corpus that was found, and looks where the top neurons are high and
+/// at which token each neuron is highest: fills in `neurons` and `highest_tokens`.
 template <class Model>
-[[nodiscard]] std::vector<found_neuron> look_at_top_neurons(Model& opt, const corpus& all, const unit_findings& found,
-                                                            const neuron_search& how) {
-  std::vector<found_neuron> result = detail::neurons_that_stand_out(found, how.top);
-  if (result.empty()) return result;
+void look_at_top_neurons(Model& opt, const corpus& all, unit_findings& found, const neuron_search& how) {
+  found.neurons = detail::neurons_that_stand_out(found, how.top);
+  if (found.neurons.empty()) return;
   std::vector<unit> chosen;
-  for (const found_neuron& each : result) chosen.push_back(each.what);
+  for (const found_neuron& each : found.neurons) chosen.push_back(each.what);
   detail::neuron_values recorded;
   recorded.values.resize(chosen.size());
+  highest_tokens highest{found.sums.units()};
   std::mt19937_64 bits{0};
   std::vector<std::size_t> size(all.categories.size());  // tokens recorded
   const std::size_t length = opt.shape().max_positions;
@@ -71,11 +72,12 @@ template <class Model>
     token_batch batch;
     for (const window& each : windows) batch.push_back(each.tokens);
     neuron_record record{chosen};
-    opt.run(batch, record);
+    highest.expect(windows);
+    opt.run(batch, record, highest);
     size[c] += recorded.add(std::move(windows), c, record);
   }
-  detail::explain(result, recorded, *all.words, bits);
-  return result;
+  detail::explain(found.neurons, recorded, *all.words, bits);
+  found.highest_tokens = highest.tokens();
 }
 
 }  // namespace optscope

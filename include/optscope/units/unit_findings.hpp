@@ -51,7 +51,8 @@ struct unit_findings {
   unit_statistic by = unit_statistic::mean_abs;  ///< the statistic that top units are chosen by
   std::map<unit_statistic, unit_effects> effects{};
   std::vector<found_neuron> neurons{};
-  std::vector<std::string> limits{};  ///< what the texts do not allow to say
+  std::vector<token_id> highest_tokens{};  ///< [layer * neurons + neuron] at which it is highest, of those searched
+  std::vector<std::string> limits{};       ///< what the texts do not allow to say
 
   [[nodiscard]] const unit_effects& chosen_effects() const { return effects.at(by); }
   /// Mean of a statistic over the texts of a category.
