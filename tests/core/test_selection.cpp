@@ -68,6 +68,8 @@ TEST_CASE("slices clip as Python's do") {
 TEST_CASE("an index out of range, an empty selection and a malformed one are refused by name") {
   CHECK_EQ(refusal("12", 12), "--layers: expected indices from -12 to 11, found 12");
   CHECK_EQ(refusal("0,-13", 12), "--layers: expected indices from -12 to 11, found -13");
+  CHECK_EQ(refusal("99999999999999999999", 12),
+           "--layers: expected indices from -12 to 11, found 99999999999999999999");
   CHECK_EQ(refusal("5:2", 12), "--layers: expected a selection of at least one of 12, found none in '5:2'");
   CHECK_NE(refusal("all", 0), "no exception");
   for (const char* spec :

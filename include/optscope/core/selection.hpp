@@ -31,6 +31,7 @@ class selection {
     bool slice = false;
     std::optional<std::int64_t> begin, end;
     std::int64_t step = 1;
+    std::string written{};  // for messages
   };
 
   selection(std::string spec, std::string item);

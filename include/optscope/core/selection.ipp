@@ -44,8 +44,7 @@ OPTSCOPE_INLINE std::vector<std::size_t> selection::of(std::size_t extent) const
     if (!p.slice) {
       const std::int64_t index = *p.begin < 0 ? *p.begin + n : *p.begin;
       if (index < 0 || index >= n) {
-        throw bad_input{"", item_, "indices from " + std::to_string(-n) + " to " + std::to_string(n - 1),
-                        std::to_string(*p.begin)};
+        throw bad_input{"", item_, "indices from " + std::to_string(-n) + " to " + std::to_string(n - 1), p.written};
       }
       take(index);
     } else if (p.step > 0) {
@@ -70,6 +69,7 @@ OPTSCOPE_INLINE std::vector<std::size_t> selection::of(std::size_t extent) const
 
 OPTSCOPE_INLINE selection::part selection::part_of(std::string_view text) const {
   part result;
+  result.written = text;
   std::vector<std::optional<std::int64_t>> fields;
   for (std::string_view rest = text;;) {
     const std::size_t colon = rest.find(':');
