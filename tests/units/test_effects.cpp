@@ -2,15 +2,20 @@
 // Effect sizes, the permutation null, false discovery rates, and what tokens explain.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdlib>
 #include <optscope/backend/cpu.hpp>
 #include <optscope/units/effects.hpp>
 #include <optscope/units/token_controls.hpp>
+#include <optscope/units/unit_findings.hpp>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#include "temporary_folder.hpp"
 
 using namespace optscope;
 
@@ -36,6 +41,25 @@ unit_sums made_up(const text_groups& groups, std::size_t ffn, const Value& value
 }
 
 }  // namespace
+
+TEST_CASE("names with tabs and newlines are one cell of the table of units") {
+  const text_groups groups{{2, 2}};
+  unit_findings found{
+      .categories = {"a\tb\nc\\\r", "caf\xe9"},
+      .groups = groups,
+      .sums = made_up(groups, 2, [](std::size_t c, std::size_t t, std::size_t) { return double(c + t); })};
+  cpu backend{1};
+  found.effects.emplace(found.by, compare_categories(found.sums, groups, found.by, backend));
+  const temporary_folder folder;
+  write_unit_table(folder / "units.tsv", found);
+  std::istringstream table{content_of(folder / "units.tsv")};
+  std::string row, header;
+  std::getline(table, header);
+  const auto columns = std::ranges::count(header, '\t');
+  while (std::getline(table, row)) CHECK_EQ(std::ranges::count(row, '\t'), columns);
+  CHECK_NE(header.find("\ta\\tb\\nc\\\\\\r.frequency\t"), std::string::npos);
+  CHECK_NE(header.find("\tcaf\ufffd.mean\t"), std::string::npos);
+}
 
 TEST_CASE("every neuron's highest token is found over several runs, BOS left out") {
   architecture shape;
