@@ -102,7 +102,7 @@ const run = () => {
   const map = one('canvas.matrix'), readout = one('output'), told = (part) =>
       expect(readout.textContent.includes(part), `the readout has ${part}: ${readout.textContent}`);
   expect(changes(map, () => press(map, 'Home')), 'the cursor shows');
-  for (const part of ['layer 0, neuron 7', 'rank 1 of 200', '9', 'highest at', '<i>0.7</i>']) told(part);
+  for (const part of ['layer 0, neuron 7', 'rank 1 of 200', 'g9 ·', 'highest at', '<i>0.7</i>']) told(part);
   press(map, 'ArrowRight');
   told('layer 0, neuron 8');
   told('not found');
@@ -112,7 +112,7 @@ const run = () => {
   press(map, 'End');
   for (const part of ['neuron 6', 'rank 200 of 200', 'none']) told(part);
   const box = map.getBoundingClientRect();
-  map.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + 36, clientY: box.top + 80, bubbles: true}));
+  map.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + 36, clientY: box.top + 120, bubbles: true}));
   told('layer 1, neuron 7');
   expect(changes(map, () => pick(document, 'code')), 'another panel, another picture');
   press(map, 'Home');

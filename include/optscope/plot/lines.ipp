@@ -65,11 +65,11 @@ OPTSCOPE_INLINE picture lines(std::span<const line_panel> panels, const lines_op
   text += "set xlabel " + gnuplot_string(options.x_label) + " noenhanced font ',10' offset 0,0.3\n";
   if (options.log_x) text += "set logscale x\nset format x '10^{%L}'\n";
   if (options.log_y) text += "set logscale y\nset format y '10^{%L}'\n";
-  if (x_low == x_high) {  // room on both sides
+  if (x_low == x_high) {  // room on both sides of the only tick
+    text += "set xtics (" + gnuplot_number(x_low) + ")\n";
     x_low = options.log_x ? x_low / 2 : x_low - 1;
     x_high = options.log_x ? x_high * 2 : x_high + 1;
-  }
-  if (whole_numbers && x_high > x_low) {
+  } else if (whole_numbers && x_high > x_low) {
     const double step = detail::tick_step(x_high - x_low, 12);
     text += "set xtics " + gnuplot_number(std::ceil(x_low / step) * step) + "," + gnuplot_number(step) + "\n";
   }

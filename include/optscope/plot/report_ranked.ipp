@@ -12,7 +12,7 @@ const rankedView = ({note, unit, valueLabel, markLabel, noteLabel, layers, units
   const canvas = element('canvas', {class: 'matrix', tabindex: 0, role: 'img'});
   const readout = element('output', {class: 'readout screen', 'aria-live': 'polite'});
   const box = element('div', {}, canvas, readout), scale = scaleOf([-size, size]);
-  const left = 34, right = 170, top = 8, row = Math.min(46, Math.max(12, 480 / layers));
+  const left = 34, right = 170, top = 8, row = Math.min(layers < 4 ? 80 : 46, Math.max(12, 480 / layers));
   let panel = null, values = null, marked = null, orders = [], cell = null, width = 0;
 
   const inside = () => width - left - right;
@@ -66,7 +66,7 @@ const rankedView = ({note, unit, valueLabel, markLabel, noteLabel, layers, units
           String(Math.max(1, Math.round(share * units))), left + share * inside(), top + height + 10);
     context.fillText(`rank within the layer, largest ${valueLabel} first`, left + inside() / 2, top + height + 28);
 
-    const barX = width - 62, barHeight = Math.min(height, 240);
+    const barX = width - 62, barHeight = Math.min(height + 28, 240);
     for (let i = 0; i < barHeight; ++i) {
       context.fillStyle = scale.css(size - i / barHeight * 2 * size);
       context.fillRect(barX, top + i, 15, 1.5);
@@ -96,7 +96,7 @@ const rankedView = ({note, unit, valueLabel, markLabel, noteLabel, layers, units
         element('div', {class: 'row'}, element('span', {class: 'muted'}, name), element('span', {}, ...what));
     readout.replaceChildren(
         line(unit, element('strong', {}, `layer ${layer}, ${unit} ${orders[layer][rank]}`), ` · rank ${rank + 1} of ${units}`),
-        line(valueLabel, element('strong', {}, short(values[i])), ` · ${marked.has(i) ? '' : 'not '}${markLabel}`),
+        line(valueLabel, element('strong', {}, short(Number(values[i].toPrecision(3)))), ` · ${marked.has(i) ? '' : 'not '}${markLabel}`),
         ...(noteOf.length ? [line(noteLabel, element('code', {}, notes[noteOf[i]]))] : []));
   };
 

@@ -162,8 +162,8 @@ const lineChart = (label, height) => {
         series.flatMap((s) => names.flatMap((n) => Array.from(s[n] || []))).filter((v) => usable(v, log));
     const whole = series.every((s) => Array.from(s.x).every(Number.isInteger));
     let rangeX = finiteRange(all(['x'], logX));
-    const single = new Set(all(['x'], logX));
-    if (single.size === 1 && whole && !logX) rangeX = [[...single][0] - 1, [...single][0] + 1];
+    const places = [...new Set(all(['x'], logX))], single = places.length === 1 && whole && !logX;
+    if (single) rangeX = [places[0] - 1, places[0] + 1];
     const rangeY = [...(chart.yRange || finiteRange(all(['y', 'low', 'high'], logY)))];
     if (!chart.yRange) {  // a little air
       const room = logY ? (rangeY[1] / rangeY[0]) ** 0.04 : (rangeY[1] - rangeY[0]) * 0.04;
@@ -193,7 +193,7 @@ const lineChart = (label, height) => {
       context.fillText(named(v, logY), left - 8, y(v));
     }
     context.textAlign = 'center';
-    for (const v of (logX ? decades(rangeX) : ticks(rangeX, Math.min(12, width / 50)))
+    for (const v of (single ? places : logX ? decades(rangeX) : ticks(rangeX, Math.min(12, width / 50)))
              .filter((t) => !whole || logX || Number.isInteger(t))) {
       context.fillText(named(v, logX), x(v), height - 28);
       context.beginPath();
