@@ -194,7 +194,8 @@ TEST_CASE("texts that cannot be read are bad input: file and byte") {
   refused(demo_model, "good", "good/b.txt: byte 8: expected UTF-8, found 0xe2");
   refused(demo_model, "notes", "notes: expected at least one .txt file, found none");
   refused(demo_model, "nothing", "nothing: expected a readable file");
-  refused(tiny_model, "good", tiny_model.string() + "/vocab.json: expected a readable file, found No such file");
+  refused(tiny_model, "good",
+          tiny_model.string() + ": expected a tokenizer: tokenizer.json, or vocab.json and merges.txt");
   CHECK_FALSE(fs::exists(folder / "out"));
 
   const outcome result = folder.shell(std::string{OPTSCOPE_PROGRAMS_DIR} + "/tokens --model '" + demo_model.string() +
@@ -258,6 +259,23 @@ TEST_CASE("an output that cannot be written is bad input, reported before the wo
   check_refused(to("capture", "nowhere/file"), 3, "capture", "nowhere/file: expected a writable place");
   check_refused(to("capture", "/proc/nothing"), 3, "capture", "/proc/nothing: expected a writable place");
   CHECK_EQ(folder.list(), std::vector<std::string>{"folder/", "ids.json"});
+}
+
+TEST_CASE("an output may be a link, a device or a pipe, and with a standard stream closed it holds the data alone") {
+  const sandbox folder;
+  folder.write("ids.json", "[[1,2,3]]");
+  const std::string capture = std::string{OPTSCOPE_PROGRAMS_DIR} + "/capture --model '" + tiny_model.string() +
+                              "' --ids ids.json --sites attn_out --threads 1 --out ";
+  for (const char* device : {"null", "full"}) fs::create_symlink(fs::path{"/dev"} / device, folder / device);
+  check_done(folder.shell(capture + "plain && ln -s target link && " + capture + "link && " + capture + "null && " +
+                          capture + "/dev/stdout | cat > piped && " + capture + "closed <&- >&- 2>&-; exit 0"));
+  const std::string whole = content_of(folder / "plain");
+  CHECK_GT(whole.size(), 1000);
+  for (const char* file : {"target", "piped", "closed"}) CHECK_EQ(content_of(folder / file), whole);
+  check_refused(folder.shell(capture + "full"), 1, "capture", "full: cannot write: No space left");
+  for (const char* link : {"link", "null", "full"}) CHECK(fs::is_symlink(folder / link));
+  CHECK(fs::is_character_file("/dev/null"));
+  CHECK_EQ(folder.list().size(), 8);
 }
 
 TEST_CASE("a full disk exits with 1, and no half-written file stays") {
