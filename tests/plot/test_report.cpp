@@ -111,6 +111,16 @@ TEST_CASE("a report without data is a page, and a report into a missing folder a
   CHECK_THROWS_AS(report{"nothing"}.write(folder.path / "missing"), file_error);
 }
 
+TEST_CASE("without a folder for temporary files the page is written before the error") {
+  const temporary_folder folder;
+  const made_up::environment_variable chosen{"TMPDIR", (folder.path / "missing").string()};
+  const float values[4] = {0, 1, 1, 0};
+  report page{"Pictures"};
+  page.picture_file("file", heatmap(tensor_view<const float, 2>{values, {2, 2}}));
+  CHECK_THROWS_AS(page.write(folder.path), file_error);
+  CHECK_NE(content_of(folder.path / "report.html").find("</html>"), std::string::npos);
+}
+
 TEST_CASE(
     "a report's pictures are files and parts of the page; without gnuplot the page says that they are not drawn") {
   const temporary_folder folder, empty;

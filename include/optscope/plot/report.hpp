@@ -82,7 +82,8 @@ class report {
   /// batch; `progress` is called on the calling thread.
   ///
   /// If gnuplot is missing or fails, the page is written without the pictures, and then `gnuplot_missing` or
-  /// `gnuplot_error` is thrown; its message says where the page is. Throws what `output_file` throws.
+  /// `gnuplot_error` is thrown; its message says where the page is. Throws what `output_file` throws; if that is for a
+  /// picture, the page is written first.
   void write(const std::filesystem::path& folder, thread_pool& pool, const counter& progress = {}) const;
   /// The same on one thread.
   void write(const std::filesystem::path& folder) const;

@@ -225,6 +225,9 @@ OPTSCOPE_INLINE void report::write(const std::filesystem::path& folder, thread_p
     throw gnuplot_missing{without_pictures(reason)};
   } catch (const gnuplot_error& reason) {
     throw gnuplot_error{without_pictures(reason)};
+  } catch (const error&) {  // no room or no folder, for temporary files or for the pictures
+    write_file(page, html());
+    throw;
   }
   write_file(page, html(pictures));
 }

@@ -194,7 +194,7 @@ OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<
   if (!study.streams.empty()) detail::add_streams(page, study);
   std::vector<std::string> notes{
       "A matrix compares every vector with every other. Rows and columns are the texts in order, and within a text its "
-      "positions. A bright square on the diagonal shows that the texts of a category resemble each other.",
+      "positions. A square on the diagonal that stands out shows that the texts of a category resemble each other.",
       "The curves are means of the matrices: over pairs of positions within one text, of texts within one category, "
       "and "
       "of texts from different categories. p is the share of permutations of the texts' categories that separate them "

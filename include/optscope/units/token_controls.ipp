@@ -40,10 +40,11 @@ OPTSCOPE_INLINE void highest_tokens::operator()(site::mlp_post, const place& at,
   for (std::size_t i = 0; i < rows.rows(); ++i) {
     const std::size_t position = at.first_position + i;
     if (position < shown.skip) continue;
-    for (std::size_t n = 0; n < rows.cols(); ++n) {
-      const std::size_t neuron = at.layer * rows.cols() + n;
-      if (!(rows(i, n) > highest_[neuron])) continue;
-      highest_[neuron] = rows(i, n);
+    const std::span<const float> values = rows.row(i);
+    for (std::size_t n = 0; n < values.size(); ++n) {
+      const std::size_t neuron = at.layer * values.size() + n;
+      if (!(values[n] > highest_[neuron])) continue;
+      highest_[neuron] = values[n];
       tokens_[neuron] = shown.tokens[position];
     }
   }
