@@ -37,15 +37,6 @@ void compare(study& s, const std::string& site, const std::string& metric,
              const std::vector<tensor_view<const float, 2>>& layers, const fs::path& data, thread_pool& pool) {
   const layer_similarities& found =
       s.similarities.emplace_back(similarities_by_layer(layers, s.labels, metrics.at(metric), pool));
-  plot::report_curves curves{.site = site, .metric = metric};
-  for (const block_summary& blocks : found.blocks) {
-    curves.within_text.push_back(blocks.within_text);
-    curves.within_category.push_back(blocks.within_category);
-    curves.between_categories.push_back(blocks.between_categories);
-    curves.p_value.push_back(blocks.labelings == 0 ? std::nan("") : blocks.p);
-    curves.labelings = blocks.labelings;
-    curves.exact = blocks.exact;
-  }
   write_npy(data / (site + "-" + metric + ".npy"), found.all.view());
   write_npy(data / (site + "-" + metric + "-last.npy"), found.last.view());
   const auto add = [&](const plot::report_vector_set& set, const tensor<float, 3>& values) {
@@ -53,7 +44,44 @@ void compare(study& s, const std::string& site, const std::string& metric,
   };
   add(s.report.sets[0], found.all);
   if (s.report.sets.size() > 1) add(s.report.sets[1], found.last);
-  s.report.curves.push_back(std::move(curves));
+  s.report.curves.push_back({.site = site, .metric = metric});
+}
+
+/// Means and tests of all similarities together.
+void test(study& s, const std::vector<std::string>& sites,
+          const std::vector<std::vector<tensor_view<const float, 2>>>& layers) {
+  std::vector<tensor<double, 2>> of_texts;
+  for (const layer_similarities& each : s.similarities) {
+    of_texts.insert(of_texts.end(), each.of_texts.begin(), each.of_texts.end());
+  }
+  std::vector<tensor_view<const float, 2>> sets;
+  for (const auto& of_site : layers) sets.insert(sets.end(), of_site.begin(), of_site.end());
+  const std::vector<block_summary> blocks = similarity_blocks(of_texts, s.labels.category);
+  const std::vector<label_test> means = test_of_means(sets, s.labels);
+  const auto p_or_none = [](const label_test& of, double p) { return of.labelings == 0 ? std::nan("") : p; };
+  const std::size_t depth = s.report.layers.size();
+  for (std::size_t i = 0; i < s.report.curves.size(); ++i) {
+    plot::report_curves& curves = s.report.curves[i];
+    const auto site = static_cast<std::size_t>(std::ranges::find(sites, curves.site) - sites.begin());
+    for (std::size_t layer = 0; layer < depth; ++layer) {
+      const block_summary& found = blocks[i * depth + layer];
+      const label_test& of_means = means[site * depth + layer];
+      curves.within_text.push_back(found.within_text);
+      curves.within_category.push_back(found.within_category);
+      curves.between_categories.push_back(found.between_categories);
+      curves.within_each.resize(found.within_each.size());
+      for (std::size_t c = 0; c < found.within_each.size(); ++c) {
+        curves.within_each[c].push_back(found.within_each[c]);
+      }
+      curves.p_value.push_back(p_or_none(found.test, found.test.p));
+      curves.p_over_all.push_back(p_or_none(found.test, found.test.p_over_all));
+      curves.p_of_means.push_back(p_or_none(of_means, of_means.p));
+      curves.means_p_over_all.push_back(p_or_none(of_means, of_means.p_over_all));
+      curves.smallest_p = found.test.smallest_p;
+      curves.labelings = found.test.labelings;
+      curves.exact = found.test.exact;
+    }
+  }
 }
 
 /// One site's activations over the layers, and how well each dimension tells the categories apart.
@@ -69,7 +97,11 @@ void follow(study& s, const std::string& site, const std::vector<tensor_view<con
   const auto shown = [&](const std::vector<selective_dimension>& found) {
     std::vector<plot::report_dimension> result;
     for (const selective_dimension& each : found) {
-      result.push_back({.dimension = each.dimension, .layer = s.report.layers[each.layer], .f = each.f});
+      result.push_back({.dimension = each.dimension,
+                        .layer = s.report.layers[each.layer],
+                        .f = each.f,
+                        .f_of_others = each.f_of_others,
+                        .p = each.p});
     }
     return result;
   };
@@ -78,7 +110,8 @@ void follow(study& s, const std::string& site, const std::vector<tensor_view<con
                               .values = values,
                               .best = shown(found.best),
                               .best_by_layer = shown(found.by_layer),
-                              .file = "data/" + file});
+                              .file = "data/" + file,
+                              .level = found.level});
 }
 
 /// What the report says of the input.
@@ -103,7 +136,10 @@ plot::study_report describe_input(const program::app& app, const corpus& input, 
       "scaled_cosine every vector is divided by the length of the layer's longest vector, so that two short vectors "
       "stay short. p: the share of assignments of the category labels to the texts (every different one, or "
       "a random sample of them) for which the mean similarity within categories minus that between them is at least "
-      "the real one. F: variance between the categories' means over variance within categories, of the texts' means."};
+      "the real one; over all layers, sites and metrics the largest is compared, each in standard deviations. p of "
+      "means: the same for the distances of the categories' mean vectors, weighted as Welch's t is. F: variance "
+      "between the categories' means over variance within categories, of the texts' means. Texts must be independent "
+      "documents."};
   return report;
 }
 
@@ -163,13 +199,18 @@ int main(int argc, char** argv) {
       opt.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
       opt.run(input.tokens, probe);
     }
+    std::vector<std::string> names;
+    std::vector<std::vector<tensor_view<const float, 2>>> all;  // [site][layer]: (vector, hidden)
     decltype(probe)::sites::for_each([&]<class Site>(Site site) {
-      std::vector<tensor_view<const float, 2>> layers;  // (vector, hidden)
+      std::vector<tensor_view<const float, 2>> layers;
       for (const std::size_t layer : s.report.layers) layers.push_back(probe(site, layer));
       const std::string name{Site::name};
       for (const std::string& metric : chosen_metrics) compare(s, name, metric, layers, data, opt.backend().pool());
       follow(s, name, layers, data);
+      names.push_back(name);
+      all.push_back(std::move(layers));
     });
+    test(s, names, all);
     plot::write_summary(s.report, app.out / "summary.json");
     {
       program::progress line{"pictures"};

@@ -372,7 +372,7 @@ void write_summary(const plot::spectra_report& report, const std::vector<block_s
     json.end_array();
     if (each.categories) {
       json.field("within_category", each.categories->within_category);
-      json.field("between_categories", each.categories->between_categories).field("p", each.categories->p);
+      json.field("between_categories", each.categories->between_categories).field("p", each.categories->test.p);
     }
     json.end_object();
   }

@@ -65,6 +65,8 @@ struct study {
         curves.between_categories.push_back(0.02 + 0.4 * depth * depth);
         curves.p_value.push_back(l < 3 ? 0.31 - 0.1 * static_cast<double>(l) : 0.001);
       }
+      curves.p_over_all = curves.p_value;
+      curves.within_each.assign(3, curves.within_category);
       curves.labelings = 2100;
       curves.exact = true;
       report.curves.push_back(curves);

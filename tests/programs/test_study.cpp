@@ -184,7 +184,9 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
     }
     const double p = layer["p"].get_double().value();
     CHECK(p > 0);
-    CHECK(p <= 1);
+    CHECK(layer["p_over_all"].get_double().value() >= p);
+    CHECK(layer["p_of_means_over_all"].get_double().value() >= layer["p_of_means"].get_double().value());
+    CHECK_EQ(layer["within_each"].get_object().value().size(), 3);
   }
   REQUIRE_EQ(summary["separating_dimensions"].get_array().value().size(), 2);
   for (const simdjson::dom::element site : summary["separating_dimensions"].get_array()) {
@@ -194,6 +196,8 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
       const auto layer = best["layer"].get_uint64().value();
       CHECK((layer == 0 || layer == 7));
       CHECK(best["F"].get_double().value() <= before);
+      CHECK_EQ(best["p_over_all"].get_double().value() <= 0.05,
+               best["F"].get_double().value() > site["F_by_chance"].get_double().value());
       before = best["F"].get_double().value();
     }
     CHECK_EQ(site["best_by_layer"].get_array().value().size(), 20);

@@ -12,8 +12,10 @@
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/set_metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
+#include <random>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace optscope;
@@ -226,19 +228,19 @@ TEST_CASE("block means and the exact permutation test agree with enumeration in 
   CHECK(near(summary.within_text, 0.20850691439305624, 1e-6));
   CHECK(near(summary.within_category, 0.16384304333283808, 1e-6));
   CHECK(near(summary.between_categories, -0.03514028791420356, 1e-6));
-  CHECK(summary.exact);
-  CHECK_EQ(summary.labelings, 4200);
-  CHECK(near(summary.p, 94.0 / 4200, 1e-12));
+  CHECK(summary.test.exact);
+  CHECK_EQ(summary.test.labelings, 4200);
+  CHECK(near(summary.test.p, 94.0 / 4200, 1e-12));
 }
 
 TEST_CASE("a random permutation test comes near the exact one and repeats itself") {
   const tensor<float, 2> x = vectors();
   const auto matrix = similarity<cosine>(x.view());
   const auto sampled = similarity_blocks(matrix, labels(), 4000);
-  CHECK_FALSE(sampled.exact);
-  CHECK_EQ(sampled.labelings, 4000);
-  CHECK(near(sampled.p, 94.0 / 4200, 0.008));  // three standard deviations
-  CHECK_EQ(sampled.p, similarity_blocks(matrix, labels(), 4000).p);
+  CHECK_FALSE(sampled.test.exact);
+  CHECK_EQ(sampled.test.labelings, 4000);
+  CHECK(near(sampled.test.p, 94.0 / 4200, 0.008));  // three standard deviations
+  CHECK_EQ(sampled.test.p, similarity_blocks(matrix, labels(), 4000).test.p);
 }
 
 TEST_CASE("categories that cannot be compared give NaN and no p") {
@@ -248,8 +250,8 @@ TEST_CASE("categories that cannot be compared give NaN and no p") {
   one.category.assign(texts, 0);
   const auto summary = similarity_blocks(matrix, one);
   CHECK(std::isnan(summary.between_categories));
-  CHECK_EQ(summary.p, 1.0);
-  CHECK_EQ(summary.labelings, 0);
+  CHECK_EQ(summary.test.p, 1.0);
+  CHECK_EQ(summary.test.labelings, 0);
 }
 
 TEST_CASE("similarities by layer are the matrices of each layer, of the last vectors of texts, and their blocks") {
@@ -263,7 +265,99 @@ TEST_CASE("similarities by layer are the matrices of each layer, of the last vec
   const auto second = similarity<cosine>(y);
   CHECK(std::ranges::equal(found.all.row(1), std::span{second.data(), second.size()}));
   CHECK_EQ(found.last(1, 4, 7), second(4 * positions + 2, 7 * positions + 2));
-  REQUIRE_EQ(found.blocks.size(), 2);
-  CHECK_EQ(found.blocks[1].p, similarity_blocks(second, labels()).p);
-  CHECK(near(found.blocks[0].p, 94.0 / 4200, 1e-12));
+  const std::vector<block_summary> blocks = similarity_blocks(found.of_texts, categories);
+  REQUIRE_EQ(blocks.size(), 2);
+  CHECK_EQ(blocks[1].test.p, similarity_blocks(second, labels()).test.p);
+  CHECK(near(blocks[0].test.p, 94.0 / 4200, 1e-12));
+  for (const block_summary& each : blocks) CHECK(each.test.p_over_all >= each.test.p);
+}
+
+TEST_CASE("the smallest p that a few texts allow is said, and reached by categories that are apart") {
+  for (const auto& [category, smallest] : {std::pair{std::vector<std::size_t>{0, 0, 1, 1}, 2.0 / 6},
+                                           {std::vector<std::size_t>{0, 0, 0, 1, 1}, 1.0 / 10},
+                                           {categories, 2.0 / 4200},
+                                           {std::vector<std::size_t>{0, 0, 1, 1, 2, 2}, 6.0 / 90}}) {
+    tensor<double, 2> apart{{category.size(), category.size()}};
+    for (std::size_t i = 0; i < category.size(); ++i) {
+      for (std::size_t j = 0; j < category.size(); ++j) apart(i, j) = category[i] == category[j] ? 1 : 0;
+    }
+    const label_test test = similarity_blocks({apart}, category)[0].test;
+    CHECK(near(test.smallest_p, smallest, 1e-12));
+    CHECK(near(test.p, smallest, 1e-12));
+    CHECK(near(test.p_over_all, smallest, 1e-12));
+  }
+}
+
+namespace {
+
+/// Vectors (vector, width) of texts with three positions each, around the same mean; `spread` [category].
+tensor<float, 2> around_one_mean(const std::vector<std::size_t>& category, const std::vector<double>& spread,
+                                 std::size_t width_of, std::mt19937_64& bits) {
+  std::normal_distribution<double> normal;
+  tensor<float, 2> x{{category.size() * positions, width_of}};
+  for (std::size_t t = 0; t < category.size(); ++t) {
+    for (std::size_t j = 0; j < width_of; ++j) {
+      const double own = spread[category[t]] * normal(bits);
+      for (std::size_t p = 0; p < positions; ++p) {
+        x(t * positions + p, j) = static_cast<float>(1 + own + 0.3 * normal(bits));
+      }
+    }
+  }
+  return x;
+}
+
+vector_labels labels_of(const std::vector<std::size_t>& category) {
+  vector_labels result{{}, category};
+  for (std::size_t i = 0; i < category.size() * positions; ++i) result.text.push_back(i / positions);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("of many layers without differences, p over all of them is small in 5 % of the studies; p is in more") {
+  std::mt19937_64 bits{12};
+  const vector_labels where = labels_of(categories);
+  std::size_t alone = 0, over_all = 0;
+  constexpr std::size_t studies = 300, layers = 32;
+  for (std::size_t study = 0; study < studies; ++study) {
+    std::vector<tensor<double, 2>> matrices;
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+      matrices.push_back(
+          similarity_of_texts(similarity<cosine>(around_one_mean(categories, {1, 1, 1}, 4, bits)), where));
+    }
+    const auto blocks = similarity_blocks(matrices, categories, 200);
+    alone += std::ranges::any_of(blocks, [](const auto& each) { return each.test.p <= 0.05; });
+    over_all += std::ranges::any_of(blocks, [](const auto& each) { return each.test.p_over_all <= 0.05; });
+  }
+  CHECK(alone > studies / 2);
+  CHECK(over_all <= 28);  // of 300 expected 15; 0.1 % beyond
+}
+
+TEST_CASE("categories of one mean and different spread: blocks are found, other means are not; real ones are") {
+  std::mt19937_64 bits{13};
+  const std::vector<std::size_t> two{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
+      uneven{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1};
+  for (const auto* category : {&two, &uneven}) {
+    const vector_labels where = labels_of(*category);
+    std::size_t blocks = 0, means = 0, apart = 0;
+    constexpr std::size_t runs = 100;
+    for (std::size_t run = 0; run < runs; ++run) {
+      tensor<float, 2> x = around_one_mean(*category, {0.5, 2}, 30, bits);
+      const block_summary found = similarity_blocks(similarity<cosine>(x), where, 200);
+      blocks += found.test.p <= 0.05 && found.within_each[0] > found.within_each[1];
+      means += test_of_means({std::as_const(x).view()}, where, 200)[0].p <= 0.05;
+      for (std::size_t i = 0; i < x.rows(); ++i) {
+        for (std::size_t j = 0; j < 30; ++j) x(i, j) += (*category)[i / positions] == 1 ? 1.0f : 0.0f;
+      }
+      apart += test_of_means({std::as_const(x).view()}, where, 200)[0].p <= 0.05;
+    }
+    CHECK(blocks >= 90);
+    CHECK(means <= 13);  // expected 5
+    CHECK(apart >= 80);
+  }
+  CHECK_EQ(test_of_means({}, labels()).size(), 0);
+  const tensor<float, 2> x = vectors();
+  vector_labels one = labels();
+  one.category.assign(texts, 0);
+  CHECK_EQ(test_of_means({x.view()}, one)[0].labelings, 0);
 }

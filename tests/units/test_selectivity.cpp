@@ -2,10 +2,12 @@
 // Expected numbers: tests/goldens/similarity/make_similarity_goldens.py (scipy).
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <optscope/units/selectivity.hpp>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -46,4 +48,44 @@ TEST_CASE("fewer than two categories, or one text in each, give NaN, ranked last
   CHECK(std::isnan(f_statistics(std::as_const(means).view(), {0, 0})[0]));
   CHECK(std::isnan(f_statistics(std::as_const(means).view(), {0, 1})[0]));
   CHECK_EQ(indices_of_largest({std::nan(""), 0.0}, 2), std::vector<std::size_t>{1, 0});
+}
+
+TEST_CASE(
+    "dimensions of noise are below the level of exchanged labels in 95 % of the studies; real ones are above it") {
+  std::mt19937_64 bits{21};
+  std::normal_distribution<double> normal;
+  const std::vector<std::size_t> few{0, 0, 0, 0, 1, 1, 1, 2, 2, 2};
+  std::vector<std::size_t> many;
+  for (std::size_t t = 0; t < 32; ++t) many.push_back(t / 8);
+  for (const auto* category : {&std::as_const(few), &std::as_const(many)}) {
+    std::size_t above = 0, found = 0;
+    constexpr std::size_t studies = 50, width = 200;
+    for (std::size_t study = 0; study < studies; ++study) {
+      std::vector<tensor<float, 2>> layers;
+      std::vector<std::size_t> text_of;
+      for (std::size_t t = 0; t < category->size(); ++t) text_of.push_back(t);
+      for (int layer = 0; layer < 2; ++layer) {
+        layers.emplace_back(std::array{category->size(), width});
+        for (std::size_t i = 0; i < layers.back().size(); ++i) {
+          layers.back().data()[i] = static_cast<float>(normal(bits));
+        }
+      }
+      const auto find = [&] {
+        return find_selective_dimensions({std::as_const(layers[0]).view(), std::as_const(layers[1]).view()}, text_of,
+                                         *category, 100);
+      };
+      const selective_dimensions noise = find();
+      CHECK_EQ(noise.halves, category == &many);
+      CHECK_EQ(std::isnan(noise.best[0].f_of_others), category == &few);
+      CHECK_EQ(noise.best[0].p <= 0.05, noise.best[0].f > noise.level);
+      above += noise.best[0].p <= 0.05;
+      if (category == &few) continue;
+      for (std::size_t t = 0; t < category->size(); ++t) layers[1](t, 7) += 4 * static_cast<float>((*category)[t]);
+      const selective_dimensions real = find();
+      found += real.best[0].dimension == 7 && real.best[0].layer == 1 && real.best[0].p <= 0.05 &&
+               real.best[0].f_of_others > 20;
+    }
+    CHECK(above <= 9);  // expected 2 or 3
+    if (category == &many) CHECK(found >= 47);
+  }
 }

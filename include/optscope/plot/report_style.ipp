@@ -81,6 +81,7 @@ canvas { display: block; max-width: 100%; height: auto; }
   flex: none;
   color: var(--muted); font-size: 13px; border-bottom: 1px solid var(--line); position: sticky; top: 0;
   background: #fff; }
+.best button.chance { opacity: 0.5; }
 .best button:hover { background: var(--pale); }
 .best button[aria-pressed=true] { background: #fbe4d8; font-weight: 600; }
 .best button:focus-visible { outline-offset: -3px; }

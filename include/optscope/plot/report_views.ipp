@@ -49,20 +49,29 @@ const curvesView = ({layers, curves}) => {
       tell: (s, p) =>
           [`layer ${layers[p]}: `,
            ...series.map((one, i) => element(i === s ? 'strong' : 'span', {}, `${one.name} ${short(one.y[p])}; `)),
-           tested ? `p = ${short(curve.p[p])}` : '']
+           tested ? `p = ${short(curve.p[p])}` : '', tested && curve.pMeans.length ? `, of means ${short(curve.pMeans[p])}` : '']
     });
+    const tests = tested ? [['p', 'p'], ['pAlone', 'p of the layer alone'], ['pMeans', 'p of means']].filter(
+                               ([key]) => curve[key].length) :
+                           [];
     const rows = layers.map(
         (layer,
-         i) => [String(layer), ...series.map((s) => short(s.y[i])), ...(tested ? [short(curve.p[i])] : [])]);
+         i) => [String(layer), ...series.map((s) => short(s.y[i])), ...curve.each.map((one) => short(one.values[i])),
+                ...tests.map(([key]) => short(curve[key][i]))]);
     const fold = element(
         'details', {class: 'fold'}, element('summary', {}, 'Values'),
-        tableOf(['layer', ...series.map((s) => s.name), ...(tested ? ['p'] : [])], rows));
+        tableOf(
+            ['layer', ...series.map((s) => s.name), ...curve.each.map((one) => `within ${one.name}`),
+             ...tests.map(([, name]) => name)],
+            rows));
     chart.box.insertBefore(legendOf(series), chart.readout);
     const test = !tested ?
         '' :
         element(
             'p', {class: 'note'},
-            `p over ${curve.exact ? 'all' : 'a random sample of'} ${curve.labelings} assignments of categories to texts.`);
+            `p over ${curve.exact ? 'all' : 'a random sample of'} ${
+                curve.labelings} assignments of categories to texts, for all layers, sites and metrics together; no p of so few texts can be below ${
+                short(curve.smallest)}.`);
     box.append(element('div', {}, element('h3', {}, title), chart.box, test, fold));
   }
   const dots = curves.some((curve) => curve.labelings > 0);
@@ -135,6 +144,7 @@ const streamsView = ({layers, positions, sites}) => {
             ([d, layer, f]) => element(
                 'button', {
                   type: 'button',
+                  class: site.level !== null && f !== null && f <= site.level ? 'chance' : '',
                   value: d,
                   onclick: () => {
                     dimension = d;
@@ -155,11 +165,11 @@ const streamsView = ({layers, positions, sites}) => {
     list.parentNode.hidden = !site.best.length;
     // Keeps the dimension where it can, so that sites can be compared.
     if (!site.kept.includes(dimension)) dimension = site.best.length ? site.best[0][0] : site.kept[0];
-    note.textContent = site.kept.length === site.hidden ?
+    note.textContent = site.chance + (site.kept.length === site.hidden ?
         '' :
-        `This page has ${site.kept.length} of the ${
+        ` This page has ${site.kept.length} of the ${
             site.hidden} dimensions, those that separate the categories best. ${
-            site.file ? `${site.file} has all.` : ''}`;
+            site.file ? `${site.file} has all.` : ''}`);
     show();
   };
   input.addEventListener('change', () => {
@@ -168,7 +178,7 @@ const streamsView = ({layers, positions, sites}) => {
     show();
   });
   const ranking = element(
-      'div', {class: 'screen'}, element('span', {class: 'label'}, 'Best separating dimensions'),
+      'div', {class: 'screen'}, element('span', {class: 'label'}, 'Dimensions with the largest F'),
       element('label', {class: 'check'}, 'at', from), list);
   const categories = unique(texts.map((text) => text.category));
   chart.box.insertBefore(

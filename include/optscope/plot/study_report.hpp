@@ -3,6 +3,7 @@
 // The similarity study's report: texts, matrices, similarity by layer, streams.
 
 #include <cstddef>
+#include <limits>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/plot/axes.hpp>
@@ -34,17 +35,23 @@ struct report_matrices {
   tensor_view<const float, 3> values{};  ///< (layer, row, column)
 };
 
-/// Mean similarities and the permutation test's p, one value per layer. NaN where there are no such pairs.
+/// Mean similarities and permutation tests, one value per layer. NaN where there are no such pairs.
 struct report_curves {
   std::string site{}, metric{};
-  std::vector<double> within_text{}, within_category{}, between_categories{}, p_value{};
-  std::size_t labelings = 0;  ///< assignments of categories to texts that the test compared
-  bool exact = false;         ///< all of them, not a random sample
+  std::vector<double> within_text{}, within_category{}, between_categories{};
+  std::vector<std::vector<double>> within_each{};        ///< [category][layer]: in order of the categories' texts
+  std::vector<double> p_value{}, p_over_all{};           ///< of the blocks: of a layer alone; of all that is tested
+  std::vector<double> p_of_means{}, means_p_over_all{};  ///< of the categories' mean vectors; may be empty
+  double smallest_p = 1;                                 ///< that the number of texts allows
+  std::size_t labelings = 0;                             ///< assignments of categories to texts that the test compared
+  bool exact = false;                                    ///< all of them, not a random sample
 };
 
 struct report_dimension {
   std::size_t dimension = 0, layer = 0;
-  double f = 0;  ///< F statistic over the texts' means, at that layer
+  double f = 0;                                                   ///< F statistic over the texts' means, at that layer
+  double f_of_others = std::numeric_limits<double>::quiet_NaN();  ///< the same of texts that it was not chosen on
+  double p = 1;  ///< share of exchanges of labels under which the largest F of all is at least this one
 };
 
 struct report_streams {
@@ -53,6 +60,7 @@ struct report_streams {
   std::vector<report_dimension> best{};           ///< over all layers, best first; `layer` as in `study_report::layers`
   std::vector<report_dimension> best_by_layer{};  ///< some per layer, best first; may be empty
   std::string file{};                             ///< the file with all values, named on the page
+  double level = std::numeric_limits<double>::quiet_NaN();  ///< F that the best of all exceeds by chance in 5 %
 };
 
 /// Everything the report shows. Texts of a category are next to each other. The views must be valid until `make_report`

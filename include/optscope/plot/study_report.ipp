@@ -3,6 +3,8 @@
 // Bodies of study_report.hpp.
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <numeric>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/plot/heatmap.hpp>
@@ -81,11 +83,47 @@ inline void add_curves(report& page, const study_report& study) {
     json.list("withinText", curves.within_text);
     json.list("withinCategory", curves.within_category);
     json.list("between", curves.between_categories);
-    json.list("p", curves.p_value);
+    json.key("each").begin_array();
+    const std::vector<row_group> groups = groups_of(study.texts);
+    for (std::size_t c = 0; c < curves.within_each.size() && c < groups.size(); ++c) {
+      json.begin_object().field("name", groups[c].name);
+      json.list("values", curves.within_each[c]);
+      json.end_object();
+    }
+    json.end_array();
+    json.list("p", curves.p_over_all);
+    json.list("pAlone", curves.p_value);
+    json.list("pMeans", curves.means_p_over_all);
+    json.field("smallest", curves.smallest_p);
     json.field("labelings", curves.labelings).field("exact", curves.exact).end_object();
   }
   json.end_array();
   page.end(json);
+}
+
+/// What the F of the best dimensions is worth, in a sentence.
+inline std::string chance_of(const report_streams& streams) {
+  if (std::isnan(streams.level) || streams.best.empty()) return "";
+  const auto number = [](double value) {
+    char buffer[40];
+    return std::snprintf(buffer, sizeof buffer, "%.3g", value) > 0 ? std::string{buffer} : std::string{};
+  };
+  const auto above = static_cast<std::size_t>(
+      std::ranges::count_if(streams.best, [](const report_dimension& each) { return each.p <= 0.05; }));
+  const std::string level = number(streams.level);
+  if (above == 0) {
+    return "No dimension separates the categories better than chance: the largest F is " + number(streams.best[0].f) +
+           ", and with exchanged labels the largest exceeds " + level + " in 5 % of the cases.";
+  }
+  std::string text = std::to_string(above) + (above == streams.best.size() ? " or more" : "") +
+                     " dimensions have an F above " + level +
+                     ", which the largest F with exchanged labels exceeds in 5 % of the cases.";
+  if (std::isnan(streams.best[0].f_of_others)) return text;
+  text += " F is of one half of the texts; on the other half the first of the list have";
+  for (std::size_t i = 0; i < std::min<std::size_t>(above, 5); ++i) {
+    text += (i == 0 ? " " : ", ") + number(streams.best[i].f_of_others);
+  }
+  return text + ".";
 }
 
 inline void add_streams(report& page, const study_report& study) {
@@ -124,6 +162,7 @@ inline void add_streams(report& page, const study_report& study) {
           values.push_back(streams.values.row(layer)[i * hidden + dimension]);
 
     json.begin_object().field("site", streams.site).field("file", streams.file).field("hidden", hidden);
+    json.field("level", streams.level).field("chance", chance_of(streams));
     json.list("kept", kept);
     for (const auto& [name, ranked] : {std::pair{"best", &streams.best}, {"bestByLayer", &streams.best_by_layer}}) {
       json.key(name).begin_array();
@@ -196,11 +235,14 @@ OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<
       "A matrix compares every vector with every other. Rows and columns are the texts in order, and within a text its "
       "positions. A square on the diagonal that stands out shows that the texts of a category resemble each other.",
       "The curves are means of the matrices: over pairs of positions within one text, of texts within one category, "
-      "and "
-      "of texts from different categories. p is the share of permutations of the texts' categories that separate them "
-      "at least as well.",
+      "and of texts from different categories. p is the share of exchanges of the texts' categories under which some "
+      "layer, "
+      "site or metric separates them at least as well: of many layers one alone would be below 0.05 by chance. "
+      "Similarity within a category is also high if its texts are close together and the others' are not: see the "
+      "values of each category, and p of means, which asks only whether the mean vectors differ.",
       "A stream follows one hidden dimension through the layers, one line per text and position. F compares the "
-      "variance of the texts' means between categories with that within them: a large F separates the categories."};
+      "variance of the texts' means between categories with that within them: a large F separates the categories. Of "
+      "thousands of dimensions some have a large F by chance: grey ones do not exceed what exchanged labels give."};
   if (static_cast<std::size_t>(shown) != study.matrices.size())
     notes.push_back("Matrices too large for this page are only in the data files and pictures.");
   notes.insert(notes.end(), study.notes.begin(), study.notes.end());

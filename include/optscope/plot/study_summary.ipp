@@ -23,26 +23,35 @@ OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesys
     json.end_object();
   }
   json.end_array().key("similarity").begin_array();
+  const std::vector<row_group> groups = groups_of(study.texts);
   for (const report_curves& curves : study.curves) {
     json.begin_object().field("site", curves.site).field("metric", curves.metric);
-    json.field("labelings", curves.labelings).field("exact", curves.exact).key("by_layer").begin_array();
+    json.field("labelings", curves.labelings).field("exact", curves.exact).field("smallest_p", curves.smallest_p);
+    json.key("by_layer").begin_array();
     for (std::size_t i = 0; i < study.layers.size(); ++i) {
       json.begin_object().field("layer", study.layers[i]).field("within_text", curves.within_text[i]);
       json.field("within_category", curves.within_category[i]);
-      json.field("between_categories", curves.between_categories[i]).field("p", curves.p_value[i]).end_object();
+      json.field("between_categories", curves.between_categories[i]).key("within_each").begin_object();
+      for (std::size_t c = 0; c < curves.within_each.size(); ++c) json.field(groups[c].name, curves.within_each[c][i]);
+      json.end_object().field("p", curves.p_value[i]).field("p_over_all", curves.p_over_all[i]);
+      if (!curves.p_of_means.empty()) {
+        json.field("p_of_means", curves.p_of_means[i]).field("p_of_means_over_all", curves.means_p_over_all[i]);
+      }
+      json.end_object();
     }
     json.end_array().end_object();
   }
   const auto dimensions = [&](const char* name, const std::vector<report_dimension>& list) {
     json.key(name).begin_array();
     for (const report_dimension& d : list) {
-      json.begin_object().field("dimension", d.dimension).field("layer", d.layer).field("F", d.f).end_object();
+      json.begin_object().field("dimension", d.dimension).field("layer", d.layer).field("F", d.f);
+      json.field("F_on_other_half", d.f_of_others).field("p_over_all", d.p).end_object();
     }
     json.end_array();
   };
   json.end_array().key("separating_dimensions").begin_array();
   for (const report_streams& streams : study.streams) {
-    json.begin_object().field("site", streams.site);
+    json.begin_object().field("site", streams.site).field("F_by_chance", streams.level);
     dimensions("best", streams.best);
     dimensions("best_by_layer", streams.best_by_layer);
     json.end_object();

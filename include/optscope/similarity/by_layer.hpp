@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Similarities of texts layer by layer, with their blocks: the analysis of the similarity study.
+// Similarities of texts layer by layer: the matrices of the similarity study.
 
 #include <cstddef>
 #include <functional>
@@ -25,12 +25,13 @@ template <metric Metric>
 
 /// What `similarities_by_layer` finds.
 struct layer_similarities {
-  tensor<float, 3> all;               ///< (layer, vector, vector)
-  tensor<float, 3> last;              ///< (layer, text, text): of each text's last vector
-  std::vector<block_summary> blocks;  ///< [layer]: of `all`
+  tensor<float, 3> all;   ///< (layer, vector, vector)
+  tensor<float, 3> last;  ///< (layer, text, text): of each text's last vector
+  /// [layer]: (text, text), what `similarity_blocks` takes, so that all layers, sites and metrics are tested together.
+  std::vector<tensor<double, 2>> of_texts;
 };
 
-/// Similarity matrices of one site and their blocks. `layers` has (vector, width) for each layer, vectors text by text,
+/// Similarity matrices of one site. `layers` has (vector, width) for each layer, vectors text by text,
 /// equally many of each text, as `labels` says. Every layer is computed by one thread of the pool.
 [[nodiscard]] layer_similarities similarities_by_layer(const std::vector<tensor_view<const float, 2>>& layers,
                                                        const vector_labels& labels, const similarity_function& measure,

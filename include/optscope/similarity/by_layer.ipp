@@ -15,7 +15,7 @@ OPTSCOPE_INLINE layer_similarities similarities_by_layer(const std::vector<tenso
   assert(each * texts == vectors && "every text has the same number of vectors");
   layer_similarities result{.all = tensor<float, 3>{{layers.size(), vectors, vectors}},
                             .last = tensor<float, 3>{{layers.size(), texts, texts}},
-                            .blocks = std::vector<block_summary>(layers.size())};
+                            .of_texts = std::vector<tensor<double, 2>>(layers.size())};
   pool.parallel_for(layers.size(), [&](std::size_t layer, std::size_t) {
     const tensor<float, 2> matrix = measure(layers[layer]);
     std::copy_n(matrix.data(), matrix.size(), result.all.row(layer).data());
@@ -24,7 +24,7 @@ OPTSCOPE_INLINE layer_similarities similarities_by_layer(const std::vector<tenso
         result.last(layer, i, j) = matrix((i + 1) * each - 1, (j + 1) * each - 1);
       }
     }
-    result.blocks[layer] = similarity_blocks(matrix, labels);
+    result.of_texts[layer] = similarity_of_texts(matrix, labels);
   });
   return result;
 }
