@@ -134,9 +134,7 @@ const matricesView = (data) => {
     context.strokeStyle = scale.line;
     context.strokeRect(x0, y0 + row * unit, side, unit);
     context.strokeRect(x0 + column * unit, y0, unit, side);
-    context.lineWidth = 2.5;
-    context.strokeStyle = '#c2410c';
-    context.strokeRect(x0 + column * unit - 1.5, y0 + row * unit - 1.5, unit + 3, unit + 3);
+    frame(context, x0 + column * unit - 1.5, y0 + row * unit - 1.5, unit + 3, unit + 3);
   };
 
   const nameOf = (index) => {

@@ -51,7 +51,7 @@ const rankedView = ({note, unit, valueLabel, markLabel, noteLabel, layers, units
       for (let rank = 0; rank < units; ++rank) {
         if (!marked.has(at([layer, rank]))) continue;
         ++found;
-        context.fillRect(left + rank * unitWidth, y + row - band - 1.5, Math.max(0.75, unitWidth), band);
+        context.fillRect(left + rank * unitWidth, y + row - band - 1.5, unitWidth + 0.4, band);
       }
       context.fillStyle = '#5c616b';
       context.textAlign = 'right';
@@ -79,9 +79,7 @@ const rankedView = ({note, unit, valueLabel, markLabel, noteLabel, layers, units
       context.fillText(short(v), barX + 23, y);
     }
     if (!cell) return;
-    context.lineWidth = 2;
-    context.strokeStyle = '#c2410c';
-    context.strokeRect(left + cell[1] * unitWidth - 2, top + cell[0] * row - 1, Math.max(1, unitWidth) + 4, row);
+    frame(context, left + cell[1] * unitWidth - 2, top + cell[0] * row - 1, Math.max(1, unitWidth) + 4, row);
   };
 
   const tell = () => {

@@ -116,6 +116,15 @@ const prepare = (canvas, width, height) => {
   return context;
 };
 
+// A cursor that is seen on any colour.
+const frame = (context, x, y, width, height) => {
+  for (const [colour, line] of [['#fff', 5], ['#1d1f23', 2]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = line;
+    context.strokeRect(x, y, width, height);
+  }
+};
+
 // Calls `draw(width)` now and whenever the width of `box` on the screen changes.
 const onWidth = (box, draw) => {
   let known = 0;
