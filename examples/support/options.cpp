@@ -141,12 +141,16 @@ option& option::check(program::check wrong) {
   return *this;
 }
 option& option::one_of(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ",") + name;
-  return type("{" + list + "}").check([names, list](const std::string& value) {
-    const bool known = std::find(names.begin(), names.end(), value) != names.end();
-    return known ? "" : "expected one of " + list + ", found " + value;
-  });
+  const auto list = [&](const char* between) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : between) + name;
+    return text;
+  };
+  return type("{" + list(",") + "}")
+      .check([names, expected = "expected one of " + list(", ")](const std::string& value) {
+        const bool known = std::find(names.begin(), names.end(), value) != names.end();
+        return known ? "" : expected + ", found " + (value.empty() ? "''" : value);
+      });
 }
 option& option::separated_by(char separator) {
   state_->separator = separator;

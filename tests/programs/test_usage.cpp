@@ -81,7 +81,7 @@ TEST_CASE("wrong usage exits with 2 and says which option is meant") {
                 "--sites is required");
   check_refused(folder.run("capture", right("capture", model, "ids.json", {"--sites", "nope"})), 2, "capture", "nope");
   check_refused(folder.run("study", right("study", model, "ids.json", {"--metrics", "cosine,nope"})), 2, "study",
-                "--metrics: expected one of cosine,scaled_cosine, found nope");
+                "--metrics: expected one of cosine, scaled_cosine, found nope");
   CHECK_EQ(folder.list(), std::vector<std::string>{"ids.json"});
 }
 
