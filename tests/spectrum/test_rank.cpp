@@ -2,10 +2,13 @@
 // Rank notions, kinks and the tight pass on spectra whose answers are known.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optscope/spectrum/kink.hpp>
 #include <optscope/spectrum/rank.hpp>
 #include <optscope/spectrum/tight_pass.hpp>
+#include <random>
 #include <spectrum/known_spectrum.hpp>
 
 using namespace optscope;
@@ -87,7 +90,7 @@ TEST_CASE("a gap is found with its place and is improbable; a smooth spectrum ha
   CHECK(gap->count == 700);
   CHECK(gap->decades == doctest::Approx(1).epsilon(1e-9));
   CHECK(gap->runner_up < 0.01);
-  CHECK(gap->chance < 1e-12);
+  CHECK(gap->chance < 1e-11);
   CHECK_FALSE(widest_gap(log_uniform(1000, 1, 1e-4), 1e-12));
   CHECK_FALSE(widest_gap(values, 5e-3));  // below the floor
   CHECK_FALSE(widest_gap(std::vector<double>{1}, 1e-12));
@@ -102,6 +105,32 @@ TEST_CASE("a gap is found with its place and is improbable; a smooth spectrum ha
   const auto found = widest_gap(chance, 0);
   REQUIRE(found);
   CHECK(found->chance > 0.01);
+}
+
+TEST_CASE(
+    "independent draws from smooth densities, bounded or not, show an improbable gap in at most 5 % of the cases") {
+  std::mt19937_64 random{17};
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> uniform;
+  for (int density = 0; density < 3; ++density) {
+    for (const std::size_t size : {40u, 150u, 600u}) {
+      std::size_t improbable = 0, known = 0;
+      constexpr std::size_t runs = 200;
+      for (std::size_t run = 0; run < runs; ++run) {
+        std::vector<double> values(size);
+        for (double& each : values) {
+          each = density == 0 ? uniform(random) : density == 1 ? normal(random) / 5 : std::log(uniform(random)) / 5;
+          each = std::pow(10, 100 * each);
+        }
+        std::ranges::sort(values, std::greater{});
+        const auto gap = widest_gap(values, 0);
+        known += gap.has_value();
+        improbable += gap && gap->chance <= 0.05;
+      }
+      CHECK(known > runs / 2);
+      CHECK(improbable <= 19);  // of 200 expected at most 10
+    }
+  }
 }
 
 TEST_CASE("a bend is found where two lines meet") {

@@ -157,7 +157,8 @@ namespace detail {
 inline constexpr const char* spectra_note =
     "Values relative to the largest of their spectrum. Grey: below the noise floor. Dashed, in the colour of the "
     "curve: "
-    "the largest rank that the structure allows. A sampled spectrum has thin lines at its error bounds, and ends at "
+    "the largest rank that the structure allows. A sampled spectrum has thin lines at its error bounds, which hold for "
+    "each threshold by itself, and ends at "
     "its "
     "resolution limit.";
 

@@ -14,9 +14,9 @@ struct spectrum_gap {
   std::size_t count = 0;
   double decades = 0;    ///< log10(values[count - 1] / values[count])
   double runner_up = 0;  ///< the second largest gap in the same range, in decades
-  /// Probability that the largest of this many gaps is at least as wide if gaps were exponentially distributed with the
-  /// mean of the 5 % of gaps to either side. Neighbouring singular values repel, so this is an upper bound for smooth
-  /// spectra.
+  /// Probability that the largest of this many gaps is at least as wide if values were independent draws, so that gaps
+  /// are exponentially distributed with the mean of the ten to either side, whichever is wider. Neighbouring singular
+  /// values repel, so this is an upper bound for smooth spectra. 1 where fewer than five gaps are on a side.
   double chance = 1;
 };
 

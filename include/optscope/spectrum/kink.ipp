@@ -21,30 +21,41 @@ inline kink_range range_of(std::span<const double> values, double floor) {
   return {std::min(margin, above), above - std::min(margin, above)};
 }
 
+/// Probability that one of `many` gaps is as wide as that at `widest` if they are exponentially distributed. The mean
+/// is estimated from the gaps to one side, the side on which they are wider: after Σ over n gaps, one more exceeds g
+/// with probability (1 + g/Σ)^(-n).
+inline double chance_of_gap(const std::vector<double>& gaps, std::size_t widest, double many) {
+  constexpr std::size_t reach = 10, few = 5;
+  double chance = 0;
+  for (const bool before : {true, false}) {
+    const std::size_t count = std::min(reach, before ? widest : gaps.size() - 1 - widest);
+    if (count < few) return 1;
+    double sum = 0;
+    for (std::size_t i = 1; i <= count; ++i) sum += gaps[before ? widest - i : widest + i];
+    const double beyond = sum == 0 ? 0 : std::pow(1 + gaps[widest] / sum, -static_cast<double>(count));
+    chance = std::max(chance, -std::expm1(many * std::log1p(-beyond)));
+  }
+  return chance;
+}
+
 }  // namespace detail
 
 OPTSCOPE_INLINE std::optional<spectrum_gap> widest_gap(std::span<const double> values, double floor) {
   constexpr double least = 0.3;
   const auto [first, last] = detail::range_of(values, floor);
   if (last < first + 2) return std::nullopt;
-  std::vector<double> gaps;
-  for (std::size_t i = first + 1; i < last; ++i) gaps.push_back(std::log10(values[i - 1] / values[i]));
-  const auto widest = static_cast<std::size_t>(std::max_element(gaps.begin(), gaps.end()) - gaps.begin());
-  spectrum_gap gap{first + 1 + widest, gaps[widest], 0, 1};
+  std::vector<double> gaps;  // of all values above the floor, the ends included
+  for (std::size_t i = 1; i < last + first; ++i) gaps.push_back(std::log10(values[i - 1] / values[i]));
+  const auto begin = gaps.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto end = gaps.begin() + static_cast<std::ptrdiff_t>(last - 1);
+  const auto place = std::max_element(begin, end);
+  const auto widest = static_cast<std::size_t>(place - gaps.begin());
+  spectrum_gap gap{widest + 1, *place, 0, 1};
   if (gap.decades < least) return std::nullopt;
-  const std::size_t reach = std::max<std::size_t>(5, gaps.size() / 20);
-  double sum = 0, count = 0;
-  for (std::size_t i = 0; i < gaps.size(); ++i) {
-    if (i == widest) continue;
-    gap.runner_up = std::max(gap.runner_up, gaps[i]);
-    if (i + reach >= widest && i <= widest + reach) {
-      sum += gaps[i];
-      ++count;
-    }
+  for (auto other = begin; other != end; ++other) {
+    if (other != place) gap.runner_up = std::max(gap.runner_up, *other);
   }
-  if (count == 0) return gap;
-  const double beyond = sum == 0 ? 0 : std::exp(-gap.decades * count / sum);  // of one gap
-  gap.chance = -std::expm1(static_cast<double>(gaps.size()) * std::log1p(-beyond));
+  gap.chance = detail::chance_of_gap(gaps, widest, static_cast<double>(end - begin));
   return gap;
 }
 

@@ -3,6 +3,7 @@
 // Bodies of spectrum_tables.hpp.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <optscope/core/architecture.hpp>
@@ -19,6 +20,8 @@ inline double median(std::vector<double> values) {
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
+
+inline constexpr std::array energy_shares{0.9, 0.99, 0.999};  // of rank_notions::energy_ranks
 
 }  // namespace detail
 
@@ -47,7 +50,10 @@ OPTSCOPE_INLINE std::vector<spectrum_table> tables_of(std::span<const block_spec
     row.push_back(density ? with_error(density->effective_rank()) : detail::short_number(r.effective_rank));
     row.push_back(density ? with_error(density->stable_rank()) : detail::short_number(r.stable_rank));
     row.push_back(density ? with_error(density->participation_ratio()) : detail::short_number(r.participation_ratio));
-    for (const std::size_t count : r.energy_ranks) row.push_back(std::to_string(count));
+    for (std::size_t i = 0; i < r.energy_ranks.size(); ++i) {
+      row.push_back(density ? with_error(density->energy_rank(detail::energy_shares[i]))
+                            : std::to_string(r.energy_ranks[i]));
+    }
     table.rows.push_back(std::move(row));
     if (!density) {
       const auto gap = widest_gap(each.found.values, r.floor);
@@ -113,9 +119,11 @@ OPTSCOPE_INLINE std::vector<std::string> notes_of(std::span<const block_spectrum
       "φ is the noise floor: ten times the largest of the values that must be zero, or the method's own floor if that "
       "is higher. A rank is a property of its threshold unless the counts above φ/10, φ and 10 φ agree (well "
       "determined). A sampled spectrum (quadrature) shows nothing below its resolution limit, and each of its counts "
-      "has an error: twice the standard error of sampling, plus the resolution.",
-      "The gap is the widest one between neighbouring values, from 0.3 decade on; chance is the probability of one at "
-      "least as wide in a smooth spectrum. A bend is where two lines fit best; any curved spectrum has one, and it is "
+      "has an error: twice the standard error of sampling, plus the resolution. It holds for each threshold by itself: "
+      "a curve leaves such a band somewhere more often than in 5 % of the cases.",
+      "The gap is the widest one between neighbouring values, from 0.3 decade on; chance is at most the probability "
+      "of one as wide in a smooth spectrum, from ten gaps to either side; it is 1 within five values of an end. A bend "
+      "is where two lines fit best; any curved spectrum has one, and it is "
       "a kink only if the second line explains nearly all of the deviation and the misfit is small.",
       "Width: the tight pass is the layer with the strictly smallest effective rank relative to the bound. It counts "
       "as "
@@ -182,7 +190,12 @@ OPTSCOPE_INLINE void write_ranks(json_writer& json, const block_spectrum& of, st
   json.field("effective_rank", r.effective_rank).field("stable_rank", r.stable_rank);
   json.field("participation_ratio", r.participation_ratio);
   list("energy_ranks_90_99_999", r.energy_ranks, 3);
-  if (density) return;
+  if (density) {
+    std::array<double, 3> errors{};
+    for (std::size_t i = 0; i < 3; ++i) errors[i] = density->energy_rank(detail::energy_shares[i]).error();
+    list("energy_ranks_errors", errors, 3);
+    return;
+  }
   if (const auto gap = widest_gap(of.found.values, r.floor)) {
     json.key("gap").begin_object().field("count", gap->count).field("decades", gap->decades);
     json.field("runner_up", gap->runner_up).field("chance", gap->chance).end_object();
