@@ -74,6 +74,9 @@ TEST_CASE("every key of a config is read, and those of other programs are ignore
 TEST_CASE("null and missing values mean what they mean in transformers") {
   CHECK_EQ(with(R"("word_embed_proj_dim": null, "hidden_size": 240)").word_embed_proj_dim, 240u);
   CHECK(with(R"("eos_token_id": null)").eos_token_ids.empty());
+  CHECK_FALSE(with(R"("pad_token_id": -1)").pad_token_id.has_value());
+  CHECK_FALSE(with(R"("bos_token_id": -100)").bos_token_id.has_value());
+  CHECK_EQ(with(R"("eos_token_id": [-1, 2])").eos_token_ids, std::vector<token_id>{2});
   CHECK_EQ(with(R"("torch_dtype": "float16", "dtype": "bfloat16")").torch_dtype, "bfloat16");
   CHECK_EQ(with(R"("torch_dtype": null, "dtype": null)").torch_dtype, "");
 }
@@ -108,7 +111,6 @@ TEST_CASE("a config that cannot be used is refused with its key") {
   refused([] { return with(R"("tie_word_embeddings": null)"); }, "expected true or false, found null");
   refused([] { return with(R"("activation_function": null)"); }, "activation_function: expected a string, found null");
   refused([] { return with(R"("bos_token_id": [2])"); }, "bos_token_id: expected a token id or null, found a list");
-  refused([] { return with(R"("eos_token_id": [2, -1])"); }, "eos_token_id: expected a token id or null, found -1");
   refused([] { return with(R"("eos_token_id": "</s>")"); }, "eos_token_id");
   refused([] { return with(R"("pad_token_id": 2147483648)"); }, "pad_token_id");
   refused([] { return with(R"("ffn_dim": 3072, "ffn_dim": 64)"); }, "duplicate key \"ffn_dim\"");
@@ -122,10 +124,15 @@ TEST_CASE("a file that is not a JSON object is refused") {
   }
   refused([] { return from("\xef\xbb\xbf{\"model_type\": \"opt\"}"); },
           "expected JSON, found a byte order mark before it");
-  for (const std::string number :
-       {"NaN", "Infinity", "-Infinity", "1e400", "0x300", "+768", "0768", ".5", "1.", "- 1"}) {
+  for (const std::string number : {"0x300", "+768", "0768", ".5", "1.", "- 1", "nan", "-NaN", "+Infinity"}) {
     refused([&] { return with("\"hidden_size\": " + number); }, "JSON");
     refused([&] { return with("\"some_key\": " + number); }, "JSON");
+  }
+  for (const std::string number : {"NaN", "Infinity", "-Infinity", "1e400"}) {  // which Python's json writes
+    refused([&] { return with("\"hidden_size\": " + number); }, "hidden_size: expected a whole number");
+    refused([&] { return with("\"eos_token_id\": [2, " + number + "]"); }, "eos_token_id: expected a token id or null");
+    refused([&] { return with("\"torch_dtype\": " + number); }, "torch_dtype: expected a string, found " + number);
+    CHECK_EQ(with("\"some_key\": [" + number + "], \"hidden_size\": 24").hidden_size, 24u);
   }
   refused([] { return with(std::string{"\"a\": \"\0\"", 8}); }, "JSON");
   refused([] { return from(std::string(100000, '[')); }, "JSON");

@@ -129,7 +129,7 @@ TEST_CASE("a longer file costs memory and time in proportion") {
   with(std::string(10 * mega, ' '), as_config, "JSON");
   with("{\"model_type\": \"" + std::string(10 * mega, 'x') + "\"}", as_config, "expected \"opt\"");
   with("{\"" + std::string(10 * mega, 'x') + "\": 0}", as_config, "model_type");
-  with("{\"model_type\": \"opt\", \"hidden_size\": " + std::string(10 * mega, '9') + "}", as_config, "JSON");
+  with("{\"model_type\": \"opt\", \"hidden_size\": " + std::string(10 * mega, '9') + "}", as_config, "hidden_size");
   with(safetensors(header, std::string(9, '\0')), as_safetensors, "expected to begin at 9");
   with(safetensors(numbers, ""), as_safetensors, "at most 8 axes");
   with(safetensors("{\"__metadata__\":{}," + keys.substr(1), ""), as_safetensors, "a JSON object");

@@ -83,8 +83,13 @@ TEST_CASE("a text that is not JSON is refused with the line and byte where it st
   CHECK_EQ(refusal("{} {}"), "f: line 1, column 4: expected JSON, found \"{}\"");
   CHECK_EQ(refusal(""), "f: expected JSON, found an empty file");
   CHECK_EQ(refusal("\xef\xbb\xbf{}"), "f: expected JSON, found a byte order mark before it");
-  CHECK(refusal("{\"a\": \"\\ud800\"}").starts_with("f: expected JSON, found "));  // half a character
-  CHECK(refusal("{\"a\": 1e400}").starts_with("f: expected JSON, found "));
+  CHECK_EQ(refusal("{\"a\": \"\\ud800\"}"), "f: line 1, column 14: expected JSON, found \"\"}\"");  // half a character
+  CHECK_EQ(refusal("{\"a\": \"\\ud83d\\ude42\"}"), "accepted");
+  CHECK_EQ(refusal("{NaN: 1}"), "f: line 1, column 2: expected JSON, found \"NaN: 1}\"");
+  CHECK_EQ(refusal("{\"a\": 1, NaN: 1}"), "f: line 1, column 10: expected JSON, found \"NaN: 1}\"");
+  CHECK_EQ(refusal("{\"a\": [NaN, -NaN]}"), "f: line 1, column 14: expected JSON, found \"NaN]}\"");
+  CHECK_EQ(refusal("{\"a\": Infinity1}"), "f: line 1, column 15: expected JSON, found \"1}\"");
+  CHECK_EQ(refusal("{\"a\": 1e400, \"b\": +1}"), "f: line 1, column 19: expected JSON, found \"+1}\"");
 }
 
 TEST_CASE("anything but an object is refused by its type, and an object by its duplicate keys") {
@@ -113,4 +118,37 @@ TEST_CASE("integers of more than 64 bits are read as floating-point numbers") {
   REQUIRE(object.find("d")->get(list));
   CHECK((list[0].get(number) && number == 1234567890123456789000.5));
   CHECK((list[1].get(number) && number == 0.1234567890123456789000));
+}
+
+TEST_CASE("numbers that Python writes and JSON does not have are read, and no value is taken from them") {
+  const std::string big(400, '7');
+  const json_file file =
+      parsed(R"({"a": NaN, "b": [Infinity,-Infinity , NaN], "c": 1e999, "d": -1E+999, "e": 1e-999, "f": )" + big +
+             R"(, "g": "NaN, Infinity: 1e999", "h": {"NaN": NaN}, "i": 3})");
+  const json_object object{file, file.root()};
+  const auto takes_nothing = [](const json_value& value) {
+    bool truth = false;
+    std::int64_t integer = 0;
+    std::uint64_t natural = 0;
+    double number = 0;
+    std::string_view text;
+    std::vector<json_value> list;
+    return !value.get(truth) && !value.get(integer) && !value.get(natural) && !value.get(number) && !value.get(text) &&
+           !value.get(list) && !value.is_string() && !value.is_null() && !value.is_object();
+  };
+  for (const char* key : {"a", "c", "d", "f"}) {
+    CAPTURE(key);
+    CHECK(takes_nothing(*object.find(key)));
+  }
+  CHECK_EQ(object.find("a")->description(), "NaN");
+  CHECK_EQ(object.find("c")->description(), "1e999");
+  CHECK(object.find("f")->description().starts_with("7777"));
+  CHECK_EQ(object.find("b")->text(), "[Infinity,-Infinity,NaN]");
+  CHECK_EQ(object.find("h")->text(), R"({"NaN":NaN})");
+  double number = 1;
+  std::string_view text;
+  std::int64_t integer = 0;
+  CHECK((object.find("e")->get(number) && number == 0));
+  CHECK((object.find("g")->get(text) && text == "NaN, Infinity: 1e999"));
+  CHECK((object.find("i")->get(integer) && integer == 3));
 }

@@ -32,7 +32,7 @@ struct config {
   bool layer_norm_elementwise_affine = true;
   bool tie_word_embeddings = true;
   std::string activation_function = "relu";
-  std::optional<token_id> bos_token_id = 2;   ///< null in the file: no such token
+  std::optional<token_id> bos_token_id = 2;   ///< null or negative in the file: no such token
   std::vector<token_id> eos_token_ids = {2};  ///< key `eos_token_id`: a number, a list or null
   std::optional<token_id> pad_token_id = 1;
   std::string torch_dtype;  ///< key `dtype` or, older, `torch_dtype`, as in the file; empty if absent

@@ -2,6 +2,7 @@
 #pragma once
 // Bodies of config.hpp.
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optscope/checkpoint/config.hpp>
@@ -65,6 +66,7 @@ class config_reader {
     if (!value) return;
     target.reset();
     if (!value->is_null()) target = one_id(key, *value);
+    if (target && *target < 0) target.reset();
   }
 
   void ids(std::string_view key, std::vector<token_id>& target) const {
@@ -77,15 +79,14 @@ class config_reader {
     } else if (!value->is_null()) {
       target.push_back(one_id(key, *value));
     }
+    std::erase_if(target, [](token_id id) { return id < 0; });
   }
 
  private:
   [[nodiscard]] token_id one_id(std::string_view key, const json_value& value) const {
     std::int64_t number = 0;
-    if (!value.get(number) || number < 0 || number > std::numeric_limits<token_id>::max()) {
-      wrong(key, "a token id or null", value);
-    }
-    return static_cast<token_id>(number);
+    if (!value.get(number) || number > std::numeric_limits<token_id>::max()) wrong(key, "a token id or null", value);
+    return static_cast<token_id>(std::max<std::int64_t>(number, -1));
   }
 
   [[noreturn]] void wrong(std::string_view key, std::string expected, const json_value& found) const {

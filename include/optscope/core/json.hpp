@@ -72,8 +72,9 @@ class json_value {
 ///     }
 ///
 /// Errors are of the type given, which has the constructor of `bad_input`. They name the line and column where a text
-/// stops being JSON. A text may have 100 MB and 1024 levels; whole numbers of more than 64 bits, which Python writes,
-/// are read as floating-point numbers. Memory grows with the text.
+/// stops being JSON. A text may have 100 MB and 1024 levels. What else Python writes is JSON here: whole numbers of
+/// more than 64 bits are read as floating-point numbers; NaN, Infinity, -Infinity and numbers beyond double are values
+/// that no `get` takes, so that they are refused only where they are needed. Memory grows with the text.
 class json_file {
  public:
   /// Throws `file_error` if the file cannot be read, `Error` if it is not JSON.

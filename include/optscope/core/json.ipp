@@ -5,10 +5,12 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <optscope/core/json.hpp>
 #include <optscope/core/mapped_file.hpp>
 #include <optscope/core/utf8.hpp>
+#include <system_error>
 #include <type_traits>
 
 namespace optscope {
@@ -96,7 +98,7 @@ class json_error_finder {
   }
   bool scalar() {
     if (next() == '"') return string();
-    for (const std::string_view word : {"true", "false", "null"}) {
+    for (const std::string_view word : {"true", "false", "null", "NaN", "Infinity", "-Infinity"}) {
       if (text_.substr(at_).starts_with(word)) {
         at_ += word.size();
         return true;
@@ -112,7 +114,7 @@ class json_error_finder {
         const bool code = next() == 'u';
         if (std::string_view{"\"\\/bfnrtu"}.find(next()) == std::string_view::npos) return false;
         ++at_;
-        if (code && !hexadecimal()) return false;
+        if (code && !code_point()) return false;
       } else {
         const utf8::sequence character = utf8::first_sequence(text_.substr(at_));
         if (!character.valid) return false;
@@ -120,6 +122,17 @@ class json_error_finder {
       }
     }
     return true;
+  }
+  // Four digits after \\u; a surrogate needs its other half.
+  bool code_point() {
+    const std::string_view digits = text_.substr(std::min(at_, text_.size()), 4);
+    if (!hexadecimal()) return false;
+    const auto second = [](std::string_view d) { return d.size() == 4 && (d[0] | 32) == 'd' && (d[1] | 32) >= 'c'; };
+    if (second(digits)) return false;
+    if ((digits[0] | 32) != 'd' || digits[1] < '8') return true;
+    if (!text_.substr(at_).starts_with("\\u") || !second(text_.substr(at_ + 2, 4))) return false;
+    at_ += 2;
+    return hexadecimal();
   }
   bool hexadecimal() {
     for (int digit = 0; digit < 4; ++digit) {
@@ -147,21 +160,55 @@ class json_error_finder {
   std::string open_;  // brackets
 };
 
-/// `json` with an exponent after whole numbers that may not fit into 64 bits: Python writes such numbers (transformers
-/// 1e30 for `model_max_length`), simdjson reads them as floating-point numbers only.
-[[nodiscard]] inline std::string wide_numbers_as_floats(std::string_view json) {
-  constexpr std::string_view digits = "0123456789", fraction_or_exponent = "+.eE";
+/// What a string begins with that stands for a number: one that Python's json writes and simdjson does not read, NaN,
+/// Infinity, -Infinity, or a number beyond double. No value is taken from it; messages show it as it was.
+inline constexpr std::string_view odd_number_mark = "\x7fnumber ";
+
+[[nodiscard]] inline bool is_odd_number(simdjson::dom::element element) {
+  std::string_view text;
+  return element.get(text) == simdjson::SUCCESS && text.starts_with(odd_number_mark);
+}
+
+/// `json` as simdjson can read it: an exponent after whole numbers that may not fit into 64 bits (transformers writes
+/// 1e30 for `model_max_length`), which makes them floating-point numbers, and strings with a mark for odd numbers.
+[[nodiscard]] inline std::string plain_json(std::string_view json) {
+  constexpr std::string_view digits = "0123456789", spaces = " \t\r\n";
   std::string result;
-  bool inside = false;  // a string
+  const auto mark = [&](std::string_view number) { result.append("\"").append(odd_number_mark).append(number) += '"'; };
+  char before = ' ';  // the last byte that is no space, outside of strings
   for (std::size_t at = 0; at < json.size();) {
-    const std::size_t count = std::min(json.find_first_not_of(digits, at), json.size()) - at;
-    const std::size_t length = std::max<std::size_t>(count, json[at] == '\\' ? 2 : 1);
-    if (json[at] == '"') inside = !inside;
-    result += json.substr(at, length);
-    const bool fraction = at != 0 && fraction_or_exponent.find(json[at - 1]) != std::string_view::npos;
+    const std::string_view rest = json.substr(at);
+    std::size_t length = 1;
+    if (rest[0] == '"') {
+      while (length < rest.size() && rest[length] != '"') length += rest[length] == '\\' ? 2 : 1;
+      length = std::min(length + 1, rest.size());
+      result += rest.substr(0, length);
+    } else if (const std::size_t word = rest.starts_with("NaN")         ? 3
+                                        : rest.starts_with("Infinity")  ? 8
+                                        : rest.starts_with("-Infinity") ? 9
+                                                                        : 0;
+               word != 0 && std::string_view{":[,"}.find(before) != std::string_view::npos) {
+      const std::size_t next = rest.find_first_not_of(spaces, word);
+      const bool key = next != std::string_view::npos && rest[next] == ':';
+      length = word;
+      key ? void(result += rest.substr(0, length)) : mark(rest.substr(0, length));
+    } else if (rest[0] == '-' || digits.find(rest[0]) != std::string_view::npos) {
+      length = std::min(rest.find_first_not_of("0123456789+-.eE", 1), rest.size());
+      const std::string_view number = rest.substr(0, length);
+      const bool whole = number.find_first_of(".eE") == std::string_view::npos;
+      double value = 0;
+      const auto [end, status] = std::from_chars(number.data(), number.data() + length, value);
+      const bool small = number.find("e-") != std::string_view::npos || number.find("E-") != std::string_view::npos;
+      if (status == std::errc::result_out_of_range && end == number.data() + length && !small) {
+        mark(number);
+      } else {
+        result.append(number).append(whole && length > 18 ? "e0" : "");
+      }
+    } else {
+      result += rest[0];
+    }
     at += length;
-    const bool more = at < json.size() && fraction_or_exponent.find(json[at]) != std::string_view::npos;
-    if (count > 18 && !inside && !fraction && !more) result += "e0";
+    if (spaces.find(rest[0]) == std::string_view::npos) before = rest[0];
   }
   return result;
 }
@@ -181,7 +228,10 @@ inline void refuse_json(const json_file& file, const std::string& item, std::str
 }  // namespace detail
 
 OPTSCOPE_INLINE bool json_value::is_null() const noexcept { return detail::json_access::element(*this).is_null(); }
-OPTSCOPE_INLINE bool json_value::is_string() const noexcept { return detail::json_access::element(*this).is_string(); }
+OPTSCOPE_INLINE bool json_value::is_string() const noexcept {
+  const simdjson::dom::element element = detail::json_access::element(*this);
+  return element.is_string() && !detail::is_odd_number(element);
+}
 OPTSCOPE_INLINE bool json_value::is_object() const noexcept { return detail::json_access::element(*this).is_object(); }
 
 OPTSCOPE_INLINE bool json_value::get(bool& target) const noexcept { return detail::json_access::get(*this, target); }
@@ -193,7 +243,7 @@ OPTSCOPE_INLINE bool json_value::get(std::uint64_t& target) const noexcept {
 }
 OPTSCOPE_INLINE bool json_value::get(double& target) const noexcept { return detail::json_access::get(*this, target); }
 OPTSCOPE_INLINE bool json_value::get(std::string_view& target) const noexcept {
-  return detail::json_access::get(*this, target);
+  return is_string() && detail::json_access::get(*this, target);
 }
 
 OPTSCOPE_INLINE bool json_value::get(std::vector<json_value>& target) const {
@@ -214,11 +264,22 @@ OPTSCOPE_INLINE bool json_value::get(std::vector<member>& target) const {
   return true;
 }
 
-OPTSCOPE_INLINE std::string json_value::text() const { return simdjson::minify(detail::json_access::element(*this)); }
+OPTSCOPE_INLINE std::string json_value::text() const {
+  std::string text = simdjson::minify(detail::json_access::element(*this));
+  const std::string mark = '"' + std::string{detail::odd_number_mark};
+  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
+    text.erase(at, mark.size());
+    text.erase(text.find('"', at), 1);
+  }
+  return text;
+}
 
 OPTSCOPE_INLINE std::string json_value::description() const {
   using simdjson::dom::element_type;
   const simdjson::dom::element element = detail::json_access::element(*this);
+  if (detail::is_odd_number(element)) {
+    return detail::printable(element.get_string().value_unsafe().substr(detail::odd_number_mark.size()));
+  }
   switch (element.type()) {
     case element_type::ARRAY: return "a list";
     case element_type::OBJECT: return "an object";
@@ -248,9 +309,8 @@ OPTSCOPE_INLINE json_file json_file::parse(std::string name, std::string item, s
   }
   if (text.starts_with("\xef\xbb\xbf")) file.refuse(item, "JSON", "a byte order mark before it");
   simdjson::error_code status = document->parser.parse(simdjson::padded_string{text}).get(document->root);
-  if (status == simdjson::NUMBER_ERROR) {
-    const simdjson::padded_string wide{detail::wide_numbers_as_floats(text)};
-    status = document->parser.parse(wide).get(document->root);
+  if (status != simdjson::SUCCESS) {
+    status = document->parser.parse(simdjson::padded_string{detail::plain_json(text)}).get(document->root);
   }
   if (status != simdjson::SUCCESS) detail::refuse_json(file, item, text, status);
   return file;
