@@ -2,11 +2,13 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -95,6 +97,35 @@ TEST_CASE("an output file appears only when it is committed") {
   CHECK_THROWS_AS(write_file(folder / "missing" / "a", ""), file_error);
   CHECK_THROWS_AS(mapped_file{folder / "missing"}, file_error);
   CHECK_THROWS_AS(mapped_file{folder.path}, file_error);
+}
+
+TEST_CASE("a file on a file system without shared mappings, or without any, is mapped privately or read") {
+  const temporary_folder folder;
+  std::string text;
+  for (int i = 0; i < 100000; ++i) text += std::to_string(i);
+  folder.put("a", text);
+  const int fd = ::open((folder / "a").c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE_GE(fd, 0);
+  const auto no_shared = [](void* at, std::size_t size, int access, int kind, int file, ::off_t begin) -> void* {
+    errno = ENODEV;
+    return kind == MAP_SHARED ? MAP_FAILED : ::mmap(at, size, access, kind, file, begin);
+  };
+  const auto none = [](void*, std::size_t, int, int, int, ::off_t) -> void* {
+    errno = ENODEV;
+    return MAP_FAILED;
+  };
+  for (detail::map_call* map : {static_cast<detail::map_call*>(&::mmap), static_cast<detail::map_call*>(no_shared),
+                                static_cast<detail::map_call*>(none)}) {
+    const std::byte* bytes = detail::map_file(fd, text.size(), map);
+    REQUIRE(bytes != nullptr);
+    CHECK(std::string_view{reinterpret_cast<const char*>(bytes), text.size()} == text);
+    ::munmap(const_cast<std::byte*>(bytes), text.size());
+  }
+  CHECK(detail::map_file(fd, text.size() + 1, none) == nullptr);  // shorter than it was
+  CHECK_EQ(errno, EIO);
+  ::close(fd);
+  CHECK(detail::map_file(fd, text.size(), none) == nullptr);
+  CHECK_EQ(errno, EBADF);
 }
 
 TEST_CASE("a symbolic link stays, and what it points to is written") {

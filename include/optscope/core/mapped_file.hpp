@@ -2,6 +2,8 @@
 #pragma once
 // A read-only memory-mapped file.
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <filesystem>
 #include <optscope/core/compiled.hpp>
@@ -17,8 +19,19 @@ namespace optscope {
 /// Asks the system to read mapped bytes from the disk now, in larger pieces than touching them would. Does not wait.
 void read_ahead(std::span<const std::byte> bytes) noexcept;
 
+namespace detail {
+
+/// The signature of mmap.
+using map_call = void*(void*, std::size_t, int, int, int, ::off_t);
+
+/// The bytes of a file, mapped with `map` or, where it fails, read; to be unmapped. Null with `errno` set if both fail.
+[[nodiscard]] const std::byte* map_file(int fd, std::size_t size, map_call* map) noexcept;
+
+}  // namespace detail
+
 /// Maps a regular file for reading; pages are read when they are touched and never count as anonymous memory.
-/// Throws `file_error` if the path is missing, unreadable or not a regular file. An empty file gives an empty span.
+/// A file that the system cannot map is read into memory. Throws `file_error` if the path is missing, unreadable or not
+/// a regular file. An empty file gives an empty span.
 ///
 /// The file must not change while it is mapped. If it is replaced (renamed over) or removed, the old bytes are still
 /// read; if it is written to, the new bytes appear; touching bytes that were cut off raises SIGBUS, as does a failing
