@@ -9,9 +9,9 @@ cmake --preset release -DOPTSCOPE_BUILD_TESTS=OFF >&2
 cmake --build build --target study isolate generate >&2
 build/examples/study --model examples/demo-model --texts examples/texts --out build/demo >/dev/null
 build/examples/isolate --model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code \
-  --by mask --alone --no-curves --out build/demo/only-code >/dev/null
+  --alone --no-curves --out build/demo/only-code >/dev/null
 verse=$(sed -n '/^A simple thing/,/^The law says noon/p' examples/more-texts/verse/02-the-clockmaker-of-lesse.txt)
 printf '%s\n\n  [The part of the model that writes code continues:]\n\n' "$verse"
 build/examples/generate --model examples/demo-model --edits build/demo/only-code/edits.json --prompt "$verse" --new 128 \
-  --temperature 0.9 --top-p 0.92 --seed 3
+  --temperature 0.8 --top-p 0.9 --seed 6
 echo "$PWD/build/demo/report.html"

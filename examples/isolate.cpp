@@ -21,6 +21,7 @@
 #include <optscope/opt/pruned_checkpoint.hpp>
 #include <optscope/opt/pruned_weights.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "isolate_report.hpp"
@@ -49,6 +50,9 @@ const std::map<std::string, std::vector<unit_kind>> kinds_of{{"neurons", {unit_k
                                                              {"both", {unit_kind::neuron, unit_kind::head}},
                                                              {"directions", {unit_kind::direction}}};
 
+/// Of the directions, if nothing is measured that says how many.
+constexpr double share_of_directions = 0.05;
+
 template <class Value>
 std::vector<std::string> names_of(const std::map<std::string, Value>& all) {
   std::vector<std::string> names;
@@ -58,10 +62,10 @@ std::vector<std::string> names_of(const std::map<std::string, Value>& all) {
 
 /// What the command line says besides the settings of the library.
 struct options {
-  std::string keep, by = "ratio-rms", with = "zero", units = "both", keep_layers;
-  std::size_t scoring_tokens = 20000, new_tokens = 48;
+  std::string keep, by = "mask", with = "zero", units, keep_layers;
+  std::size_t scoring_tokens = 20000, new_tokens = 48, seed = 0;
   std::optional<std::size_t> written;
-  bool no_curves = false;
+  bool no_curves = false, checkpoint = false;
   double hours = 1;
   isolation_settings study;
   unit_candidate_settings candidates;
@@ -110,6 +114,14 @@ class shown_progress {
 
 void add_options(program::app& app, options& how, std::vector<program::option>& of_units) {
   app.option("--keep", &how.keep, "The category to keep").required().type("CATEGORY");
+  app.option("--units", &how.units,
+             "What may be removed. Directions of the stream into a layer are set to the kept category's mean; first "
+             "go those along which other categories lie farthest from it, in units of its own spread. If not given, "
+             "directions, which lose least; with an option that is for neurons and heads alone, both of these")
+      .one_of(names_of(kinds_of))
+      .type("KIND");
+  of_units.push_back(app.option("--checkpoint", &how.checkpoint,
+                                "Remove neurons and heads, not directions, and write the smaller checkpoint, model/"));
   of_units.push_back(
       app.option("--by", &how.by, "Score by which neurons and heads are removed").one_of(names_of(scores)).shown());
   of_units.push_back(app.option("--rounds", &how.candidates.rounds,
@@ -120,11 +132,6 @@ void add_options(program::app& app, options& how, std::vector<program::option>& 
   of_units.push_back(app.option("--replace", &how.with, "What replaces a removed neuron or head")
                          .one_of(names_of(replacements))
                          .shown());
-  app.option("--units", &how.units,
-             "What may be removed. Directions of the stream into a layer are set to the kept category's mean; first "
-             "go those along which other categories lie farthest from it, in units of its own spread")
-      .one_of(names_of(kinds_of))
-      .shown();
   app.option("--keep-layers", &how.keep_layers, "Layers from which nothing is removed").type("SPEC");
   of_units.push_back(app.option("--even", &how.candidates.even,
                                 "Remove the same number of neurons from every layer that is not kept. If no layer is "
@@ -139,9 +146,10 @@ void add_options(program::app& app, options& how, std::vector<program::option>& 
   app.option("--share", &how.study.share, "Remove this share of the units: no curves, no search for the smallest share")
       .check(program::number_within(0, false, 1, "a number from 0 to 1"));
   app.option("--alone", &how.study.only_kept, "Analyse only --keep, not every category");
-  app.option("--no-curves", &how.no_curves,
-             "Measure no curves and compare no sets: remove --share of the units or, with mask, what --mask-cost "
-             "allows");
+  app.option(
+      "--no-curves", &how.no_curves,
+      "Measure no curves, compare no sets and do not repeat it with the halves of the texts swapped: remove --share "
+      "of the units; if not given, 5 % of the directions or, with mask, what --mask-cost allows");
   app.option("--mask-steps", &how.candidates.mask.steps, "mask: steps of learning")
       .check(program::not_positive)
       .shown();
@@ -175,21 +183,32 @@ void add_options(program::app& app, options& how, std::vector<program::option>& 
       .check(program::not_positive)
       .shown();
   app.option("--new", &how.new_tokens, "Tokens by which a prompt is continued").check(program::not_positive).shown();
+  app.option(
+         "--loss-tokens", &how.study.held_out_finally,
+         "In the end, measure the loss of at most this many tokens of each category, in windows drawn evenly from all "
+         "held-out texts")
+      .check(program::not_positive)
+      .shown();
+  app.option("--seed", &how.seed, "Seed of all that is drawn: prompts, continuations, random removals, masks").shown();
 }
 
 /// Refuses options that do not go together, and fills in what follows from them.
 void complete(options& how, const std::vector<program::option>& of_units) {
+  const bool of_units_given = std::ranges::any_of(of_units, [](const program::option& each) { return each.given(); });
+  if (how.units.empty()) how.units = of_units_given ? "both" : "directions";
   for (const program::option& each : of_units) {
     if (how.directions() && each.given()) {
       throw program::wrong_usage{each.name(), "is for neurons and heads, not for directions"};
     }
   }
+  how.study.seed = how.candidates.mask.seed = how.seed;
   how.candidates.score = scores.at(how.by);
   how.candidates.with = replacements.at(how.with);
   how.candidates.kinds = kinds_of.at(how.units);
   how.candidates.round_share = how.study.share.value_or(unit_candidates<pruned_model>::most_on_curves);
-  if (how.no_curves && !how.study.share && (how.directions() || !how.candidates.score.absolute)) {
-    throw program::wrong_usage{"--share", "is required with --no-curves, except for --by mask"};
+  if (how.no_curves && !how.study.share && how.directions()) how.study.share = share_of_directions;
+  if (how.no_curves && !how.study.share && !how.candidates.score.absolute) {
+    throw program::wrong_usage{"--share", "is required with --no-curves and --by " + how.by};
   }
   if (how.candidates.rounds > 1 && how.candidates.score.reads != score_input::activity) {
     throw program::wrong_usage{"--rounds", "scores by " + how.by + " are computed once"};
@@ -235,6 +254,39 @@ std::vector<bool> banned_tokens(const std::vector<token_id>& ends, std::size_t v
   return banned;
 }
 
+corpus_halves read(const corpus& found, const options& how, bool swapped) {
+  return read_halves(
+      found,
+      {.scoring_tokens = how.scoring_tokens, .measured_texts = 201, .content_bytes = 400001, .swapped = swapped});
+}
+
+/// Scores on one half of the texts, measures on the other.
+isolation_result study(pruned_model& opt, side_by_side<pruned_model>& copies, const corpus& found,
+                       const corpus_halves& halves, const options& how, const isolation_settings& settings,
+                       const study_progress& report) {
+  const tokenizer& words = *found.words;
+  scoring_texts texts{.categories = found.categories, .texts = halves.scoring.tokens_by_category(), .bos = found.bos()};
+  const bool reads_mask = !how.directions() && how.candidates.score.reads == score_input::mask;
+  const std::size_t written = how.written.value_or(reads_mask ? 16384 : 0);
+  if (written != 0) {
+    texts.written =
+        write_texts(copies, halves.scoring, written, settings.prompt_tokens, words.size(), how.seed, report);
+  }
+  const ngram_judge judge{halves.contents};
+  removal_bench bench{opt, copies, judge};
+  bench.what.wanted.new_tokens = how.new_tokens;
+  bench.what.wanted.tokens = words.size();
+  bench.what.wanted.banned = banned_tokens(opt.files().configuration().eos_token_ids, words.size());
+  bench.what.wanted.how.seed += how.seed;
+  bench.what.decode = [&](const token_list& ids) { return words.decode(ids); };
+  bench.what.check = has_code_structure;
+  const auto run = [&](auto candidates) {
+    return isolation_study{opt, bench, candidates, texts, halves.measured, settings, report}.run();
+  };
+  return how.directions() ? run(direction_candidates{opt, texts, how.candidates.layers})
+                          : run(unit_candidates{opt, texts, how.candidates});
+}
+
 /// What the texts and the time did not allow.
 std::vector<std::string> limits_of(const isolation_record& record, const isolation_result& result,
                                    const isolation_settings& how) {
@@ -265,10 +317,12 @@ std::vector<std::string> limits_of(const isolation_record& record, const isolati
 int main(int argc, char** argv) {
   program::app app{
       "isolate",
-      "Removes from a model the neurons and heads, or the directions of the stream, that one category of texts does "
-      "not need, and continues prompts of all categories with the rest. Writes report.html, edits.json, model/, "
-      "pictures/, scores.tsv, continuations.json and summary.json.",
-      "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --out only-code"};
+      "Removes from a model the directions of the stream, or with --checkpoint the neurons and heads, that one "
+      "category "
+      "of texts does not need, and continues prompts of all categories with the rest. Writes report.html, edits.json, "
+      "pictures/, scores.tsv, continuations.json, summary.json and, with --checkpoint, model/.",
+      "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --alone --out "
+      "only-code"};
   app.offer({"--model", "--texts", "--threads", "--out"});
   options how;
   std::vector<program::option> of_units;
@@ -277,10 +331,8 @@ int main(int argc, char** argv) {
   return app.run(argc, argv, [&] {
     complete(how, of_units);
     const corpus found = app.find_texts();
-    const tokenizer& words = *found.words;
     how.study.kept = category_named(how.keep, found.categories);
-    const corpus_halves halves =
-        read_halves(found, {.scoring_tokens = how.scoring_tokens, .measured_texts = 201, .content_bytes = 400001});
+    const corpus_halves halves = read(found, how, false);
     pruned_model opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     require_even_layers(opt.files(), "to remove units");
@@ -293,26 +345,17 @@ int main(int argc, char** argv) {
     const study_progress report = std::ref(progress);
 
     side_by_side<pruned_model> copies{opt};
-    scoring_texts texts{
-        .categories = found.categories, .texts = halves.scoring.tokens_by_category(), .bos = found.bos()};
-    const bool reads_mask = !how.directions() && how.candidates.score.reads == score_input::mask;
-    const std::size_t written = how.written.value_or(reads_mask ? 16384 : 0);
-    if (written != 0) {
-      texts.written = write_texts(copies, halves.scoring, written, how.study.prompt_tokens, words.size(), report);
+    isolation_result result = study(opt, copies, found, halves, how, how.study, report);
+    if (how.study.compare_sets) {
+      isolation_settings again = how.study;
+      again.search = again.compare_sets = false;
+      again.only_kept = true;
+      again.share = static_cast<double>(result.found().removed) / static_cast<double>(result.units_in_all);
+      isolation_result other = study(opt, copies, found, read(found, how, true), how, again, report);
+      result.swapped = {.removed = other.found().removed,
+                        .whole = std::move(other.whole),
+                        .final = std::move(other.of[other.kept].final)};
     }
-    const ngram_judge judge{halves.contents};
-    removal_bench bench{opt, copies, judge};
-    bench.what.wanted.new_tokens = how.new_tokens;
-    bench.what.wanted.tokens = words.size();
-    bench.what.wanted.banned = banned_tokens(opt.files().configuration().eos_token_ids, words.size());
-    bench.what.decode = [&](const token_list& ids) { return words.decode(ids); };
-    bench.what.check = has_code_structure;
-
-    const auto study = [&](auto candidates) {
-      return isolation_study{opt, bench, candidates, texts, halves.measured, how.study, report}.run();
-    };
-    const isolation_result result = how.directions() ? study(direction_candidates{opt, texts, how.candidates.layers})
-                                                     : study(unit_candidates{opt, texts, how.candidates});
     progress = shown_progress{0, 0};
 
     isolation_record record{.model = opt.files().folder().filename().string(),
@@ -321,21 +364,21 @@ int main(int argc, char** argv) {
                             .units = how.units,
                             .texts = found.texts_of_each(),
                             .check = "code_like"};
-    for (const std::vector<token_list>& own : texts.texts) {
+    for (const std::vector<token_list>& own : halves.scoring.tokens_by_category()) {
       record.scoring_tokens.push_back(0);
-      for (const token_list& text : own) record.scoring_tokens.back() += text.size() - (words.adds_bos() ? 1 : 0);
+      for (const token_list& text : own) record.scoring_tokens.back() += text.size() - (found.bos() ? 1 : 0);
     }
     record.limits = limits_of(record, result, how.study);
     const std::string about =
         std::to_string(result.found().removed) + " units removed, to keep " + how.keep + ", by " + how.by;
     write_removal(app.out / "edits.json", result.found().what, fingerprint(opt.files()), about);
-    if (!how.directions()) {
+    if (how.checkpoint) {
       record.even_layers = write_pruned(opt.files(), opt.shape(), result.found().what, app.out / "model");
     }
     write_summary(app.out / "summary.json", result, record);
     write_scores(app.out / "scores.tsv", result);
     write_continuations(app.out / "continuations.json", result);
-    isolate_report::write(app.out, result, record, how.candidates.rounds, how.directions(), opt.backend().pool());
+    isolate_report::write(app.out, result, record, how.candidates.rounds, how.checkpoint, opt.backend().pool());
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

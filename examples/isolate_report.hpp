@@ -34,6 +34,11 @@ inline std::string percent_of(const counted& what) {
   const interval range = wilson(what.hits, what.all);
   return percent(what.share()) + " (" + rounded(100 * range.low, 0) + "–" + rounded(100 * range.high, 0) + ")";
 }
+/// With its interval over texts.
+inline std::string change_of(const behaviour& before, const behaviour& after, std::size_t category) {
+  const loss_change of = change_of_loss(before, after, category);
+  return rounded(of.mean) + (std::isfinite(of.low) ? " (" + rounded(of.low) + " to " + rounded(of.high) + ")" : "");
+}
 inline counted judged_as(const behaviour& what, std::size_t prompts_of, std::size_t category) {
   return {.hits = what.judged[prompts_of][category], .all = what.prompts(prompts_of)};
 }
@@ -63,13 +68,12 @@ inline std::vector<plot::line_panel> curve_panels(const isolation_result& result
   turned.series = {turned_series("by score", found.by_score, result, 0),
                    turned_series("random", found.random, result, 1),
                    turned_series("reversed", found.reversed, result, 2)};
-  plot::line_panel loss{.title = "held-out loss, removed by score"};
+  plot::line_panel loss{.title = "loss above the whole model's, removed by score"};
   for (std::size_t c = 0; c < result.categories.size(); ++c) {
-    plot::line_series series{
-        .name = result.categories[c], .x = {0}, .y = {result.whole_on_curves.loss[c]}, .colour = plot::hue(3 + c)};
+    plot::line_series series{.name = result.categories[c], .x = {0}, .y = {0}, .colour = plot::hue(3 + c)};
     for (std::size_t i = 0; i < found.by_score.share.size(); ++i) {
       series.x.push_back(found.by_score.share[i]);
-      series.y.push_back(found.by_score.behaviours[i].loss[c]);
+      series.y.push_back(found.by_score.behaviours[i].loss[c] - result.whole_on_curves.loss[c]);
     }
     loss.series.push_back(std::move(series));
   }
@@ -119,8 +123,12 @@ inline bool all_kept(const isolation_result& result) {
   return true;
 }
 
+inline counted loops_of(const behaviour& what, std::size_t category) {
+  return {.hits = what.loops[category], .all = what.prompts(category)};
+}
+
 inline void write_facts(plot::report& page, const isolation_result& result, const isolation_record& record,
-                        std::size_t rounds, bool directions) {
+                        std::size_t rounds, bool checkpoint) {
   const std::size_t kept = result.kept;
   const std::string& name = result.kept_name();
   const isolated_category& found = result.found();
@@ -131,22 +139,31 @@ inline void write_facts(plot::report& page, const isolation_result& result, cons
                           (record.units == "both" ? " neurons and heads" : " " + record.units)},
           {"other prompts continued as " + name, percent_of(found.final.turned(kept))},
           {"before", percent_of(result.whole.turned(kept))},
-          {"continuations of other prompts with the structure of code",
+          {"prompts of " + name + " that the whole model continues as such", percent_of(result.whole.own(kept))},
+          {"continuations of other prompts in which a C tokenizer and bracket matcher find no error",
            percent_of(result.whole.passing_of_others(kept)) + " → " + percent_of(found.final.passing_of_others(kept))},
-          {"loss of " + name, rounded(result.whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
+          {"loops among them, which count as no " + name,
+           percent_of(result.whole.loops_of_others(kept)) + " → " + percent_of(found.final.loops_of_others(kept)) +
+               "; the whole model's own " + name + ": " + percent_of(loops_of(result.whole, kept))},
+          {"loss of " + name + ", nats per token",
+           rounded(result.whole.loss[kept]) + " → " + rounded(found.final.loss[kept])},
+          {"its change, with a 95 % interval over " +
+               std::to_string(change_of_loss(result.whole, found.final, kept).texts) + " held-out texts",
+           change_of(result.whole, found.final, kept)},
           {"overlap of the sets from two halves of the scoring texts",
            rounded(result.overlaps.of_halves.value_or(missing), 2)},
           {"overlap of the sets from two seeds", rounded(result.overlaps.of_seeds.value_or(missing), 2)},
           {"score", record.by + (rounds > 1 ? ", in " + std::to_string(rounds) + " rounds" : "")},
           {"replaced by", record.replace},
           {"the smaller checkpoint, model/",
-           directions           ? "none: directions of the stream are in no weight"
-           : record.even_layers ? "read by this library and by transformers"
-                                : "read by this library alone: layers have different sizes (see --even)"}});
+           record.units == "directions" ? "none: directions of the stream are in no weight"
+           : !checkpoint                ? "not asked for (--checkpoint)"
+           : record.even_layers         ? "read by this library and by transformers"
+                                        : "read by this library alone: layers have different sizes (see --even)"}});
 }
 
 inline void write_matrix(plot::report& page, const isolation_result& result) {
-  std::vector<std::string> columns{"kept", "removed", "its loss"};
+  std::vector<std::string> columns{"kept", "removed", "its loss", "change (95 % over texts)"};
   for (const std::string& name : result.categories) columns.push_back("prompts: " + name);
   cells rows;
   for (std::size_t kept = 0; kept < result.of.size(); ++kept) {
@@ -154,7 +171,8 @@ inline void write_matrix(plot::report& page, const isolation_result& result) {
     if (!each.measured()) continue;
     rows.push_back({result.categories[kept],
                     percent(static_cast<double>(each.removed) / static_cast<double>(result.units_in_all)),
-                    rounded(result.whole.loss[kept]) + " → " + rounded(each.final.loss[kept])});
+                    rounded(result.whole.loss[kept]) + " → " + rounded(each.final.loss[kept]),
+                    change_of(result.whole, each.final, kept)});
     for (std::size_t c = 0; c < result.categories.size(); ++c) {
       rows.back().push_back(percent_of(judged_as(each.final, c, kept)));
     }
@@ -165,7 +183,7 @@ inline void write_matrix(plot::report& page, const isolation_result& result) {
 inline void write_controls(plot::report& page, const isolation_result& result) {
   const std::vector<std::string>& names = result.categories;
   std::vector<std::string> columns{"what is removed", "units"};
-  for (const std::string& name : names) columns.push_back("loss of " + name);
+  for (const std::string& name : names) columns.push_back("loss of " + name + " above the whole model's");
   for (std::size_t c = 0; c < names.size(); ++c) {
     if (c != result.kept) columns.push_back(names[c] + " continued as " + result.kept_name());
   }
@@ -173,7 +191,8 @@ inline void write_controls(plot::report& page, const isolation_result& result) {
   for (const control_result& row : result.controls) {
     rows.push_back({label_of(row, result.terms), std::to_string(row.removed)});
     for (std::size_t c = 0; c < names.size(); ++c) {
-      rows.back().push_back(row.found.loss.empty() ? "–" : rounded(row.found.loss[c]));
+      rows.back().push_back(row.found.loss.empty() ? "–"
+                                                   : rounded(row.found.loss[c] - result.controls[0].found.loss[c]));
     }
     for (std::size_t c = 0; c < names.size(); ++c) {
       if (c == result.kept) continue;
@@ -211,29 +230,61 @@ inline void write_continuations(plot::report& page, const isolation_result& resu
   for (const continued_prompt& each : result.continuations) {
     if (shown[each.category] == most) continue;
     ++shown[each.category];
-    rows.push_back({names[each.category], each.prompt, each.before, each.after, names[each.after_is]});
+    rows.push_back({names[each.category], each.prompt, each.before, each.after, result.class_name(each.after_is)});
   }
   page.table("Continuations side by side",
              std::vector<std::string>{"prompt of", "prompt", "whole model", "after the removal", "judged"}, rows);
 }
 
+inline void write_swapped(plot::report& page, const isolation_result& result) {
+  if (!result.swapped) return;
+  const std::size_t kept = result.kept;
+  const auto row = [&](const char* name, const behaviour& whole, const behaviour& final) {
+    return std::vector<std::string>{name, percent_of(final.turned(kept)), change_of(whole, final, kept),
+                                    percent_of(final.loops_of_others(kept)), percent_of(final.passing_of_others(kept))};
+  };
+  const swapped_halves& other = *result.swapped;
+  const behaviour& found = result.found().final;
+  const auto points = [](const counted& a, const counted& b) {
+    return rounded(100 * (b.share() - a.share()), 0) + " points";
+  };
+  page.table("The halves of the texts swapped, as much removed",
+             std::vector<std::string>{"", "other prompts continued as " + result.kept_name(), "change of its loss",
+                                      "loops", "C without error"},
+             cells{row("as above", result.whole, found),
+                   row("swapped", other.whole, other.final),
+                   {"difference", points(found.turned(kept), other.final.turned(kept)),
+                    rounded(change_of_loss(other.whole, other.final, kept).mean -
+                            change_of_loss(result.whole, found, kept).mean),
+                    points(found.loops_of_others(kept), other.final.loops_of_others(kept)),
+                    points(found.passing_of_others(kept), other.final.passing_of_others(kept))}});
+}
+
 inline void write_judge(plot::report& page, const isolation_result& result) {
   std::vector<std::string> columns{"text"};
   for (const std::string& name : result.categories) columns.push_back("judged " + name);
+  for (const char* name : {"none", "loops", "C without error"}) columns.emplace_back(name);
   cells rows;
-  for (std::size_t c = 0; c < result.categories.size(); ++c) {
-    rows.push_back({result.categories[c]});
-    const judged_pieces& of = result.held_out[c];
+  const auto add = [&](const std::string& name, const judged_pieces& of) {
+    rows.push_back({name});
     for (const std::size_t hits : of.judged) rows.back().push_back(percent_of({.hits = hits, .all = of.pieces}));
+    for (const std::size_t hits : {of.loops, of.passing}) {
+      rows.back().push_back(percent_of({.hits = hits, .all = of.pieces}));
+    }
+  };
+  for (std::size_t c = 0; c < result.categories.size(); ++c) add(result.categories[c], result.held_out[c]);
+  for (std::size_t c = 0; c < result.categories.size(); ++c) {
+    add(result.categories[c] + ", tokens in random order", result.shuffled[c]);
   }
-  page.table("The judge on held-out texts, in pieces as long as the continuations", columns, rows);
+  page.table("The judges on held-out texts, in pieces as long as the continuations", columns, rows);
 }
 
 /// Writes report.html and the pictures. Throws if gnuplot is missing, after everything else is written.
 inline void write(const fs::path& folder, const isolation_result& result, const isolation_record& record,
-                  std::size_t rounds, bool directions, thread_pool& pool) {
+                  std::size_t rounds, bool checkpoint, thread_pool& pool) {
+  const bool directions = record.units == "directions";
   plot::report page{"Only " + result.kept_name(), record.model};
-  write_facts(page, result, record, rounds, directions);
+  write_facts(page, result, record, rounds, checkpoint);
   if (!result.controls.empty()) page.notes("Verdict", std::vector<std::string>{result.verdict()});
   if (!record.limits.empty()) page.notes("Limits of this run", record.limits);
   if (!result.found().by_score.share.empty()) {
@@ -254,6 +305,7 @@ inline void write(const fs::path& folder, const isolation_result& result, const 
                  "where-it-sits", picture_of_controls(result));
     write_controls(page, result);
   }
+  write_swapped(page, result);
   write_layers(page, result, directions);
   write_continuations(page, result);
   write_judge(page, result);
@@ -261,15 +313,23 @@ inline void write(const fs::path& folder, const isolation_result& result, const 
       "How it was done",
       std::vector<std::string>{
           "Every second text of a category gives the scores and trains the judge; the others are measured. The size of "
-          "the removal is chosen on one set of prompts; the figures above are from another.",
+          "the removal is chosen by prompts from half of those; the shares above are of prompts from the other half, "
+          "the "
+          "loss is that of all of them. Where a category has one such text, the halves are of that text.",
+          "A continuation is a loop if fewer than half of its runs of four tokens are different; it counts as no "
+          "category.",
           directions
               ? "The stream is edited between layers: not after the embedding, not before the unembedding, "
                 "nothing at the logits, nothing at the first position."
               : "Only activations inside blocks are overwritten: not the embedding, not the unembedding, nothing "
                 "at the logits.",
-          "The judge is naive Bayes on byte 1- to 5-grams of the texts; it knows nothing of the model.",
+          "The judge is naive Bayes on byte 1- to 5-grams of the texts; it knows nothing of the model. \"None\" is "
+          "learned "
+          "from the texts with their words shuffled, and from random pieces of words.",
+          "The second judge reads C: characters, brackets, and which tokens may stand side by side.",
           "Continuations are drawn at temperature 0.8 from the best tokens of probability 0.9 together. On curves and "
-          "in the table of where it sits, a continuation of 16 tokens or more ends when the judge is sure (0.85)."});
+          "in the table of where it sits, a continuation of 16 tokens or more ends when the judge gives one category a "
+          "probability of at least 0.85."});
   page.write(folder, pool);
 }
 

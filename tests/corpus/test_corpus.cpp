@@ -193,6 +193,11 @@ TEST_CASE("every second text is measured, and the halves of a category's only te
   both.insert(both.end(), second.begin() + 1, second.end());
   CHECK(both == ids('u'));
 
+  const corpus_halves swapped = read_halves(found, {.swapped = true});
+  CHECK(swapped.scoring.tokens_by_category()[0] == halves.measured.tokens_by_category()[0]);
+  CHECK(swapped.measured.tokens_by_category() == halves.scoring.tokens_by_category());
+  CHECK(swapped.scoring.tokens_in(1)[0] == second);
+
   const std::size_t size = ids('p').size() - 1;
   const corpus_halves few = read_halves(found, {.scoring_tokens = size + 3, .measured_texts = 1, .content_bytes = 1});
   CHECK_EQ(few.scoring.tokens_in(0).size(), 2);

@@ -8,13 +8,10 @@
 #include <memory>
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/core/output_file.hpp>
-#include <optscope/isolation/code_structure.hpp>
 #include <optscope/isolation/continuations.hpp>
-#include <optscope/isolation/judge.hpp>
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/isolation/removal_order.hpp>
 #include <optscope/isolation/removal_scores.hpp>
-#include <optscope/isolation/wilson.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_checkpoint.hpp>
@@ -330,42 +327,6 @@ TEST_CASE("a removal comes back from its file; those for another model, and brok
   CHECK(message(begin + R"([{"neurons":[1],"neuron_values":[1,2]},{}]})", print).find("a list of 1 numbers") !=
         std::string::npos);
   CHECK(message(R"({"format":"something"})", print).find("optscope edits 1") != std::string::npos);
-}
-
-TEST_CASE("the judge knows pieces of texts that it has not seen") {
-  std::vector<std::vector<std::string>> train(2);
-  for (int i = 0; i < 40; ++i) {
-    train[0].push_back("\tif (size < " + std::to_string(i * 7) + ")\n\t\treturn -EINVAL;\n\tfree(buf);\n");
-    train[1].push_back("And so on day " + std::to_string(i * 7) + " they came to the sea, and there was no boat.\n");
-  }
-  const ngram_judge judge{train};
-  const auto decide = [&](std::string_view text) { return most_probable(judge.probabilities(text)); };
-  CHECK_EQ(decide("\twhile (left > 3)\n\t\tleft = next(left);\n"), 0);
-  CHECK_EQ(decide("There were 12 days of rain, and then the sun came back.\n"), 1);
-  const auto p = judge.probabilities("");
-  CHECK(p[0] + p[1] == doctest::Approx(1));
-  // A category of few texts is found as well.
-  train[1].resize(3);
-  CHECK_EQ(most_probable(ngram_judge{train}.probabilities(
-               "There were 12 days of rain, and then the sun came back to the sea.\n")),
-           1);
-}
-
-TEST_CASE("Wilson's interval of known cases") {
-  CHECK(wilson(0, 10).low == 0);
-  CHECK(wilson(0, 10).high == doctest::Approx(0.27753).epsilon(1e-4));
-  CHECK(wilson(8, 10).low == doctest::Approx(0.49016).epsilon(1e-4));
-  CHECK(wilson(8, 10).high == doctest::Approx(0.94332).epsilon(1e-4));
-  CHECK(wilson(0, 0).low == 0);
-  CHECK(wilson(0, 0).high == 1);
-}
-
-TEST_CASE("code has its structure, prose and contradicting brackets have not") {
-  CHECK(has_code_structure("{\n\tint x = f(a[1]);\n\treturn x;\n}\n"));
-  CHECK(has_code_structure("\tx = 1;\n}\n"));  // the prompt may have opened it
-  CHECK_FALSE(has_code_structure("{\n\tint x = f(a[1);\n}\n"));
-  CHECK_FALSE(has_code_structure("My lord, the night is long,\nand no one comes to the gate\n"));
-  CHECK_FALSE(has_code_structure("no line end"));
 }
 
 TEST_CASE("units are removed by score, at random or reversed; those without a score last; sets overlap by Jaccard") {

@@ -18,7 +18,7 @@ std::vector<std::string> arguments(const std::string& keep, const std::string& o
                                    std::vector<std::string> more = {}) {
   std::vector<std::string> all{"--model",   demo_model, "--texts", texts, "--texts",          more_texts,
                                "--keep",    keep,       "--out",   out,   "--scoring-tokens", "4000",
-                               "--prompts", "4",        "--new",   "16"};
+                               "--prompts", "4",        "--new",   "16",  "--loss-tokens",    "512"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -27,7 +27,8 @@ std::vector<std::string> arguments(const std::string& keep, const std::string& o
 
 TEST_CASE("isolate removes what code does not need; generate --edits and the smaller model write the same with it") {
   const sandbox box;
-  const auto result = box.run("isolate", arguments("code", "out", {"--share", "0.4"}));
+  const auto result = box.run(
+      "isolate", arguments("code", "out", {"--share", "0.4", "--checkpoint", "--by", "ratio-rms", "--no-curves"}));
   check_done(result);
   CHECK_EQ(result.out, "out/report.html\n");
   for (const char* file : {"edits.json", "scores.tsv", "continuations.json", "summary.json", "report.html",
@@ -69,7 +70,7 @@ TEST_CASE("isolate --even removes as many neurons from every layer: the smaller 
   const sandbox box;
   simdjson::dom::parser parser;
   const auto load = [&](const char* file) { return simdjson::dom::element{parser.load((box / file).string())}; };
-  const std::vector<std::string> few{"--share", "0.3", "--alone", "--no-curves", "--even"};
+  const std::vector<std::string> few{"--share", "0.3", "--alone", "--no-curves", "--even", "--checkpoint"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), few.begin(), few.end());
     check_done(box.run("isolate", arguments("code", "out", more)));
@@ -95,7 +96,7 @@ TEST_CASE("isolate --even removes as many neurons from every layer: the smaller 
     CHECK(load("out/summary.json")["transformers_reads_model"].get_bool().value());
   }
 
-  with({"--keep-layers", "0"});
+  with({"--keep-layers", "0", "--by", "ratio-rms"});
   const simdjson::dom::element config = load("out/model/config.json");
   const auto sizes = config["ffn_dims"].get_array().value();
   CHECK_EQ(sizes.at(0).get_uint64().value(), 1024);
@@ -108,7 +109,8 @@ TEST_CASE("isolate --even removes as many neurons from every layer: the smaller 
 
 TEST_CASE("isolate draws curves, of fewer prompts when time is short, and says where the effect sits") {
   const sandbox box;
-  auto command = arguments("code", "out", {"--alone", "--minutes", "0.001", "--keep-layers", "1:7", "--rounds", "2"});
+  auto command = arguments(
+      "code", "out", {"--alone", "--minutes", "0.001", "--keep-layers", "1:7", "--rounds", "2", "--by", "ratio-rms"});
   *(std::ranges::find(command, "--prompts") + 1) = "5";
   check_done(box.run("isolate", command));
   simdjson::dom::parser parser;
@@ -157,12 +159,14 @@ TEST_CASE("isolate learns a mask for one category alone, with another layer whol
   const std::string scores = content_of(box / "out/scores.tsv");
   CHECK(scores.find("neuron\t1\t") != std::string::npos);
   CHECK(scores.find("neuron\t0\t") == std::string::npos);
-  check_refused(box.run("isolate", arguments("code", "out", {"--no-curves"})), 2, "isolate", "--share");
+  check_refused(box.run("isolate", arguments("code", "out", {"--no-curves", "--by", "difference"})), 2, "isolate",
+                "--share: is required with --no-curves and --by difference");
 }
 
-TEST_CASE("isolate sets directions of the stream to the kept mean; generate --edits applies them, no weight has them") {
+TEST_CASE(
+    "isolate by default sets directions of the stream to the kept mean; no weight has them; generate applies them") {
   const sandbox box;
-  check_done(box.run("isolate", arguments("code", "out", {"--units", "directions", "--alone", "--share", "0.05"})));
+  check_done(box.run("isolate", arguments("code", "out", {"--alone", "--share", "0.05"})));
   simdjson::dom::parser parser;
   const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
   CHECK_EQ(summary["units_in_all"].get_uint64().value(), 7 * 256);  // none of layer 0, into which the embedding goes
@@ -174,6 +178,18 @@ TEST_CASE("isolate sets directions of the stream to the kept mean; generate --ed
     turned += code["behaviour"]["judged"].at(other).at(2).get_uint64().value();
   }
   CHECK(turned >= 27);  // of 36
+  const simdjson::dom::element whole_model = summary["nothing_removed"];
+  const simdjson::dom::element swapped = summary["halves_swapped"]["behaviour"];
+  for (const simdjson::dom::element& each : {whole_model, swapped}) {
+    CHECK_EQ(each["judged"].at(0).get_array().size(), 5);  // the last: of none
+    CHECK_EQ(each["loops"].get_array().size(), 4);
+  }
+  const simdjson::dom::element change = code["loss_change"].at(2);
+  CHECK_EQ(change["texts"].get_uint64().value(), 4);  // four windows of 128 tokens, of four texts
+  CHECK(change["low"].get_double().value() < change["mean"].get_double().value());
+  CHECK_EQ(summary["halves_swapped"]["removed"].get_uint64().value(), 90);
+  CHECK_EQ(summary["judge"]["shuffled"].get_array().size(), 4);
+
   const auto loss = [](const simdjson::dom::element found, std::size_t category) {
     return found["loss"].at(category).get_double().value();
   };
@@ -195,8 +211,11 @@ TEST_CASE("isolate sets directions of the stream to the kept mean; generate --ed
   CHECK_NE(whole.out, found.out);
   CHECK(content_of(box / "out/report.html").find("directions of the stream are in no weight") != std::string::npos);
 
-  for (const std::vector<std::string>& other :
-       {std::vector<std::string>{"--by", "mask"}, {"--replace", "zero"}, {"--rounds", "2"}, {"--even"}}) {
+  for (const std::vector<std::string>& other : {std::vector<std::string>{"--by", "mask"},
+                                                {"--replace", "zero"},
+                                                {"--rounds", "2"},
+                                                {"--even"},
+                                                {"--checkpoint"}}) {
     auto more = other;
     more.insert(more.end(), {"--units", "directions"});
     check_refused(box.run("isolate", arguments("code", "out", more)), 2, "isolate",

@@ -6,6 +6,7 @@
 #include <optscope/core/compiled.hpp>
 #include <optscope/corpus/corpus.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace optscope {
@@ -16,6 +17,7 @@ struct halving {
   std::size_t measured_texts = ~std::size_t{0};      ///< of the second half
   std::size_t content_bytes = ~std::size_t{0};       ///< of `contents`; the text in which this is reached is whole
   std::size_t shortest = 8;                          ///< tokens that every text must have
+  bool swapped = false;                              ///< what is scored otherwise is measured, and the reverse
 };
 
 /// The halves: every second text of a category is in `measured`, the others in `scoring`. A category's only text is
@@ -28,6 +30,10 @@ struct corpus_halves {
 /// Reads the texts of a corpus that was found (`find_corpus`) and has `words`. Throws what `corpus::read` throws, and
 /// `bad_input` for a text below `how.shortest` tokens.
 [[nodiscard]] corpus_halves read_halves(const corpus& found, const halving& how = {});
+
+/// Two parts of a corpus that share no text: every second text of a category is in the second. A category's only text
+/// is cut in the middle.
+[[nodiscard]] std::pair<corpus, corpus> parts_of(const corpus& all);
 
 }  // namespace optscope
 

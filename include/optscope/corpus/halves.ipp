@@ -4,9 +4,20 @@
 
 #include <cassert>
 #include <optscope/corpus/halves.hpp>
-#include <utility>
 
 namespace optscope {
+namespace detail {
+
+/// Cuts a text in the middle; the second part begins with BOS, too, if the text does.
+inline token_list cut_in_middle(token_list& text, std::optional<token_id> bos) {
+  const auto middle = text.begin() + static_cast<std::ptrdiff_t>(text.size() / 2);
+  token_list second(middle, text.end());
+  if (bos && !text.empty() && text[0] == *bos) second.insert(second.begin(), *bos);
+  text.erase(middle, text.end());
+  return second;
+}
+
+}  // namespace detail
 
 OPTSCOPE_INLINE corpus_halves read_halves(const corpus& found, const halving& how) {
   assert(found.words.has_value());
@@ -19,7 +30,7 @@ OPTSCOPE_INLINE corpus_halves read_halves(const corpus& found, const halving& ho
 
   for (std::size_t t = 0; t < found.size(); ++t) {
     const std::size_t c = found.category_of[t];
-    const bool single = texts[c] == 1, is_measured = !single && found.index_in_category(t) % 2 == 1;
+    const bool single = texts[c] == 1, is_measured = !single && found.index_in_category(t) % 2 == (how.swapped ? 0 : 1);
     const bool enough = is_measured ? measured[c] >= how.measured_texts
                                     : scored[c] >= how.scoring_tokens && kept_bytes[c] >= how.content_bytes;
     if (!single && enough) continue;
@@ -31,10 +42,8 @@ OPTSCOPE_INLINE corpus_halves read_halves(const corpus& found, const halving& ho
                    std::to_string(tokens.size()));
     }
     if (single) {
-      const auto middle = tokens.begin() + static_cast<std::ptrdiff_t>(tokens.size() / 2);
-      token_list second(middle, tokens.end());
-      if (words.adds_bos()) second.insert(second.begin(), *words.bos());
-      tokens.erase(middle, tokens.end());
+      token_list second = detail::cut_in_middle(tokens, found.bos());
+      if (how.swapped) std::swap(tokens, second);
       result.measured.add(c, std::move(second));
     }
     if (is_measured) {
@@ -51,6 +60,17 @@ OPTSCOPE_INLINE corpus_halves read_halves(const corpus& found, const halving& ho
     if (tokens.size() > most) tokens.resize(most);
     scored[c] += tokens.size() - 1;
     result.scoring.add(c, std::move(tokens));
+  }
+  return result;
+}
+
+OPTSCOPE_INLINE std::pair<corpus, corpus> parts_of(const corpus& all) {
+  std::pair<corpus, corpus> result{all.emptied(), all.emptied()};
+  for (std::size_t c = 0; c < all.categories.size(); ++c) {
+    const std::span<const token_list> texts = all.tokens_in(c);
+    std::vector<token_list> own(texts.begin(), texts.end());
+    if (own.size() == 1) own.push_back(detail::cut_in_middle(own[0], all.bos()));
+    for (std::size_t i = 0; i < own.size(); ++i) (i % 2 == 0 ? result.first : result.second).add(c, std::move(own[i]));
   }
   return result;
 }

@@ -41,6 +41,9 @@ class next_token_loss {
     return sum / count;
   }
 
+  /// Nats of one text: the sum over its tokens but the first.
+  [[nodiscard]] double nats(std::size_t text) const { return sum_[text]; }
+
  private:
   const token_batch& texts_;
   std::vector<double> sum_;  // [text]

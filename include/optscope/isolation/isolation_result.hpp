@@ -27,7 +27,8 @@ struct removal_curve {
 struct isolated_category {
   removal_curve by_score{}, random{}, reversed{};
   std::size_t removed = 0;             ///< units
-  bool reached = false;                ///< the removal turns 95 % of the other prompts on the curve
+  counted own{};                       ///< prompts of the category that the whole model continues as such
+  bool reached = false;                ///< the removal turns other prompts at least 95 % as often as that
   std::vector<std::size_t> numbers{};  ///< the removed units
   removal what{};
   behaviour final{};  ///< on prompts and texts that nothing was chosen on
@@ -46,13 +47,20 @@ struct scored_unit {
 struct continued_prompt {
   std::size_t category;
   std::string prompt, before, after;
-  std::size_t after_is;  ///< the category that the judge sees
+  std::size_t after_is;  ///< the category that the judge sees; the number of categories for none
 };
 
 /// How many pieces of held-out texts of a category are judged to be of each.
 struct judged_pieces {
   std::size_t pieces = 0;
-  std::vector<std::size_t> judged{};  ///< [category]
+  std::vector<std::size_t> judged{};   ///< [category, last: none]
+  std::size_t loops = 0, passing = 0;  ///< that are a loop; that pass the check
+};
+
+/// The same study with the halves of the texts swapped, the size of the removal given.
+struct swapped_halves {
+  std::size_t removed = 0;
+  behaviour whole{}, final{};
 };
 
 /// Everything that a study of isolation finds.
@@ -70,7 +78,8 @@ struct isolation_result {
   set_overlaps overlaps{};
   std::vector<scored_unit> scores{};  ///< to keep the category `kept`
   std::vector<continued_prompt> continuations{};
-  std::vector<judged_pieces> held_out{};  ///< [category]: how good the judge is
+  std::vector<judged_pieces> held_out{}, shuffled{};  ///< [category]: how good the judge is; tokens in another order
+  std::optional<swapped_halves> swapped{};            ///< for the category `kept`
 
   std::size_t draws = 0;          ///< random removals for each point of a curve
   std::size_t curve_prompts = 0;  ///< of each category
@@ -79,6 +88,10 @@ struct isolation_result {
 
   [[nodiscard]] const isolated_category& found() const { return of[kept]; }
   [[nodiscard]] const std::string& kept_name() const { return categories[kept]; }
+  /// The name of what a judge says: a category or "none".
+  [[nodiscard]] std::string class_name(std::size_t judged) const {
+    return judged < categories.size() ? categories[judged] : "none";
+  }
   [[nodiscard]] std::string verdict() const {
     return controls.empty() ? std::string{}
                             : sentence_of(verdict_of(controls, kept, found().reached), terms, layers, kept_name());

@@ -29,6 +29,7 @@ inline void write_behaviour(json_writer& json, const behaviour& what, const std:
     json.end_array();
   }
   json.end_array();
+  write_list(json, "loops", what.loops);
   if (!check.empty()) write_list(json, check, what.passing);
   json.end_object();
 }
@@ -38,6 +39,29 @@ inline void write_curve(json_writer& json, const char* name, const removal_curve
   for (std::size_t i = 0; i < curve.share.size(); ++i) {
     json.begin_object().field("share", curve.share[i]).key("behaviour");
     write_behaviour(json, curve.behaviours[i], check);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+/// The change of every category's loss, with its interval over texts.
+inline void write_changes(json_writer& json, const behaviour& before, const behaviour& after) {
+  json.key("loss_change").begin_array();
+  for (std::size_t c = 0; c < before.loss.size(); ++c) {
+    const loss_change change = change_of_loss(before, after, c);
+    json.begin_object().field("mean", change.mean).field("low", change.low).field("high", change.high);
+    json.field("texts", change.texts).end_object();
+  }
+  json.end_array();
+}
+
+inline void write_pieces(json_writer& json, const char* name, const std::vector<judged_pieces>& all,
+                         const std::string& check) {
+  json.key(name).begin_array();
+  for (const judged_pieces& each : all) {
+    json.begin_object().field("pieces", each.pieces).field("loops", each.loops);
+    if (!check.empty()) json.field(check, each.passing);
+    write_list(json, "judged", each.judged);
     json.end_object();
   }
   json.end_array();
@@ -71,8 +95,9 @@ OPTSCOPE_INLINE void write_summary(const std::filesystem::path& file, const isol
     const isolated_category& each = result.of[c];
     if (!each.measured()) continue;
     json.begin_object().field("category", result.categories[c]).field("removed", each.removed);
-    json.field("reached_95_percent", each.reached).key("behaviour");
+    json.field("reached_95_percent_of_own", each.reached).key("behaviour");
     detail::write_behaviour(json, each.final, record.check);
+    detail::write_changes(json, result.whole, each.final);
     detail::write_curve(json, "by_score", each.by_score, record.check);
     detail::write_curve(json, "random", each.random, record.check);
     detail::write_curve(json, "reversed", each.reversed, record.check);
@@ -85,6 +110,18 @@ OPTSCOPE_INLINE void write_summary(const std::filesystem::path& file, const isol
     json.end_object();
   }
   json.end_array().field("verdict", result.verdict());
+  if (result.swapped) {
+    json.key("halves_swapped").begin_object().field("removed", result.swapped->removed).key("nothing_removed");
+    detail::write_behaviour(json, result.swapped->whole, record.check);
+    json.key("behaviour");
+    detail::write_behaviour(json, result.swapped->final, record.check);
+    detail::write_changes(json, result.swapped->whole, result.swapped->final);
+    json.end_object();
+  }
+  json.key("judge").begin_object();
+  detail::write_pieces(json, "held_out", result.held_out, record.check);
+  detail::write_pieces(json, "shuffled", result.shuffled, record.check);
+  json.end_object();
   detail::write_list(json, "limits", record.limits);
   json.end_object();
   write_file(file, json.text() + "\n");
@@ -106,7 +143,7 @@ OPTSCOPE_INLINE void write_continuations(const std::filesystem::path& file, cons
   for (const continued_prompt& each : result.continuations) {
     json.begin_object().field("category", result.categories[each.category]);
     json.field("prompt", each.prompt).field("before", each.before).field("after", each.after);
-    json.field("after_is", result.categories[each.after_is]).end_object();
+    json.field("after_is", result.class_name(each.after_is)).end_object();
   }
   json.end_array();
   write_file(file, json.text() + "\n");

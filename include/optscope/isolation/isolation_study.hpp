@@ -7,10 +7,12 @@
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/corpus/corpus.hpp>
+#include <optscope/corpus/halves.hpp>
 #include <optscope/isolation/behaviour.hpp>
 #include <optscope/isolation/continuations.hpp>
 #include <optscope/isolation/controls.hpp>
@@ -20,26 +22,31 @@
 #include <optscope/isolation/removal_bench.hpp>
 #include <optscope/isolation/removal_candidates.hpp>
 #include <optscope/isolation/removal_edits.hpp>
+#include <optscope/isolation/repetition.hpp>
+#include <random>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace optscope {
 
 struct isolation_settings {
-  std::size_t kept = 0;                 ///< the category to keep
-  bool only_kept = false;               ///< every other category is not kept in turn
-  bool search = true;                   ///< measure curves and search the smallest removal
-  std::optional<double> share{};        ///< of the units to remove, without a search
-  bool compare_sets = true;             ///< how much sets from halves of the texts overlap
-  std::size_t held_out = 512;           ///< tokens of each category whose loss is measured on curves
-  std::size_t prompts = 16;             ///< of each category on curves; three times as many others in the end
-  std::size_t prompt_tokens = 32;       ///< of a prompt
-  std::size_t draws = 3;                ///< random removals for each point
-  std::optional<std::size_t> points{};  ///< of a curve; otherwise 20, or as many as `minutes` allow
-  double minutes = 10;                  ///< about how long all removals may take
-  double sure_on_curves = 0.85;         ///< see `measurement::sure`
+  std::size_t kept = 0;                  ///< the category to keep
+  bool only_kept = false;                ///< every other category is not kept in turn
+  bool search = true;                    ///< measure curves and search the smallest removal
+  std::optional<double> share{};         ///< of the units to remove, without a search
+  bool compare_sets = true;              ///< how much sets from halves of the texts overlap
+  std::size_t held_out = 512;            ///< tokens of each category whose loss is measured on curves
+  std::size_t held_out_finally = 16384;  ///< in the end; windows drawn evenly from all held-out texts if they have more
+  std::size_t prompts = 16;              ///< of each category on curves; three times as many others in the end
+  std::size_t prompt_tokens = 32;        ///< of a prompt
+  std::size_t draws = 3;                 ///< random removals for each point
+  std::optional<std::size_t> points{};   ///< of a curve; otherwise 20, or as many as `minutes` allow
+  double minutes = 10;                   ///< about how long all removals may take
+  double sure_on_curves = 0.85;          ///< see `measurement::sure`
+  std::uint64_t seed = 0;                ///< of prompts and random removals
 };
 
 namespace detail {
@@ -58,8 +65,9 @@ struct mean_logits {
   }
 };
 
-/// The share of other prompts that a removal must turn.
-inline constexpr double enough_turned = 0.95;
+/// A removal must turn other prompts nearly as often as the whole model continues the kept category's own as such: this
+/// share of it.
+inline constexpr double enough_of_own = 0.95;
 
 inline std::size_t count_of(double share, std::size_t all) {
   return static_cast<std::size_t>(std::llround(share * static_cast<double>(all)));
@@ -67,7 +75,8 @@ inline std::size_t count_of(double share, std::size_t all) {
 
 }  // namespace detail
 
-/// One study. Nothing is chosen on the texts and prompts of the final measurement.
+/// One study. The size of a removal is chosen by prompts from one part of the held-out texts and measured by prompts
+/// from the other; the loss in the end is that of all held-out texts, which no choice depends on.
 ///
 ///     unit_candidates parts{opt, texts, {.layers = layers}};
 ///     isolation_study study{opt, bench, parts, texts, measured, {.kept = 2}, report};
@@ -96,13 +105,14 @@ class isolation_study {
     }
     use(on_curves_);
     result.whole = measure_finally({});
+    if (how_.search) measure_own(result);
     candidates_.prepare(kept_in_turn, report_);
     if (how_.search) plan(result, kept_in_turn.size());
     for (const std::size_t c : kept_in_turn) {
       if (how_.search) {
         follow_curves(result, c, kept_in_turn.size());
       } else {
-        remove_share(result.of[c], c);
+        remove_share(result, c);
       }
     }
     if (how_.compare_sets) {
@@ -120,9 +130,13 @@ class isolation_study {
   using numbers = std::vector<std::size_t>;
 
   isolation_result begin() {
-    on_curves_ = draw(how_.held_out, how_.prompts, 1);
+    std::tie(choosing_texts_, final_texts_) = parts_of(measured_);
+    on_curves_ = draw(choosing_texts_, how_.held_out, how_.prompts, 1);
     choosing_ = on_curves_.prompts;
-    finally_ = draw(8 * how_.held_out, 3 * how_.prompts, 2);
+    finally_ = draw(final_texts_, 0, 3 * how_.prompts, 2);
+    const measured_texts all = draw(measured_, how_.held_out_finally, 0, 0);
+    finally_.held_out = all.held_out;
+    finally_.text_of = all.text_of;
     const unit_ordering& ordering = candidates_.ordering();
     isolation_result result{.categories = texts_.categories,
                             .kept = how_.kept,
@@ -138,19 +152,35 @@ class isolation_study {
     return result;
   }
 
-  [[nodiscard]] measured_texts draw(std::size_t held_out, std::size_t prompts, std::uint64_t seed) const {
-    return draw_measured(measured_, {.held_out = held_out,
-                                     .window = std::min<std::size_t>(256, opt_.shape().max_positions),
-                                     .prompts = prompts,
-                                     .prompt_tokens = how_.prompt_tokens,
-                                     .seed = seed});
+  [[nodiscard]] measured_texts draw(const corpus& from, std::size_t held_out, std::size_t prompts,
+                                    std::uint64_t seed) const {
+    const std::size_t window = std::clamp<std::size_t>(held_out / 4, 32, 256);
+    return draw_measured(from, {.held_out = held_out,
+                                .window = std::min(window, opt_.shape().max_positions),
+                                .prompts = prompts,
+                                .prompt_tokens = how_.prompt_tokens,
+                                .seed = how_.seed + seed});
   }
   void use(const measured_texts& what) {
     bench_.what.held_out = what.held_out;
+    bench_.what.text_of = what.text_of;
     bench_.what.prompts = what.prompts;
   }
+  /// How often the whole model continues each category's own prompts as such, on the texts by which removals are chosen
+  /// and measured as those are.
+  void measure_own(isolation_result& result) {
+    const corpus prompts = draw(choosing_texts_, 0, 3 * how_.prompts, 4).prompts;
+    bench_.what.sure = how_.sure_on_curves;
+    const behaviour whole = bench_.measure_prompts({}, prompts);
+    bench_.what.sure = 1;
+    for (std::size_t c = 0; c < result.of.size(); ++c) result.of[c].own = whole.own(c);
+  }
+  [[nodiscard]] static bool enough(double turned, const isolated_category& of) {
+    return turned >= detail::enough_of_own * of.own.share();
+  }
   behaviour measure_finally(const removal& what) {
-    const measured_texts before{.held_out = bench_.what.held_out, .prompts = bench_.what.prompts};
+    const measured_texts before{
+        .held_out = bench_.what.held_out, .prompts = bench_.what.prompts, .text_of = bench_.what.text_of};
     use(finally_);
     behaviour found = bench_.measure(what);
     use(before);
@@ -186,7 +216,7 @@ class isolation_study {
       const auto fewer =
           static_cast<double>(result.curve_prompts) * std::max(points, 0.0) / static_cast<double>(most_points);
       result.curve_prompts = std::clamp(static_cast<std::size_t>(fewer), least_prompts, result.curve_prompts - 1);
-      use(draw(how_.held_out * result.curve_prompts / how_.prompts, result.curve_prompts, 1));
+      use(draw(choosing_texts_, how_.held_out * result.curve_prompts / how_.prompts, result.curve_prompts, 1));
       seconds = part_of_whole * measure_whole(result);
       points = affordable();
     }
@@ -217,7 +247,7 @@ class isolation_study {
       curve.share.push_back(Candidates::most_on_curves * static_cast<double>(i) / static_cast<double>(points));
       const std::size_t count = detail::count_of(curve.share.back(), result.units_in_all);
       for (std::size_t draw = 0; draw < draws; ++draw) {  // drawn anew for each point
-        what.push_back(removal_of_first(candidates_.order(kept, by, i + draw * points), count, kept));
+        what.push_back(removal_of_first(candidates_.order(kept, by, how_.seed + i + draw * points), count, kept));
       }
     }
     const std::vector<behaviour> found =
@@ -241,13 +271,14 @@ class isolation_study {
     found.what = candidates_.removal_of(found.numbers, kept);
   }
 
-  /// The smallest removal that turns 95 % of the other prompts, between two points of the curve by bisection; if none
-  /// does, the one that turns most. Scores may have a size of their own instead.
+  /// The smallest removal that turns other prompts 95 % as often as the whole model continues the category's own,
+  /// between two points of the curve by bisection; if none does, the one that turns most. Scores may have a size of
+  /// their own instead.
   void choose(isolated_category& found, std::size_t kept) {
     numbers order = candidates_.order(kept, removal_order::by_score, 0);
     if (const std::optional<std::size_t> own = candidates_.own_count(kept, order)) {
       remove_first(found, kept, std::move(order), *own);
-      found.reached = turned(found.what, kept) >= detail::enough_turned;
+      found.reached = enough(turned(found.what, kept), found);
       return;
     }
     const auto size = [&](double share) { return std::min(order.size(), detail::count_of(share, order.size())); };
@@ -256,7 +287,7 @@ class isolation_study {
     for (std::size_t i = 0; i < curve.share.size(); ++i) {
       const double share = curve.behaviours[i].turned(kept).share();
       if (share > curve.behaviours[best].turned(kept).share()) best = i;
-      if (share < detail::enough_turned) continue;
+      if (!enough(share, found)) continue;
       found.reached = true;
       best = i;
       low = i == 0 ? 0 : size(curve.share[i - 1]);
@@ -265,8 +296,7 @@ class isolation_study {
     std::size_t high = size(curve.share[best]);
     for (int step = 0; found.reached && step < 4 && high - low > 1; ++step) {
       const std::size_t middle = (low + high) / 2;
-      const bool enough = turned(removal_of_first(order, middle, kept), kept) >= detail::enough_turned;
-      (enough ? high : low) = middle;
+      (enough(turned(removal_of_first(order, middle, kept), kept), found) ? high : low) = middle;
     }
     remove_first(found, kept, std::move(order), high);
   }
@@ -275,13 +305,14 @@ class isolation_study {
   }
 
   /// The share that was asked for, or the size that the scores have.
-  void remove_share(isolated_category& found, std::size_t kept) {
+  void remove_share(isolation_result& result, std::size_t kept) {
+    isolated_category& found = result.of[kept];
     numbers order = candidates_.order(kept, removal_order::by_score, 0);
     const std::size_t count =
         how_.share ? detail::count_of(*how_.share, order.size()) : candidates_.own_count(kept, order).value_or(0);
     remove_first(found, kept, std::move(order), count);
     found.final = measure_finally(found.what);
-    found.reached = found.final.turned(kept).share() >= detail::enough_turned;
+    found.reached = found.final.turned(kept).share() >= detail::enough_of_own * result.whole.own(kept).share();
   }
 
   /// A control before it is measured.
@@ -318,7 +349,8 @@ class isolation_study {
     result.push_back({.what = control::first_half, .removed = part([&](std::size_t of) { return of < half; })});
     result.push_back({.what = control::second_half, .removed = part([&](std::size_t of) { return of >= half; })});
     for (std::size_t draw = 0; draw < how_.draws; ++draw) {
-      numbers drawn = ordering.first(candidates_.order(kept, removal_order::random, 77 + draw), found.removed);
+      numbers drawn =
+          ordering.first(candidates_.order(kept, removal_order::random, how_.seed + 77 + draw), found.removed);
       result.push_back({.what = control::random_units, .removed = std::move(drawn)});
     }
     const numbers reversed = candidates_.order(kept, removal_order::reversed, 0);
@@ -415,26 +447,46 @@ class isolation_study {
       result.scores.push_back(
           {.what = result.units[u], .score = score[u], .removed = std::binary_search(gone.begin(), gone.end(), u)});
     }
-    const auto judged = [&](const std::string& text) { return most_probable(bench_.judge().probabilities(text)); };
+    const std::size_t categories = texts_.categories.size();
     for (std::size_t i = 0; i < finally_.prompts.tokens.size(); ++i) {
       result.continuations.push_back({.category = finally_.prompts.category_of[i],
                                       .prompt = bench_.what.decode(finally_.prompts.tokens[i]),
                                       .before = result.whole.written[i],
                                       .after = found.final.written[i],
-                                      .after_is = judged(found.final.written[i])});
+                                      .after_is = found.final.written_is[i]});
     }
-    constexpr std::size_t most_pieces = 200;
-    const auto length = static_cast<std::ptrdiff_t>(bench_.what.wanted.new_tokens);
-    for (std::size_t c = 0; c < texts_.categories.size(); ++c) {
-      judged_pieces pieces{.judged = std::vector<std::size_t>(texts_.categories.size())};
-      for (const token_list& text : measured_.tokens_in(c)) {
-        for (auto at = text.begin() + 1; text.end() - at >= length && pieces.pieces < most_pieces; at += length) {
-          ++pieces.judged[judged(bench_.what.decode(token_list(at, at + length)))];
-          ++pieces.pieces;
-        }
+    for (std::size_t c = 0; c < categories; ++c) {
+      const std::vector<token_list> pieces = pieces_of(c);
+      result.held_out.push_back(judged(pieces));
+      std::vector<token_list> shuffled = pieces;
+      std::mt19937_64 bits{how_.seed + c};
+      for (token_list& each : shuffled) {
+        for (std::size_t i = each.size(); i > 1; --i) std::swap(each[i - 1], each[bits() % i]);
       }
-      result.held_out.push_back(std::move(pieces));
+      result.shuffled.push_back(judged(shuffled));
     }
+  }
+
+  /// Held-out texts of a category in pieces as long as continuations.
+  [[nodiscard]] std::vector<token_list> pieces_of(std::size_t category) const {
+    constexpr std::size_t most = 200;
+    const auto length = static_cast<std::ptrdiff_t>(bench_.what.wanted.new_tokens);
+    std::vector<token_list> pieces;
+    for (const token_list& text : measured_.tokens_in(category)) {
+      for (auto at = text.begin() + 1; text.end() - at >= length && pieces.size() < most; at += length) {
+        pieces.emplace_back(at, at + length);
+      }
+    }
+    return pieces;
+  }
+  [[nodiscard]] judged_pieces judged(const std::vector<token_list>& pieces) const {
+    judged_pieces result{.pieces = pieces.size(), .judged = std::vector<std::size_t>(texts_.categories.size() + 1)};
+    for (const token_list& each : pieces) {
+      ++result.judged[bench_.class_of(each)];
+      result.loops += is_loop(each);
+      if (bench_.what.check) result.passing += !is_loop(each) && bench_.what.check(bench_.what.decode(each));
+    }
+    return result;
   }
 
   Model& opt_;
@@ -444,6 +496,7 @@ class isolation_study {
   const corpus& measured_;
   isolation_settings how_;
   study_progress report_;
+  corpus choosing_texts_, final_texts_;  // prompts of curves and of the end
   measured_texts on_curves_, finally_;
   corpus choosing_;  // the prompts by which the smallest removal is chosen
   std::size_t removals_ = 0, removals_done_ = 0;

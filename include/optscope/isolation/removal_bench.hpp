@@ -13,6 +13,7 @@
 #include <optscope/isolation/judge.hpp>
 #include <optscope/isolation/measured_texts.hpp>
 #include <optscope/isolation/removal_edits.hpp>
+#include <optscope/isolation/repetition.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/removal.hpp>
@@ -27,18 +28,21 @@ namespace optscope {
 
 /// What is measured of every removal, and how.
 struct measurement {
-  corpus held_out{};  ///< whose loss is measured
-  corpus prompts{};   ///< that are continued
+  corpus held_out{};                   ///< whose loss is measured
+  std::vector<std::size_t> text_of{};  ///< [text of held_out]: of which it is a window; empty: each is whole
+  corpus prompts{};                    ///< that are continued
   /// How prompts are continued; prompt i draws from seed `wanted.how.seed` + i.
   generation wanted{.new_tokens = 40,
                     .how = {.temperature = 0.8, .top_p = 0.9, .seed = 1},
                     .seed_step = 1,
                     .stop = {},
                     .enough_every = 8};
-  /// A continuation of at least 16 tokens ends when the judge gives one category this probability; 1: it never does.
+  /// A continuation of at least 16 tokens that is no loop so far ends when the judge gives one category this
+  /// probability; 1: it never does.
   double sure = 1;
   std::function<std::string(const token_list&)> decode{};  ///< tokens to text; called by several threads
-  /// Counts as `behaviour::passing` the continuations for which it is true, for example `has_code_structure`.
+  /// Counts as `behaviour::passing` the continuations that are no loop and for which it is true, for example
+  /// `has_code_structure`.
   std::function<bool(std::string_view)> check{};
 };
 
@@ -59,6 +63,10 @@ class removal_bench {
   measurement what{};
 
   [[nodiscard]] const Judge& judge() const noexcept { return judge_; }
+  /// The category of a text, or the number of categories: it is a loop, or the judge says that it is of none.
+  [[nodiscard]] std::size_t class_of(const token_list& text) const {
+    return is_loop(text) ? judge_.categories() : most_probable(judge_.probabilities(what.decode(text)));
+  }
 
   /// The behaviour without `removed`; an empty removal gives the whole model's.
   [[nodiscard]] behaviour measure(const removal& removed) { return measure_on(opt_, removed, what.prompts, nullptr); }
@@ -92,7 +100,7 @@ class removal_bench {
   [[nodiscard]] behaviour measure_edited(Editors&... editors) {
     opt_.weights().remove({}, opt_.backend().pool());
     behaviour result;
-    result.loss = losses(opt_, {}, editors...);
+    measure_loss(opt_, result, {}, editors...);
     write(opt_, result, what.prompts, {}, editors...);
     return result;
   }
@@ -139,13 +147,13 @@ class removal_bench {
     beginning begin;
     if (below != nullptr && below->cache.texts() != 0 && first > 0) begin = {.below = below, .layer = first};
     behaviour result;
-    result.loss = losses(model, begin, directions);
+    measure_loss(model, result, begin, directions);
     write(model, result, prompts, begin, directions);
     return result;
   }
 
   template <class... Editors>
-  std::vector<double> losses(Model& model, const beginning& begin, Editors&... editors) const {
+  void measure_loss(Model& model, behaviour& result, const beginning& begin, Editors&... editors) const {
     next_token_loss loss{what.held_out.tokens};
     if (begin.below == nullptr) {
       model.run(what.held_out.tokens, editors..., loss);
@@ -153,11 +161,17 @@ class removal_bench {
       model.run_from(begin.layer, begin.below->held_out(site::resid_pre{}, begin.layer), what.held_out.tokens,
                      editors..., loss);
     }
-    std::vector<double> result;
     for (std::size_t c = 0; c < judge_.categories(); ++c) {
-      result.push_back(loss.mean([&](std::size_t t) { return what.held_out.category_of[t] == c; }));
+      result.loss.push_back(loss.mean([&](std::size_t t) { return what.held_out.category_of[t] == c; }));
     }
-    return result;
+    std::size_t last = 0;
+    for (std::size_t t = 0; t < what.held_out.tokens.size(); ++t) {
+      const std::size_t text = what.text_of.empty() ? t : what.text_of[t];
+      if (t == 0 || text != last) result.of_texts.push_back({.category = what.held_out.category_of[t]});
+      last = text;
+      result.of_texts.back().nats += loss.nats(t);
+      result.of_texts.back().tokens += what.held_out.tokens[t].size() - 1;
+    }
   }
 
   template <class... Editors>
@@ -168,13 +182,17 @@ class removal_bench {
                                 : generate_from(begin.layer, begin.below->prompts(site::resid_pre{}, begin.layer),
                                                 begin.below->cache, model, prompts.tokens, wanted(), editors...);
     const std::size_t categories = judge_.categories();
-    result.judged.assign(categories, std::vector<std::size_t>(categories));
+    result.judged.assign(categories, std::vector<std::size_t>(categories + 1));
     result.passing.assign(categories, 0);
+    result.loops.assign(categories, 0);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       const std::string text = what.decode(ids[i]);
       const std::size_t c = prompts.category_of[i];
-      ++result.judged[c][most_probable(judge_.probabilities(text))];
-      if (what.check) result.passing[c] += what.check(text);
+      const bool loop = is_loop(ids[i]);
+      result.written_is.push_back(loop ? categories : most_probable(judge_.probabilities(text)));
+      ++result.judged[c][result.written_is.back()];
+      result.loops[c] += loop;
+      if (what.check) result.passing[c] += !loop && what.check(text);
       result.written.push_back(text);
     }
   }
@@ -185,9 +203,9 @@ class removal_bench {
     if (what.sure >= 1) return result;
     result.enough = [&](const token_list& so_far) {
       constexpr std::size_t shortest = 16;
-      if (so_far.size() < shortest) return false;
+      if (so_far.size() < shortest || is_loop(so_far)) return false;
       const std::vector<double> p = judge_.probabilities(what.decode(so_far));
-      return *std::max_element(p.begin(), p.end()) >= what.sure;
+      return *std::max_element(p.begin(), p.end() - 1) >= what.sure;
     };
     return result;
   }

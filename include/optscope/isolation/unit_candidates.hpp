@@ -192,7 +192,7 @@ class unit_candidates {
   [[nodiscard]] std::vector<double> mask(std::size_t kept, const std::vector<category_texts>& from,
                                          const std::string& name, std::uint64_t seed = 0) {
     mask_settings settings = how_.mask;
-    settings.seed = seed;
+    settings.seed += seed;
     opt_.weights().remove({}, opt_.backend().pool());
     return learn_mask(opt_, from, kept, texts_.bos, removal_of(ordering_.all(), kept), settings,
                       counter(report_, name));

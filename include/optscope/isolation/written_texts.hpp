@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optscope/core/tokens.hpp>
@@ -21,12 +22,12 @@ namespace optscope {
 /// category, at temperature 0.8 from the best tokens of probability 0.9 together. [category][text], prompts included.
 template <class Model>
 [[nodiscard]] category_texts write_texts(side_by_side<Model>& copies, const corpus& texts, std::size_t count,
-                                         std::size_t prompt_tokens, std::size_t vocabulary,
+                                         std::size_t prompt_tokens, std::size_t vocabulary, std::uint64_t seed,
                                          const study_progress& report) {
   constexpr std::size_t together = 64;
   const std::size_t length = std::min<std::size_t>(128, copies[0].shape().max_positions - prompt_tokens - 1);
   const corpus prompts =
-      draw_prompts(texts, {.each = (count + length - 1) / length, .length = prompt_tokens, .seed = 3});
+      draw_prompts(texts, {.each = (count + length - 1) / length, .length = prompt_tokens, .seed = 3 + seed});
   const std::size_t all = prompts.tokens.size(), batches = (all + together - 1) / together;
   token_batch written(all);
   std::mutex one_at_a_time;
@@ -37,7 +38,7 @@ template <class Model>
                             prompts.tokens.begin() + static_cast<std::ptrdiff_t>(end));
     const token_batch some = generate(copies[copy], batch,
                                       {.new_tokens = length,
-                                       .how = {.temperature = 0.8, .top_p = 0.9, .seed = 1000 + begin},
+                                       .how = {.temperature = 0.8, .top_p = 0.9, .seed = 1000 + seed + begin},
                                        .seed_step = 1,
                                        .stop = {},
                                        .tokens = vocabulary});
