@@ -3,12 +3,15 @@
 #include <filesystem>
 #include <iostream>
 #include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/corpus/survey.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/units/category_windows.hpp>
 #include <optscope/units/corpus_sums.hpp>
 #include <optscope/units/effects.hpp>
 #include <optscope/units/top_neurons.hpp>
 #include <optscope/units/unit_findings.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "light_up_report.hpp"
@@ -22,7 +25,7 @@ namespace {
 
 /// What a saved state belongs to: the model and the texts.
 std::string fingerprint_of(const checkpoint& files, const corpus& texts) {
-  std::string run = "light_up 2 " + fingerprint(files);
+  std::string run = "light_up 3 " + fingerprint(files);
   for (std::size_t t = 0; t < texts.size(); ++t) {
     const fs::path& file = texts.texts[t].file;
     run += "\n" + texts.category_name(t) + " " + file.string() + " " + std::to_string(fs::file_size(file)) + " " +
@@ -33,11 +36,12 @@ std::string fingerprint_of(const checkpoint& files, const corpus& texts) {
 
 /// Runs all texts through the model. Ctrl-C saves what is done and ends the program.
 template <class Model>
-void sum_up_texts(Model& opt, const corpus& texts, const fs::path& state, unit_findings& found) {
+void sum_up_texts(Model& opt, const corpus& texts, const fs::path& state, std::size_t length, unit_findings& found) {
   const program::interruption ctrl_c;
   program::progress line{"texts"};
   const resumable_run run{.state = state.string(),
                           .fingerprint = fingerprint_of(opt.files(), texts),
+                          .length = length,
                           .go_on = [&](std::size_t done, std::size_t all) {
                             line(done, all);
                             return !ctrl_c.requested();
@@ -46,6 +50,32 @@ void sum_up_texts(Model& opt, const corpus& texts, const fs::path& state, unit_f
   if (done == texts.size()) return;
   throw error{"stopped after " + std::to_string(done) + " of " + std::to_string(texts.size()) +
               " texts; the same command resumes there"};
+}
+
+/// The length that texts are cut to, so that those of all categories are alike; 0: no cut.
+std::size_t length_of(const text_survey& known, const corpus& texts) {
+  std::vector<std::vector<std::size_t>> lengths(texts.categories.size());
+  for (std::size_t t = 0; t < texts.size(); ++t) lengths[texts.category_of[t]].push_back(known.lengths[t]);
+  return equal_length(std::move(lengths));
+}
+
+/// What lengths and shared passages of the texts do not allow to say.
+std::vector<std::string> limits_of(const text_survey& known, const corpus& texts, std::size_t length) {
+  std::vector<std::string> limits;
+  if (length > 0) {
+    limits.push_back(
+        "the categories' texts are of different lengths, and activity depends on the position: of each "
+        "text only the first " +
+        std::to_string(length) + " tokens count");
+  }
+  if (known.shared.empty()) return limits;
+  const shared_text& most = known.shared[0];
+  const auto name = [&](std::size_t t) { return texts.category_name(t) + "/" + texts.texts[t].name; };
+  limits.push_back(std::to_string(known.shared.size()) + " of " + std::to_string(texts.size()) +
+                   " texts share passages of 32 tokens with others (" + name(most.text) + " " +
+                   std::to_string(static_cast<int>(100 * most.share)) + " % of them, with " + name(most.other) +
+                   "): they are not independent, and p is too small");
+  return limits;
 }
 
 }  // namespace
@@ -81,11 +111,17 @@ int main(int argc, char** argv) {
     for (const unit_statistic each : all_unit_statistics) {
       if (name_of(each) == by) found.by = each;
     }
-    sum_up_texts(opt, texts, app.out / "state", found);
+    const text_survey known = survey(texts);
+    const std::size_t length = length_of(known, texts);
+    sum_up_texts(opt, texts, app.out / "state", length, found);
     for (const unit_statistic each : all_unit_statistics) {
       found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend()));
     }
     found.limits = limits_of(found);
+    for (const std::string& limit : limits_of(known, texts, length)) {
+      std::cerr << "light_up: note: " << limit << '\n';
+      found.limits.push_back(limit);
+    }
     look_at_top_neurons(opt, texts, found, search);
 
     const std::string model_name = fs::canonical(app.model).filename().string(), shape = describe(opt.shape());

@@ -206,3 +206,36 @@ TEST_CASE("every second text is measured, and the halves of a category's only te
   CHECK_EQ(few.contents[0].size(), 1);
   CHECK_THROWS_AS((void)read_halves(found, {.shortest = 1000}), bad_input);
 }
+
+TEST_CASE("a copy of a text is refused, shared passages are found, other texts are independent") {
+  const temporary_folder folder;
+  for (const char* name : {"a", "b"}) fs::create_directories(folder / name);
+  std::mt19937_64 bits{2};
+  const auto letters = [&](std::size_t count) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) text += static_cast<char>(bits() % 10 == 0 ? ' ' : 'a' + bits() % 26);
+    return text;
+  };
+  const auto look = [&] {
+    corpus found = find_corpus({folder.path});
+    found.words = tiny();
+    return survey(found);
+  };
+  const std::string passage = letters(2000);
+  folder.put("a/1.txt", letters(3000));
+  folder.put("a/2.txt", letters(3000) + passage);
+  folder.put("b/1.txt", passage + letters(1000));
+  folder.put("b/2.txt", letters(5));
+  const text_survey some = look();
+  REQUIRE_EQ(some.lengths.size(), 4);
+  CHECK(some.lengths[3] <= 5);
+  CHECK(some.lengths[0] > 1000);
+  REQUIRE_EQ(some.shared.size(), 2);
+  CHECK_EQ(some.shared[0].text, 2);
+  CHECK_EQ(some.shared[0].other, 1);
+  CHECK(some.shared[0].share == doctest::Approx(2.0 / 3).epsilon(0.1));
+  CHECK(some.shared[1].share == doctest::Approx(2.0 / 5).epsilon(0.1));
+  folder.put("b/3.txt", passage + letters(10));
+  folder.put("b/4.txt", content_of(folder / "a/1.txt"));
+  CHECK_THROWS_WITH_AS((void)look(), doctest::Contains("a copy of"), bad_input);
+}

@@ -67,16 +67,20 @@ TEST_CASE("light_up finds what distinguishes two folders, and resumes to the sam
 TEST_CASE("light_up says what the texts do not allow it to conclude, and refuses what it cannot compare") {
   const sandbox box;
   box.write("same/a/1.txt", "int x = 1;\n");
-  box.write("same/a/2.txt", "int x = 1;\n");
-  box.write("same/b/1.txt", "int x = 1;\n");
+  box.write("same/b/1.txt", "int y = 2;\n");
   check_done(box.run("light_up", {"--model", demo_model, "--texts", "same", "--out", "out"}));
   check_no_nan(box, "out");
   const std::string summary = content_of(box / "out/summary.json");
-  CHECK(summary.find("no unit varies between the texts of a category") != std::string::npos);
+  CHECK(summary.find("one text in every category: no effect size can be given") != std::string::npos);
   CHECK(summary.find("category b has one text") != std::string::npos);
 
   check_refused(box.run("light_up", {"--model", demo_model, "--texts", "same/a", "--out", "x"}), 3, "light_up",
                 "at least two categories");
+  box.write("copies/a/1.txt", "int x = 1;\n");
+  box.write("copies/a/2.txt", "int x = 2;\n");
+  box.write("copies/b/1.txt", "int x = 2;\n");
+  check_refused(box.run("light_up", {"--model", demo_model, "--texts", "copies", "--out", "x"}), 3, "light_up",
+                "expected texts that are independent of each other, found a copy of copies/a/2.txt");
   box.write("empty/a/1.txt", "");
   box.write("empty/b/1.txt", "x");
   check_refused(box.run("light_up", {"--model", demo_model, "--texts", "empty", "--out", "x"}), 3, "light_up",

@@ -4,11 +4,17 @@
 
 #include <cmath>
 #include <filesystem>
+#include <iterator>
+#include <optscope/corpus/survey.hpp>
 #include <optscope/corpus/windows.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/units/category_windows.hpp>
+#include <optscope/units/corpus_sums.hpp>
+#include <optscope/units/effects.hpp>
 #include <optscope/units/saved_sums.hpp>
 #include <optscope/units/unit_sums.hpp>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -230,4 +236,41 @@ TEST_CASE("sums over texts agree with plain loops for any windows and batches; s
     }
   }
   CHECK_EQ(wrong, 0);
+}
+
+TEST_CASE("texts are cut to one length where the categories' are not: then short texts alone make no findings") {
+  CHECK_EQ(equal_length({{500, 600, 550}, {480, 2000, 600}}), 0);
+  CHECK_EQ(equal_length({{5000, 6000, 5500}, {2800, 2500, 4000}}), 2500);
+  CHECK_EQ(equal_length({{500, 600, 550}, {40, 50, 60}, {}}), 40);
+
+  const temporary_folder folder;
+  std::mt19937_64 bits{5};
+  for (const char* name : {"long", "short"}) std::filesystem::create_directory(folder / name);
+  const char* words[]{"the ", "of ", "a ", "(", ") ", "x ", "model ", "data\n", "int ", "is ", ", ", "for "};
+  for (int t = 0; t < 8; ++t) {
+    for (const char* name : {"long", "short"}) {
+      std::string text;
+      for (int i = 0; i < (name[0] == 'l' ? 100 : 8); ++i) text += words[bits() % std::size(words)];
+      folder.put(std::string{name} + "/" + std::to_string(t) + ".txt", text);
+    }
+  }
+  model<> opt{checkpoint{OPTSCOPE_SOURCE_DIR "/examples/demo-model"}};
+  corpus texts = find_corpus({folder.path});
+  texts.words = tokenizer{OPTSCOPE_SOURCE_DIR "/examples/demo-model"};
+  const text_groups groups{texts.texts_of_each()};
+  std::vector<std::vector<std::size_t>> lengths(2);
+  const text_survey known = survey(texts);
+  for (std::size_t t = 0; t < texts.size(); ++t) lengths[texts.category_of[t]].push_back(known.lengths[t]);
+  std::size_t findings[2] = {};
+  for (const bool equal : {false, true}) {
+    unit_sums sums{opt.shape(), groups, head_norms_of(opt)};
+    const resumable_run run{.state = (folder / (equal ? "equal" : "whole")).string(),
+                            .fingerprint = "",
+                            .length = equal ? equal_length(lengths) : 0};
+    REQUIRE_EQ(sum_up_corpus(opt, texts, groups, sums, run), 16);
+    const unit_effects effects = compare_categories(sums, groups, unit_statistic::mean, opt.backend());
+    for (const std::size_t u : sums.units().all(unit_kind::neuron)) findings[equal] += effects.q(0, u) <= 0.05;
+  }
+  CHECK(findings[false] > 500);
+  CHECK(findings[true] < 20);
 }

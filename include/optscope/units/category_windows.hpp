@@ -18,6 +18,12 @@ using category_texts = std::vector<std::vector<token_list>>;
 [[nodiscard]] std::vector<std::vector<window>> windows_by_category(const category_texts& texts, std::size_t length,
                                                                    std::optional<token_id> bos);
 
+/// To how many tokens (BOS not counted) texts should be cut so that those of all categories are alike: activity depends
+/// on the position, and a mean over few tokens is scattered more, so that a category of short texts would differ for
+/// that alone. 0, no cut, where the categories' median lengths are within a quarter of each other; else what nine of
+/// ten texts of the category of the shortest texts have. `lengths` [category][text].
+[[nodiscard]] std::size_t equal_length(std::vector<std::vector<std::size_t>> lengths);
+
 }  // namespace optscope
 
 #ifndef OPTSCOPE_COMPILED

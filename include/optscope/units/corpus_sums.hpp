@@ -22,6 +22,7 @@ namespace optscope {
 struct resumable_run {
   std::string state;        ///< file of the sums so far
   std::string fingerprint;  ///< which run they belong to: model, texts, options
+  std::size_t length = 0;   ///< tokens that each text is cut to, BOS not counted; 0: no cut (`equal_length`)
   /// Called after each batch with the texts done and all texts. The run is saved and ends if it returns false.
   std::function<bool(std::size_t, std::size_t)> go_on = [](std::size_t, std::size_t) { return true; };
 };
@@ -38,7 +39,8 @@ struct sums_batch {
 /// The windows of one text, each with where it belongs. Throws `bad_input` for an empty text.
 [[nodiscard]] std::vector<std::pair<token_list, text_part>> parts_of_text(const corpus& all, std::size_t text,
                                                                           const text_groups& groups,
-                                                                          std::size_t max_positions);
+                                                                          std::size_t max_positions,
+                                                                          std::size_t length = 0);
 
 }  // namespace detail
 
@@ -69,7 +71,7 @@ template <class Model>
     saved = now;
   };
   for (std::size_t t = next.text; t < all.size(); ++t) {
-    auto windows = detail::parts_of_text(all, t, groups, opt.shape().max_positions);
+    auto windows = detail::parts_of_text(all, t, groups, opt.shape().max_positions, run.length);
     for (std::size_t w = t == next.text ? next.window : 0; w < windows.size(); ++w) {
       if (batch.size + windows[w].first.size() > batch_tokens) flush({.text = t, .window = w});
       if (!going_on) return next.text;

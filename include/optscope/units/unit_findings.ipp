@@ -144,11 +144,12 @@ OPTSCOPE_INLINE std::vector<std::string> limits_of(const unit_findings& found) {
   for (std::size_t c = 0; c < categories; ++c) {
     const std::size_t fewest = found.fewest(effects, unit_kind::neuron, c);
     if (fewest == 1) continue;
+    const std::size_t tests = categories * found.sums.units().all(unit_kind::neuron).size();
     limits.push_back("category " + found.categories[c] + ": with so few texts p cannot be below " +
-                     detail::table_cell(effects.smallest_p[c]) + ", so that of " +
-                     std::to_string(categories * found.sums.units().all(unit_kind::neuron).size()) +
-                     " tests of neurons fewer than " + std::to_string(fewest) +
-                     " findings cannot be told from chance, however clear they are");
+                     detail::table_cell(effects.smallest_p[c]) + ", so that of " + std::to_string(tests) +
+                     " tests of neurons " +
+                     (fewest > tests ? "none" : "no fewer than " + std::to_string(fewest) + " findings together") +
+                     " can be told from chance, however clear they are");
   }
   if (all > categories && !detail::any_effect_size(effects)) {
     limits.push_back(
