@@ -3,6 +3,7 @@
 #include <iostream>
 #include <optional>
 #include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/checkpoint/generation_config.hpp>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/isolation/removal_edits.hpp>
@@ -85,14 +86,19 @@ int main(int argc, char** argv) {
   app.option("--json", &as_json, R"(Print one {"prompt_ids", "ids", "text"} per line)");
 
   return app.run(argc, argv, [&] {
-    const bool sampled = top_k.given() || top_p.given() || seed;
-    what.how.temperature = temperature.value_or(sampled ? 1 : 0);
-    what.how.seed = seed.value_or(0);
     const corpus input = app.read_input();
     const checkpoint files{app.model};
     const architecture shape = architecture_of(files.configuration(), (app.model / "config.json").string());
     app.check(input, shape);
-    what.stop = ignore_eos ? token_list{} : files.configuration().eos_token_ids;
+    const generation_config values = read_generation_config(files.folder());
+    for (const std::string& each : values.not_applied) std::cerr << "generate: " << each << ": not applied\n";
+    what.rules = logit_rules{values};
+    what.stop = ignore_eos ? token_list{} : values.eos_token_ids;
+    const bool sampled = values.do_sample || top_k.given() || top_p.given() || seed;
+    what.how.temperature = temperature.value_or(values.do_sample ? values.temperature : sampled ? 1 : 0);
+    if (values.do_sample && !top_k.given()) what.how.top_k = values.top_k;
+    if (values.do_sample && !top_p.given()) what.how.top_p = values.top_p;
+    what.how.seed = seed.value_or(0);
     if (input.words) what.tokens = input.words->size();
 
     const bool fits = weight_memory(shape, sizeof(float)) <= available_memory() / 2;

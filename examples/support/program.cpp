@@ -89,7 +89,7 @@ void app::offer(std::initializer_list<std::string_view> names) {
     } else if (name == "--prompt") {
       option("--prompt", &prompts, "A text; may be repeated").type("TEXT").one_value_each();
     } else if (name == "--ids") {
-      option("--ids", &ids, "JSON file with a list of lists of token ids, used as they are")
+      option("--ids", &ids, "JSON file with a list of lists of token ids, or one list per line as `tokens` prints them")
           .type("FILE")
           .check(no_path);
     } else if (name == "--length") {

@@ -7,6 +7,7 @@
 #include <optscope/checkpoint/detail.hpp>
 #include <optscope/checkpoint/file_kind.hpp>
 #include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/checkpoint/generation_config.hpp>
 #include <optscope/checkpoint/not_finite.hpp>
 #include <optscope/checkpoint/resumable_safetensors.hpp>
 #include <optscope/checkpoint/safetensors.hpp>

@@ -13,6 +13,7 @@
 #include <optscope/opt/identities.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/layer_reader.hpp>
+#include <optscope/opt/logit_rules.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/outer_reader.hpp>
 #include <optscope/opt/probabilities.hpp>

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <compare.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
+#include <optscope/checkpoint/generation_config.hpp>
+#include <optscope/core/json.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/resident_weights.hpp>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "some_runs.hpp"
+#include "temporary_folder.hpp"
 
 using namespace optscope;
 
@@ -270,4 +273,82 @@ TEST_CASE("a seed always gives the same continuation, another seed a different o
   };
   CHECK_EQ(with_seed(1), with_seed(1));
   CHECK(with_seed(1) != with_seed(2));
+}
+
+namespace {
+
+token_batch lists_of(const json_value& value) {
+  token_batch batch;
+  std::vector<json_value> lists, list;
+  REQUIRE(value.get(lists));
+  for (const json_value& each : lists) {
+    REQUIRE(each.get(list));
+    batch.emplace_back();
+    for (const json_value& id : list) {
+      std::int64_t number = 0;
+      REQUIRE(id.get(number));
+      batch.back().push_back(static_cast<token_id>(number));
+    }
+  }
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("settings of generation_config.json and config.json have the effect that they have in transformers") {
+  const json_file file = json_file::read(goldens + "generate/rules.json");
+  const json_object all{file, file.root()}, cases{file, *all.find("cases")};
+  const token_batch prompts = lists_of(*all.find("prompts"));
+  model<any_opt, double> opt{checkpoint{folder_of("head-dim-64")}};
+  for (const auto& [name, content] : cases.members()) {
+    CAPTURE(std::string{name});
+    const temporary_folder folder;
+    const json_object parts{file, content}, files{file, *parts.find("files")};
+    for (const auto& [path, text] : files.members()) {
+      std::string_view bytes;
+      REQUIRE(text.get(bytes));
+      folder.put(std::string{path}, bytes);
+    }
+    const generation_config values = read_generation_config(folder.path);
+    const generation what{.new_tokens = 12, .stop = values.eos_token_ids, .rules = logit_rules{values}};
+    const token_batch ids = lists_of(*parts.find("ids"));
+    CHECK_EQ(generate(opt, prompts, what), ids);
+    CHECK_EQ(generate(opt, {prompts[1]}, what), token_batch{ids[1]});
+  }
+}
+
+TEST_CASE("what is not applied of a generation's settings is named, and what is wrong refused") {
+  const auto read = [](const char* generation, const std::string& config = "{}") {
+    const temporary_folder folder;
+    folder.put("config.json", config);
+    if (generation != nullptr) folder.put("generation_config.json", generation);
+    std::string text;
+    try {
+      for (const std::string& each : read_generation_config(folder.path).not_applied) {
+        text += each.substr(folder.path.string().size() + 1) + "\n";
+      }
+    } catch (const checkpoint_error& wrong) {
+      text = std::string{wrong.what()}.substr(folder.path.string().size() + 1);
+    }
+    return text;
+  };
+  CHECK_EQ(read("{}"), "");
+  CHECK_EQ(read(R"({"num_beams": 1, "min_length": 0, "top_k": 50, "temperature": 1.0, "sequence_bias": null,
+                    "length_penalty": 1, "early_stopping": false, "stop_strings": [], "use_cache": true})"),
+           "");
+  CHECK_EQ(read(R"({"num_beams": 4, "max_new_tokens": 20, "top_p": 0.9, "early_stopping": "never"})"),
+           "generation_config.json: top_p 0.9\ngeneration_config.json: max_new_tokens 20\n"
+           "generation_config.json: num_beams 4\ngeneration_config.json: early_stopping \"never\"\n");
+  CHECK_EQ(read(R"({"do_sample": true, "top_p": 0.9, "top_k": 3, "temperature": 0.5})"), "");
+  CHECK_EQ(read(nullptr, R"({"min_length": 3, "repetition_penalty": 2})"), "config.json: min_length 3\n");
+  CHECK_EQ(read("{}", R"({"min_length": 3, "repetition_penalty": 2, "do_sample": false})"),
+           "config.json: repetition_penalty 2\nconfig.json: min_length 3\n");
+  CHECK_EQ(read(R"({"eos_token_id": "</s>"})"),
+           "generation_config.json: eos_token_id: expected a token id or null, found the string \"</s>\"");
+  CHECK_EQ(read(R"({"repetition_penalty": 0})"),
+           "generation_config.json: repetition_penalty: expected a number above 0, found 0");
+  CHECK_EQ(read(R"({"bad_words_ids": [[]]})"),
+           "generation_config.json: bad_words_ids: expected a list of lists of token ids, found a list");
+  CHECK_EQ(read(R"({"do_sample": true, "top_p": NaN})"),
+           "generation_config.json: top_p: expected a number above 0, at most 1, found NaN");
 }

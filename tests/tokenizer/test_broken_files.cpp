@@ -274,7 +274,6 @@ TEST_CASE("lists of token ids are read strictly") {
   };
   CHECK_CONTAINS(with("[]"), "at least one list");
   CHECK_CONTAINS(with("[[1], []]"), "list 1: expected at least one token id, found an empty list");
-  CHECK_CONTAINS(with("[1, 2]"), "list 0: expected a list of token ids, found 1");
   CHECK_CONTAINS(with("{\"a\": 1}"), "found an object");
   CHECK_CONTAINS(with("[[1, -2]]"), "list 0, item 1: expected a token id, found -2");
   CHECK_CONTAINS(with("[[1, 2.0]]"), "item 1: expected a token id, found 2.0");
@@ -295,4 +294,19 @@ TEST_CASE("lists of token ids are read strictly") {
   CHECK_CONTAINS(with(std::string(5000, '[')), "expected JSON");
   CHECK_EQ(with(" [[2, 100, 2147483647], [0]]\n"), "no exception");
   CHECK(read_token_lists(folder / "ids.json") == token_batch{{2, 100, 2147483647}, {0}});
+
+  // A list per line, as the program `tokens` prints them.
+  const auto read = [&](std::string_view content) {
+    folder.put("ids.json", content);
+    return read_token_lists(folder / "ids.json");
+  };
+  CHECK(read("[2,43]\n") == token_batch{{2, 43}});
+  CHECK(read("[2,\n 43\n]") == token_batch{{2, 43}});
+  CHECK(read("[2,43]\n[5]\r\n\n [6, 7]") == token_batch{{2, 43}, {5}, {6, 7}});
+  CHECK_CONTAINS(with("[1]\n[2, -1]\n"), "line 2, item 1: expected a token id, found -1");
+  CHECK_CONTAINS(with("[1]\n[]\n"), "line 2: expected at least one token id, found an empty list");
+  CHECK_CONTAINS(with("[]\n[1]\n"), "line 1: expected at least one token id, found an empty list");
+  CHECK_CONTAINS(with("[1]\n[2\n[3]"), "line 2, line 1, column 3: expected JSON, found its end");
+  CHECK_CONTAINS(with("[1]\n2\n[3]"), "line 2: expected a list of token ids, found 2");
+  CHECK_CONTAINS(with("[1, [2]]"), "item 1: expected a token id, found a list");
 }

@@ -12,6 +12,7 @@
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
 #include <optscope/opt/kv_cache.hpp>
+#include <optscope/opt/logit_rules.hpp>
 #include <optscope/opt/sampling.hpp>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@ struct generation {
   std::uint64_t seed_step = 0;                              ///< prompt i draws from seed `how.seed` + i * `seed_step`
   std::vector<token_id> stop = {2};                         ///< ends a continuation, and is its last id: `</s>`
   std::size_t tokens = static_cast<std::size_t>(-1);        ///< ids from here on have no token and are never chosen
+  logit_rules rules = {};                                   ///< changes logits before a token is chosen
   std::vector<bool> banned = {};                            ///< [id]: never chosen
   std::function<bool(const token_list&)> enough = {};       ///< ends a continuation (its ids so far) by returning true;
                                                             ///< called by several threads
@@ -54,6 +56,7 @@ class generation_state {
   const generation& what_;
   std::size_t steps_ = 0;
   token_batch found_, next_;
+  token_batch so_far_;  // with the prompts; empty without rules
   std::vector<sampler> samplers_;
 };
 
