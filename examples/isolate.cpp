@@ -375,7 +375,12 @@ int main(int argc, char** argv) {
     if (how.checkpoint) {
       record.even_layers = write_pruned(opt.files(), opt.shape(), result.found().what, app.out / "model");
     }
+    for (std::size_t t = 0; t < found.size(); ++t) {
+      const bool measured = record.texts[found.category_of[t]] > 1 && found.index_in_category(t) % 2 == 1;
+      (measured ? record.measured_half : record.scoring_half).push_back(found.texts[t].file.string());
+    }
     write_summary(app.out / "summary.json", result, record);
+    app.record(app.out / "summary.json", opt, found, {{"--seed", how.seed}});
     write_scores(app.out / "scores.tsv", result);
     write_continuations(app.out / "continuations.json", result);
     isolate_report::write(app.out, result, record, how.candidates.rounds, how.checkpoint, opt.backend().pool());

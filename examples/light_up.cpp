@@ -127,6 +127,7 @@ int main(int argc, char** argv) {
     const std::string model_name = fs::canonical(app.model).filename().string(), shape = describe(opt.shape());
     write_unit_table(app.out / "units.tsv", found);
     write_unit_summary(app.out / "summary.json", found, *texts.words, model_name, shape);
+    app.record(app.out / "summary.json", opt, texts);
     light_up::make_report(found, *texts.words, model_name, shape).write(app.out, opt.backend().pool());
     fs::remove(app.out / "state");
     std::cout << (app.out / "report.html").string() << '\n';

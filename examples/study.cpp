@@ -212,6 +212,7 @@ int main(int argc, char** argv) {
     });
     test(s, names, all);
     plot::write_summary(s.report, app.out / "summary.json");
+    app.record(app.out / "summary.json", opt, input);
     {
       program::progress line{"pictures"};
       plot::make_report(s.report, dimensions)

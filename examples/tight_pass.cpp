@@ -505,6 +505,7 @@ int main(int argc, char** argv) {
       spectra = find_spectra<Analyser>(opt, requests, input, app, chosen);
     });
     publish(spectra, comparisons, app, input, chosen, what, opt.shape(), opt.backend().pool());
+    app.record(app.out / "summary.json", opt, input);
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

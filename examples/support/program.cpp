@@ -242,6 +242,8 @@ int app::run(int argc, char** argv, const std::function<void()>& body) {
   keep_standard_streams();
   explain_bus_errors(name_);
   const std::string help = "\n  " + name_ + " --help lists the options";
+  run_.command.assign(argv, argv + argc);
+  run_.begin = std::chrono::steady_clock::now();
   try {
     parse(argc, argv);
     body();

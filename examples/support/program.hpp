@@ -13,11 +13,13 @@
 #include <optscope/corpus/corpus.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checks.hpp"
 #include "options.hpp"
 #include "progress.hpp"
+#include "run_record.hpp"
 
 namespace program {
 
@@ -89,6 +91,16 @@ class app {
   /// Makes a folder below `--out`, or `--out` itself, where results can be written.
   fs::path make_folder(const std::string& name = "") const;
 
+  /// Adds `run`, the record of this run, to a summary.json that is written: see `run_record`. `seeds`: by name.
+  template <class Model>
+  void record(const fs::path& summary, Model& opt, const optscope::corpus& input,
+              std::vector<std::pair<std::string, std::size_t>> seeds = {}) {
+    run_.model = model;
+    run_.threads = opt.backend().pool().size();
+    run_.seeds = std::move(seeds);
+    add_to_summary(summary, json_of(run_, opt.files(), input));
+  }
+
   /// Parses the command line, runs `body()` and returns the exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input.
   int run(int argc, char** argv, const std::function<void()>& body);
 
@@ -100,6 +112,7 @@ class app {
   [[nodiscard]] std::string command(const char* self) const;
 
   std::string name_, example_;
+  run_record run_;
 };
 
 }  // namespace program

@@ -189,6 +189,16 @@ TEST_CASE(
   CHECK(change["low"].get_double().value() < change["mean"].get_double().value());
   CHECK_EQ(summary["halves_swapped"]["removed"].get_uint64().value(), 90);
   CHECK_EQ(summary["judge"]["shuffled"].get_array().size(), 4);
+  const simdjson::dom::element run = summary["run"];
+  CHECK_EQ(run["command"].at(1).get_string().value(), "--model");
+  CHECK_EQ(run["model"]["fingerprint"].get_string().value().size(), 16);
+  CHECK_EQ(run["texts"].get_array().size(), 69);
+  CHECK_EQ(run["texts"].at(0)["fingerprint"].get_string().value().size(), 16);
+  CHECK_EQ(run["seeds"]["--seed"].get_uint64().value(), 0);
+  CHECK(run["threads"].get_uint64().value() > 0);
+  CHECK(run["kernels"].get_string().value() != "");
+  CHECK(run["seconds"].get_double().value() > 0);
+  CHECK_EQ(summary["halves"]["scoring"].get_array().size() + summary["halves"]["measured"].get_array().size(), 69);
 
   const auto loss = [](const simdjson::dom::element found, std::size_t category) {
     return found["loss"].at(category).get_double().value();

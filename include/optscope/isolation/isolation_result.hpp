@@ -101,10 +101,11 @@ struct isolation_result {
 /// What the summary says of a run besides its result.
 struct isolation_record {
   std::string model, by, replace, units;
-  std::vector<std::size_t> texts{}, scoring_tokens{};  ///< [category]
-  std::string check{};                                 ///< name of the check of continuations
-  bool even_layers = false;                            ///< the smaller checkpoint has layers of one size
-  std::vector<std::string> limits{};                   ///< what the texts and the time did not allow
+  std::vector<std::size_t> texts{}, scoring_tokens{};        ///< [category]
+  std::vector<std::string> scoring_half{}, measured_half{};  ///< files; a category's only file is cut in the middle
+  std::string check{};                                       ///< name of the check of continuations
+  bool even_layers = false;                                  ///< the smaller checkpoint has layers of one size
+  std::vector<std::string> limits{};                         ///< what the texts and the time did not allow
 };
 
 /// The result as JSON.

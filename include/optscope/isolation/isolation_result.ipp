@@ -122,6 +122,10 @@ OPTSCOPE_INLINE void write_summary(const std::filesystem::path& file, const isol
   detail::write_pieces(json, "held_out", result.held_out, record.check);
   detail::write_pieces(json, "shuffled", result.shuffled, record.check);
   json.end_object();
+  json.key("halves").begin_object();
+  detail::write_list(json, "scoring", record.scoring_half);
+  detail::write_list(json, "measured", record.measured_half);
+  json.end_object();
   detail::write_list(json, "limits", record.limits);
   json.end_object();
   write_file(file, json.text() + "\n");
