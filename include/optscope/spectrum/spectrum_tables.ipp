@@ -128,7 +128,9 @@ OPTSCOPE_INLINE std::vector<std::string> notes_of(std::span<const block_spectrum
       "Width: the tight pass is the layer with the strictly smallest effective rank relative to the bound. It counts "
       "as "
       "one only if it is neither the first nor the last layer, and if the next narrowest layer is wider by more than "
-      "twice what texts differ by and twice the error of sampling.",
+      "twice what texts differ by and twice the error of sampling. The margin is that of the first text alone, and "
+      "what "
+      "texts differ by is measured at one layer: with another first text the verdict can be another.",
       "Directions: the leading right singular vectors are what a block reads, the left ones what it writes; the "
       "leading "
       "directions of hidden space are taken from both, whatever the token. An overlap is the mean squared cosine of "
