@@ -1,7 +1,7 @@
 # optscope::compiled: every .ipp compiled once, one source file for each folder, into liboptscope.a.
 add_library(optscope_compiled STATIC)
 add_library(optscope::compiled ALIAS optscope_compiled)
-set_target_properties(optscope_compiled PROPERTIES OUTPUT_NAME optscope EXPORT_NAME compiled)
+set_target_properties(optscope_compiled PROPERTIES OUTPUT_NAME optscope EXPORT_NAME compiled UNITY_BUILD OFF)
 target_link_libraries(optscope_compiled PUBLIC optscope)
 target_compile_definitions(optscope_compiled PUBLIC OPTSCOPE_COMPILED)
 # A program takes the functions that it uses, not whole folders.

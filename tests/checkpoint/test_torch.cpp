@@ -21,11 +21,11 @@ using attack::text;
 using attack::zip;
 
 namespace {
-tensor_table read(const std::string& bytes) {
+tensor_table read_file(const std::string& bytes) {
   const temporary_folder folder;
   return read_torch(folder.put("pytorch_model.bin", bytes));
 }
-tensor_table read_pickle(const std::string& value) { return read(bin(pickle(value))); }
+tensor_table read_pickle(const std::string& value) { return read_file(bin(pickle(value))); }
 
 const std::string floats = storage("FloatStorage", "0", 6);
 const std::string matrix = attack::tensor(floats, 0, {2, 3}, {3, 1});
@@ -187,19 +187,19 @@ TEST_CASE("references to missing stack entries, marks, memo slots and fields are
   refused([] { return read_pickle("X\xff\xff\xff\xff"s); }, "found 4294967295");
   refused([] { return read_pickle("U\xff"); }, "found 255");
   refused([] { return read_pickle("\x8a\x09"s + "123456789"); }, "at most 8 bytes, found 9");
-  refused([] { return read(bin(good + "N")); }, "expected the end of data.pkl, found 1 bytes more");
-  refused([] { return read(bin(good.substr(0, good.size() - 1))); }, "the end of the pickle");
+  refused([] { return read_file(bin(good + "N")); }, "expected the end of data.pkl, found 1 bytes more");
+  refused([] { return read_file(bin(good.substr(0, good.size() - 1))); }, "the end of the pickle");
   for (std::size_t length = 0; length < good.size(); ++length) {
-    refused([&] { return read(bin(good.substr(0, length))); }, "data.pkl");
+    refused([&] { return read_file(bin(good.substr(0, length))); }, "data.pkl");
   }
-  refused([] { return read(bin("\x80\x03}.")); }, "protocol 2");
-  refused([] { return read(bin("}.")); }, "protocol 2");
+  refused([] { return read_file(bin("\x80\x03}.")); }, "protocol 2");
+  refused([] { return read_file(bin("}.")); }, "protocol 2");
 }
 
 TEST_CASE("masses of marks, lists and values are refused or read, without deep recursion") {
   refused([] { return read_pickle(std::string(1'000'000, '(')); }, "one value at the end");
   refused([] { return read_pickle(std::string(2'000'000, '}')); }, "at most 1048576 values");
-  refused([] { return read(bin(std::string((1 << 24) + 1, 'N'))); }, "at most 16 MiB");
+  refused([] { return read_file(bin(std::string((1 << 24) + 1, 'N'))); }, "at most 16 MiB");
   // A tuple in a tuple in a tuple ...
   const auto table = read_pickle(dict(item("deep", "N" + std::string(500'000, '\x85')) + item("x", matrix)));
   CHECK_EQ(table.tensors.size(), 1u);
@@ -274,7 +274,9 @@ TEST_CASE("duplicate names and names that are not text are refused") {
 }
 
 TEST_CASE("a file of another format is refused by its format") {
-  const auto is = [](const std::string& bytes, const std::string& kind) { refused([&] { return read(bytes); }, kind); };
+  const auto is = [](const std::string& bytes, const std::string& kind) {
+    refused([&] { return read_file(bytes); }, kind);
+  };
   is("", "an empty file");
   is("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git-lfs pointer");
   is("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e.\x80\x02M\xe9\x03.", "legacy format");
@@ -290,21 +292,21 @@ TEST_CASE("a file of another format is refused by its format") {
 
 TEST_CASE("an archive is read although the position of its directory is not given, in 32 and in 64 bits") {
   const std::vector<attack::zip_entry> entries{{"a/data.pkl", good}, {"a/data/0", std::string(24, '\0')}};
-  CHECK_EQ(read(zip(entries)).tensors.size(), 1u);
+  CHECK_EQ(read_file(zip(entries)).tensors.size(), 1u);
   attack::zip_end end;
   end.with_64 = true;
-  CHECK_EQ(read(zip(entries, end)).tensors.size(), 1u);
+  CHECK_EQ(read_file(zip(entries, end)).tensors.size(), 1u);
   end.count = 0xffff;
   end.length = end.offset = 0xffffffff;
-  CHECK_EQ(read(zip(entries, end)).tensors.size(), 1u);
+  CHECK_EQ(read_file(zip(entries, end)).tensors.size(), 1u);
   auto sized = entries;  // sizes in the local header too; flags without "sizes follow"
   sized[0].flags = 0x0800;
   sized[0].local_size = -1;
-  CHECK_EQ(read(zip(sized)).tensors.size(), 1u);
+  CHECK_EQ(read_file(zip(sized)).tensors.size(), 1u);
   auto wide = entries;  // sizes in the 64-bit field of the directory
   wide[1].size = wide[1].packed = 0xffffffff;
   wide[1].extra = "FB"s + attack::u16(2) + "ZZ" + attack::u16(1) + attack::u16(16) + attack::u64(24) + attack::u64(24);
-  CHECK_EQ(read(zip(wide)).tensors.size(), 1u);
+  CHECK_EQ(read_file(zip(wide)).tensors.size(), 1u);
 }
 
 TEST_CASE("directories that disagree with the file are refused") {
@@ -312,21 +314,21 @@ TEST_CASE("directories that disagree with the file are refused") {
   const auto with = [&](auto&& change, const std::string& expected) {
     attack::zip_end end;
     change(end);
-    refused([&] { return read(zip(entries, end)); }, expected);
+    refused([&] { return read_file(zip(entries, end)); }, expected);
   };
   const std::string whole = zip(entries);
   for (std::size_t length = 4; length < whole.size(); ++length) {
-    refused([&] { return read(whole.substr(0, length)); }, "zip archive");
+    refused([&] { return read_file(whole.substr(0, length)); }, "zip archive");
   }
   using zip_end = attack::zip_end;
   with([](zip_end& end) { end.after = "x"; }, "a directory at the end");
   // A comment could contain a second directory, and readers would disagree on which of the two counts.
   std::string commented = zip(entries);
   commented.replace(commented.size() - 2, 2, attack::u16(22)) += zip({}).substr(0, 22);
-  refused([&] { return read(commented); }, "a directory that ends at byte");
+  refused([&] { return read_file(commented); }, "a directory that ends at byte");
   commented = zip(entries);
   commented.replace(commented.size() - 2, 2, attack::u16(3)) += "abc";
-  refused([&] { return read(commented); }, "a directory at the end");
+  refused([&] { return read_file(commented); }, "a directory at the end");
   with([](zip_end& end) { end.before = "PK\3\4 prepended"; }, "the first record at byte 0, found byte 14");
   with(
       [](zip_end& end) {
@@ -373,7 +375,7 @@ TEST_CASE("records that are compressed, encrypted, outside, overlapping or named
   const auto with = [](auto&& change, const std::string& expected) {
     std::vector<attack::zip_entry> entries{{"a/data.pkl", good}, {"a/data/0", std::string(24, '\0')}};
     change(entries);
-    refused([&] { return read(zip(entries)); }, expected);
+    refused([&] { return read_file(zip(entries)); }, expected);
   };
   using list = std::vector<attack::zip_entry>;
   with([](list& all) { all[1].method = 8; },

@@ -19,12 +19,11 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "places.hpp"
 
 using namespace optscope;
 
 namespace {
-
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 
 /// Every third neuron and the first head of each layer, with values in their place.
 removal some(const architecture& shape) {
@@ -98,7 +97,7 @@ TEST_CASE("closed gates give the logits of the model without these units") {
   const token_batch texts{{2, 5, 9, 11, 7}, {2, 6, 7}};
   for (const std::string name : {"pre-ln", "post-ln", "head-dim-7"}) {
     CAPTURE(name);
-    model<any_opt, double, cpu, pruned_weights<double>> opt{checkpoint{goldens + name}};
+    model<any_opt, double, cpu, pruned_weights<double>> opt{checkpoint{model_goldens + name}};
     const removal what = some(opt.shape());
     unit_gates<double> gates = closed(opt.shape(), what, 0);
     basic_capture<double, site::logits> gated{positions::all()}, pruned{positions::all()};
@@ -115,7 +114,7 @@ TEST_CASE("what a gradient pass shows of a unit is the slope of the function ove
   const token_batch texts{{2, 5, 9, 11, 7}, {2, 6, 7}, {2}};
   for (const std::string name : {"pre-ln", "post-ln-projected", "no-bias"}) {
     CAPTURE(name);
-    model<any_opt, double> opt{checkpoint{goldens + name}};
+    model<any_opt, double> opt{checkpoint{model_goldens + name}};
     const architecture& shape = opt.shape();
     const unit_table units{shape};
     unit_gates<double> gates = closed(shape, some(shape), 0.4);
@@ -164,7 +163,7 @@ TEST_CASE("what a gradient pass shows of a unit is the slope of the function ove
 }
 
 TEST_CASE("a learned mask makes what follows other texts more like the kept category") {
-  model<any_opt, float, cpu, pruned_weights<float>> opt{checkpoint{goldens + "pre-ln"}};
+  model<any_opt, float, cpu, pruned_weights<float>> opt{checkpoint{model_goldens + "pre-ln"}};
   const unit_table units{opt.shape()};
   const std::size_t half = opt.shape().vocabulary / 2;
   std::vector<std::vector<std::vector<token_list>>> texts(2, std::vector<std::vector<token_list>>(2));

@@ -23,13 +23,13 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "places.hpp"
 #include "temporary_folder.hpp"
 
 using namespace optscope;
 
 namespace {
 
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 const token_batch texts{{2, 5, 9, 11, 7, 30, 12, 8}, {2, 6, 7}, {2}};
 
 template <class Model, class... Editors>
@@ -89,7 +89,7 @@ TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits"
     for (const bool constants : {false, true}) {
       CAPTURE(name);
       CAPTURE(constants);
-      pruned opt{checkpoint{goldens + name}};
+      pruned opt{checkpoint{model_goldens + name}};
       const std::vector<float> whole = logits_of(opt);
       const bool same = !constants;
       const removal what = some(opt.shape(), constants, same);
@@ -127,7 +127,7 @@ TEST_CASE("editors, cut weights and the smaller checkpoint give the same logits"
 }
 
 TEST_CASE("copies side by side compute what the model does, each with its own removal, and outlive it") {
-  auto opt = std::make_unique<pruned>(checkpoint{goldens + "head-dim-64"}, cpu{3});
+  auto opt = std::make_unique<pruned>(checkpoint{model_goldens + "head-dim-64"}, cpu{3});
   const std::vector<float> whole = logits_of(*opt);
   const removal what = some(opt->shape(), true, false);
   opt->weights().remove(what, opt->backend().pool());
@@ -149,7 +149,7 @@ TEST_CASE("a head removed by its mean is one whose z is overwritten by its mean 
   for (const char* name : {"head-dim-64", "head-dim-7", "post-ln-projected"}) {
     for (const replacement with : {replacement::kept_mean, replacement::mean}) {
       CAPTURE(name);
-      pruned opt{checkpoint{goldens + name}};
+      pruned opt{checkpoint{model_goldens + name}};
       std::vector<std::vector<std::vector<double>>> means(2);  // [category]
       for (std::size_t c = 0; c < 2; ++c) {
         for (const token_list& text : categories[c]) {
@@ -187,7 +187,7 @@ TEST_CASE("a head removed by its mean is one whose z is overwritten by its mean 
 TEST_CASE("halves of an activity are those of every second text alone; a single one is in both") {
   const std::vector<token_list> many{{2, 5, 9, 11}, {2, 6, 7}, {2, 8, 30, 12, 4}, {2, 10}, {2, 13, 7, 7}},
       one{{2, 9, 9}};
-  pruned opt{checkpoint{goldens + "head-dim-7"}};
+  pruned opt{checkpoint{model_goldens + "head-dim-7"}};
   const activity all = sum_up(opt, {many, one}, token_id{2});
   REQUIRE_EQ(all.halves.size(), 2);
   for (const std::size_t half : {0, 1}) {
@@ -211,7 +211,7 @@ TEST_CASE("halves of an activity are those of every second text alone; a single 
 
 TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
   const temporary_folder out;
-  pruned opt{checkpoint{goldens + "head-dim-64"}};
+  pruned opt{checkpoint{model_goldens + "head-dim-64"}};
   removal what;
   what.layers.resize(opt.layers());
   for (std::size_t n = 0; n < opt.shape().ffn; ++n) what.layers[0].neurons.push_back(n);
@@ -229,7 +229,7 @@ TEST_CASE("a layer of which every neuron is removed adds its bias alone") {
 
 TEST_CASE("a model without some heads continues from its cache as the whole one with edits does") {
   const temporary_folder out;
-  pruned opt{checkpoint{goldens + "head-dim-7"}};
+  pruned opt{checkpoint{model_goldens + "head-dim-7"}};
   const removal what = some(opt.shape(), true, false);
   const token_batch prompts{{2, 5, 9}, {2, 7}};
   generation wanted{.new_tokens = 12, .seed_step = 1, .stop = {}};
@@ -245,7 +245,7 @@ TEST_CASE("a model without some heads continues from its cache as the whole one 
 
 TEST_CASE("of layers without some neurons and heads a capture has those that are left, in front") {
   const temporary_folder out;
-  pruned opt{checkpoint{goldens + "head-dim-7"}};
+  pruned opt{checkpoint{model_goldens + "head-dim-7"}};
   removal what;
   what.layers.resize(opt.layers());
   what.layers.back() = {{0, 2}, {}, {0}, {}, {}, {}};
@@ -278,7 +278,7 @@ TEST_CASE("of layers without some neurons and heads a capture has those that are
 }
 
 TEST_CASE("a continuation of which there is enough leaves the batch; the others go on as if it had stayed") {
-  model<> opt{checkpoint{goldens + "post-ln-projected"}};
+  model<> opt{checkpoint{model_goldens + "post-ln-projected"}};
   const token_batch prompts{{2, 5, 9}, {2, 7}, {2, 11, 30, 4}};
   generation wanted{.new_tokens = 20,
                     .how = {.temperature = 0.8, .top_p = 0.9, .seed = 3},
@@ -298,7 +298,7 @@ TEST_CASE("a continuation of which there is enough leaves the batch; the others 
 TEST_CASE("a removal comes back from its file; those for another model, and broken ones, are refused by name") {
   const temporary_folder out;
   const auto file = out.path / "edits.json";
-  const model<> opt{checkpoint{goldens + "head-dim-64"}};
+  const model<> opt{checkpoint{model_goldens + "head-dim-64"}};
   const removal what = some(opt.shape(), true, false);
   const std::string print = fingerprint(opt.files());
   write_removal(file, what, print, "a test");

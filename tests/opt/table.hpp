@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-inline const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
+#include "places.hpp"
 
 struct row {
   std::string group, name, sentence;

@@ -16,8 +16,6 @@ using namespace optscope;
 
 namespace {
 
-const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
-
 /// Of the goldens of transformers, those whose nonlinearity `has` says yes to.
 template <class Scalar, class Backend, class Has>
 std::size_t compare_all(const Backend& backend, double tolerance, Has has) {

@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "places.hpp"
 #include "some_runs.hpp"
 #include "temporary_folder.hpp"
 
@@ -23,9 +24,8 @@ using namespace optscope;
 
 namespace {
 
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
-const std::vector<std::string> shapes{"head-dim-64", "head-dim-80",  "head-dim-128",
-                                      "head-dim-7",  "no-bias-gelu", "post-ln-projected"};
+const std::vector<std::string> generated_shapes{"head-dim-64", "head-dim-80",  "head-dim-128",
+                                                "head-dim-7",  "no-bias-gelu", "post-ln-projected"};
 
 using resident = model<any_opt, float, cpu, resident_weights<float>>;
 
@@ -95,13 +95,13 @@ TEST_CASE_TEMPLATE("a run after cached tokens gives every site of the new tokens
   using sites = site_list<site::embed, site::pos_embed, site::resid_pre, site::ln1, site::q, site::k, site::v,
                           site::scores, site::pattern, site::z, site::result, site::attn_out, site::resid_mid,
                           site::ln2, site::mlp_pre, site::mlp_post, site::mlp_out, site::resid_post, site::logits>;
-  for (const std::string& name : shapes) compare_cached_with_whole<Scalar>(name, sites{}, tolerance);
+  for (const std::string& name : generated_shapes) compare_cached_with_whole<Scalar>(name, sites{}, tolerance);
   compare_cached_with_whole<Scalar>("demo-model", site_list<site::ln_final, site::pattern, site::resid_post>{},
                                     tolerance);
 }
 
 TEST_CASE("the logits of the last positions are those of a whole run, with and without a probe") {
-  for (const std::string& name : shapes) {
+  for (const std::string& name : generated_shapes) {
     model<> opt{checkpoint{folder_of(name)}};
     const std::size_t vocabulary = opt.shape().vocabulary;
     const token_batch texts{some_text(40, vocabulary, 1), some_text(1, vocabulary, 2), some_text(9, vocabulary, 3)};
@@ -172,7 +172,7 @@ TEST_CASE("input that a cache cannot take is refused with a reason, and the cach
 }
 
 TEST_CASE("greedy ids are those of generate in transformers, for all prompts at once") {
-  std::vector<std::string> names = shapes;
+  std::vector<std::string> names = generated_shapes;
   names.push_back("demo-model");
   for (const std::string& name : names) {
     CAPTURE(name);

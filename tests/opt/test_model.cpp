@@ -15,24 +15,21 @@
 #include <vector>
 
 #include "golden.hpp"
+#include "places.hpp"
 #include "some_runs.hpp"
 #include "temporary_folder.hpp"
 
 using namespace optscope;
 
-namespace {
-
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
-const std::string demo_model = OPTSCOPE_SOURCE_DIR "/examples/demo-model";
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE_TEMPLATE("the demo model agrees with transformers in float64", Scalar, float, double) {
-  compare_with_transformers<Scalar>(demo_model, goldens + "demo-model", std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
+  compare_with_transformers<Scalar>(demo_model, model_goldens + "demo-model",
+                                    std::is_same_v<Scalar, double> ? 1e-12 : 5e-5);
 }
 
 TEST_CASE("the bits of a text depend neither on the other texts of the batch nor on their order") {
-  for (const std::string& folder : {goldens + "head-dim-80", goldens + "head-dim-7", demo_model}) {
+  for (const std::string& folder : {model_goldens + "head-dim-80", model_goldens + "head-dim-7", demo_model}) {
     model<> opt{checkpoint{folder}};
     token_batch texts;
     for (const std::size_t length : {1u, 2u, 31u, 300u, 40u, 5u}) {
@@ -55,7 +52,7 @@ TEST_CASE("the bits of a text depend neither on the other texts of the batch nor
 TEST_CASE("the bits are the same for any number of threads") {
   std::vector<std::uint64_t> first;
   for (const std::size_t threads : {1u, 2u, 3u, 8u}) {
-    model<> opt{checkpoint{goldens + "head-dim-64"}, cpu{threads}};
+    model<> opt{checkpoint{model_goldens + "head-dim-64"}, cpu{threads}};
     hash_sites probe;
     opt.run({some_text(300, 101, 1), some_text(5, 101, 2)}, probe);
     if (first.empty()) first = probe.of_text;
@@ -64,7 +61,7 @@ TEST_CASE("the bits are the same for any number of threads") {
 }
 
 TEST_CASE("a later token changes no earlier bit") {
-  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  model<> opt{checkpoint{model_goldens + "head-dim-64"}};
   token_list text = some_text(200, 101, 3);
   capture<site::attn_out, site::resid_post, site::logits> before, after;
   opt.run({text}, before);
@@ -80,7 +77,7 @@ TEST_CASE("a later token changes no earlier bit") {
 }
 
 TEST_CASE("each row of the pattern sums to one and sees no later key") {
-  model<> opt{checkpoint{goldens + "head-dim-7"}};
+  model<> opt{checkpoint{model_goldens + "head-dim-7"}};
   capture<site::scores, site::pattern> probe;
   opt.run({some_text(37, 50, 1)}, probe);
   const auto pattern = probe(site::pattern{}, 1, 0);
@@ -99,7 +96,7 @@ TEST_CASE("each row of the pattern sums to one and sees no later key") {
 }
 
 TEST_CASE("a run with the pattern observed has the bits of one without") {
-  model<> opt{checkpoint{goldens + "head-dim-80"}};
+  model<> opt{checkpoint{model_goldens + "head-dim-80"}};
   const token_batch texts{some_text(300, 101, 1), some_text(1, 101, 2)};
   capture<site::resid_post> plain;
   capture<site::resid_post, site::pattern, site::result, site::logits> observed;
@@ -110,7 +107,7 @@ TEST_CASE("a run with the pattern observed has the bits of one without") {
 }
 
 TEST_CASE("a run stops after the last layer that a probe wants a site of, with the same bits") {
-  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  model<> opt{checkpoint{model_goldens + "head-dim-64"}};
   std::size_t layers = 0;
   opt.on_progress([&](std::size_t done, std::size_t) { layers = done; });
   const token_batch texts{some_text(20, 101, 1)};
@@ -129,7 +126,7 @@ TEST_CASE("a run stops after the last layer that a probe wants a site of, with t
 TEST_CASE("in the last layer only what the probe wants is computed, with the same bits") {
   for (const char* name : {"head-dim-80", "post-ln-projected"}) {
     CAPTURE(name);
-    model<> opt{checkpoint{goldens + name}};
+    model<> opt{checkpoint{model_goldens + name}};
     const std::size_t vocabulary = opt.shape().vocabulary, last = opt.layers() - 1;
     const token_batch texts{some_text(40, vocabulary, 1), some_text(18, vocabulary, 2)};
     using everything = capture<site::q, site::pattern, site::z, site::result, site::attn_out, site::resid_mid,
@@ -179,7 +176,7 @@ TEST_CASE("in the last layer only what the probe wants is computed, with the sam
 }
 
 TEST_CASE("weights held in memory give the bits of weights read layer by layer") {
-  const checkpoint files{goldens + "head-dim-64"};
+  const checkpoint files{model_goldens + "head-dim-64"};
   model<> streamed{files};
   model<any_opt, float, cpu, resident_weights<float>> resident{files};
   hash_sites a, b;
@@ -199,7 +196,7 @@ TEST_CASE("input that cannot be run is refused with a reason") {
     }
     return std::string{"nothing thrown"};
   };
-  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  model<> opt{checkpoint{model_goldens + "head-dim-64"}};
   CHECK_EQ(message([&] { opt.run({{2, 101}}); }), "text 0: expected ids below 101, found 101 at position 1");
   CHECK_EQ(message([&] { opt.run({{2}, {-1}}); }), "text 1: expected ids below 101, found -1 at position 0");
   CHECK_EQ(message([&] { opt.run({{}}); }), "text 0: expected at least one token, found none");
@@ -207,10 +204,10 @@ TEST_CASE("input that cannot be run is refused with a reason") {
   capture<site::resid_post> probe{positions::strided(5, 5, 3)};
   CHECK_EQ(message([&] { opt.run({token_list(15, 2)}, probe); }),
            "text 0: expected at least 16 tokens for position 15, found 15 tokens");
-  const std::string other = message([&] { model<opt_125m>{checkpoint{goldens + "head-dim-64"}}; });
+  const std::string other = message([&] { model<opt_125m>{checkpoint{model_goldens + "head-dim-64"}}; });
   CHECK(other.find("opt-125m (12 layers, hidden 768, 12 heads") != std::string::npos);
   CHECK(other.find("found 2 layers, hidden 128, 2 heads") != std::string::npos);
-  model<> post_ln{checkpoint{goldens + "post-ln-projected"}};
+  model<> post_ln{checkpoint{model_goldens + "post-ln-projected"}};
   capture<site::ln_final> final;
   CHECK(message([&] { post_ln.run({{2}}, final); }).find("site ln_final") != std::string::npos);
 }
@@ -219,7 +216,7 @@ TEST_CASE(
     "a config that asks for more than the weights have is refused, naming the tensor, before memory is allocated") {
   namespace fs = std::filesystem;
   const temporary_folder folder;
-  fs::copy_file(fs::path{goldens + "head-dim-64"} / "model.safetensors", folder / "model.safetensors");
+  fs::copy_file(fs::path{model_goldens + "head-dim-64"} / "model.safetensors", folder / "model.safetensors");
   const auto with = [&](const std::string& members, const std::string& expected) {
     std::ofstream{folder / "config.json"} << "{\"model_type\": \"opt\", " << members << "}";
     std::string found;

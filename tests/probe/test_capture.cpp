@@ -8,12 +8,12 @@ using namespace optscope;
 
 namespace {
 
-const architecture shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
+const architecture capture_shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
 
 /// Shows a probe made-up activations: value = 1000 layer + 100 text + 10 row + column.
 template <class Site, class Probe>
 void show(Probe& probe, Site site, std::size_t layer, std::size_t text, std::size_t first, std::size_t rows) {
-  const auto inner = inner_shape(site, shape);
+  const auto inner = inner_shape(site, capture_shape);
   tensor<float, Site::rank> values;
   if constexpr (Site::rank == 2) {
     values = tensor<float, 2>{{rows, inner[0]}};
@@ -33,7 +33,7 @@ void show(Probe& probe, Site site, std::size_t layer, std::size_t text, std::siz
 
 TEST_CASE("capture keeps the chosen positions of each text, in the order asked for") {
   capture<site::attn_out, site::z> probe{positions::these({4, 1})};
-  probe.begin({shape, {5, 6}});
+  probe.begin({capture_shape, {5, 6}});
   for (std::size_t layer = 0; layer < 2; ++layer) {
     show(probe, site::z{}, layer, 0, 0, 5);
     show(probe, site::z{}, layer, 1, 0, 6);
@@ -53,7 +53,7 @@ TEST_CASE("capture keeps the chosen positions of each text, in the order asked f
 
 TEST_CASE("a text that arrives in pieces is put together") {
   capture<site::logits> probe{positions::all()};
-  probe.begin({shape, {5}});
+  probe.begin({capture_shape, {5}});
   show(probe, site::logits{}, 0, 0, 0, 2);
   show(probe, site::logits{}, 0, 0, 2, 3);
   const auto logits = probe(site::logits{});
@@ -66,7 +66,7 @@ TEST_CASE("only the layers and sites asked for are wanted, and take memory") {
   CHECK(probe.wants(site::attn_out{}, 1));
   CHECK_FALSE(probe.wants(site::attn_out{}, 0));
   CHECK_FALSE(probe.wants(site::embed{}, 0));
-  probe.begin({shape, {3}});
+  probe.begin({capture_shape, {3}});
   CHECK_EQ(probe(site::attn_out{}, 0).data(), nullptr);
   CHECK(probe(site::attn_out{}, 1).data() != nullptr);
 }
@@ -86,19 +86,19 @@ TEST_CASE("all runs of a generation are kept, text by text, and later keys are h
     for (std::size_t i = 0; i < square.size(); ++i) square.data()[i] = static_cast<float>(first + 1);
     probe(site::pattern{}, place{text, 1, first}, tensor_view<const float, 3>{square});
   };
-  probe.begin({shape, {2, 3}});
+  probe.begin({capture_shape, {2, 3}});
   for (const std::size_t text : {0u, 1u}) {
     show(probe, site::mlp_out{}, 1, text, 0, 2 + text);
     pattern(text, 0, 2 + text);
   }
   probe.finish();
   CHECK_EQ(probe(site::mlp_out{}, 1).rows(), 5);
-  probe.begin({.shape = shape, .lengths = {1, 1}, .cached = {2, 3}, .continues = true});
+  probe.begin({.shape = capture_shape, .lengths = {1, 1}, .cached = {2, 3}, .continues = true});
   for (const std::size_t text : {0u, 1u}) {
     show(probe, site::mlp_out{}, 1, text, 2 + text, 1);
     pattern(text, 2 + text, 1);
   }
-  probe.begin({.shape = shape, .lengths = {0, 1}, .cached = {3, 4}, .continues = true});
+  probe.begin({.shape = capture_shape, .lengths = {0, 1}, .cached = {3, 4}, .continues = true});
   show(probe, site::mlp_out{}, 1, 1, 4, 1);
   pattern(1, 4, 1);
   probe.finish();

@@ -19,12 +19,12 @@ using namespace optscope;
 
 namespace {
 
-const architecture shape{.layers = 3, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
+const architecture editor_shape{.layers = 3, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
 
 /// What a run over texts would show of a site: 1000 layer + 100 text + 10 position + element of the row.
 template <class Site>
 tensor<double, Site::rank> rows_of(Site site, const run_plan& plan, std::size_t layer, std::size_t text) {
-  const auto inner = inner_shape(site, shape);
+  const auto inner = inner_shape(site, editor_shape);
   tensor<double, Site::rank> values;
   if constexpr (Site::rank == 2) {
     values = tensor<double, 2>{{plan.lengths[text], inner[0]}};
@@ -45,7 +45,7 @@ tensor<double, Site::rank> run(Site site, const run_plan& plan, std::size_t laye
                                Probes&... probes) {
   tensor<double, Site::rank> wanted;
   (probes.begin(plan), ...);
-  for (std::size_t l = 0; l < shape.layers; ++l) {
+  for (std::size_t l = 0; l < editor_shape.layers; ++l) {
     for (std::size_t t = 0; t < plan.lengths.size(); ++t) {
       auto values = rows_of(site, plan, l, t);
       const auto show = [&](auto& probe) {
@@ -71,7 +71,7 @@ std::string message(Action&& action) {
 }  // namespace
 
 TEST_CASE("an editor changes the chosen texts, layers, positions, heads and units, and counts its vectors") {
-  const run_plan plan{shape, {4, 5}};
+  const run_plan plan{editor_shape, {4, 5}};
   auto all = edit<site::z>(zero{});
   run(site::z{}, plan, 0, 0, all);
   CHECK_EQ(all.fired(), 3 * 9 * 3);
@@ -102,7 +102,7 @@ TEST_CASE("an editor changes the chosen texts, layers, positions, heads and unit
 TEST_CASE("after cached tokens, positions count from the first token of the text, and a piece of a text is found") {
   auto third = edit<site::mlp_out>(add{100.0}, where{}.at(positions::these({3})));
   auto last = edit<site::mlp_out>(add{10000.0}, where{}.at(positions::last()));
-  const run_plan later{.shape = shape, .lengths = {2, 1}, .cached = {2, 5}, .continues = true};
+  const run_plan later{.shape = editor_shape, .lengths = {2, 1}, .cached = {2, 5}, .continues = true};
   const auto found = run(site::mlp_out{}, later, 0, 0, third, last);
   CHECK_EQ(found(0, 0), 20);
   CHECK_EQ(found(1, 0), 30 + 100 + 10000);
@@ -110,7 +110,7 @@ TEST_CASE("after cached tokens, positions count from the first token of the text
   CHECK_EQ(last.fired(), 6);
   tensor<double, 2> piece{{2, 9}};
   auto logits = edit<site::logits>(set{1.0}, where{}.at(positions::these({0, 3})));
-  logits.begin({shape, {6}});
+  logits.begin({editor_shape, {6}});
   logits(site::logits{}, place{0, 0, 2}, piece.view());
   CHECK_EQ(piece(0, 0), 0);
   CHECK_EQ(piece(1, 8), 1);
@@ -119,26 +119,26 @@ TEST_CASE("after cached tokens, positions count from the first token of the text
 
 TEST_CASE("an editor that never fired is an error that says which, unless it may") {
   auto never = edit<site::z>(zero{}, where{}.at(positions::these({99})).heads({1}));
-  run(site::z{}, {shape, {4}}, 0, 0, never);
+  run(site::z{}, {editor_shape, {4}}, 0, 0, never);
   CHECK_EQ(message([&] { never.finish(); }),
            "zero at z, heads 1, at some positions: expected something to edit, found no such place in what was run");
   CHECK_THROWS_AS(never.finish(), unfired_hook);
   never.may_not_fire().finish();
   // Over the runs of a generation it is enough to fire once; a new run counts anew.
   auto third = edit<site::z>(zero{}, where{}.at(positions::these({3})));
-  run(site::z{}, {shape, {4}}, 0, 0, third);
-  run(site::z{}, {.shape = shape, .lengths = {1}, .cached = {4}, .continues = true}, 0, 0, third);
+  run(site::z{}, {editor_shape, {4}}, 0, 0, third);
+  run(site::z{}, {.shape = editor_shape, .lengths = {1}, .cached = {4}, .continues = true}, 0, 0, third);
   third.finish();
   CHECK_EQ(third.fired(), 9);
-  run(site::z{}, {shape, {2}}, 0, 0, third);
+  run(site::z{}, {editor_shape, {2}}, 0, 0, third);
   CHECK_THROWS_AS(third.finish(), unfired_hook);
   auto no_head = edit<site::z>(zero{}, where{}.heads({}));
-  run(site::z{}, {shape, {4}}, 0, 0, no_head);
+  run(site::z{}, {editor_shape, {4}}, 0, 0, no_head);
   CHECK_EQ(message([&] { no_head.finish(); }).substr(0, 21), "zero at z, heads none");
 }
 
 TEST_CASE("a choice of layers, positions or units that the run does not have is refused with a reason") {
-  const run_plan plan{shape, {4, 5}};
+  const run_plan plan{editor_shape, {4, 5}};
   const auto refused = [&](auto editor) { return message([&] { editor.begin(plan); }); };
   CHECK_EQ(refused(edit<site::z>(zero{}, where{}.layers({1, 3}))),
            "zero at z, layers 1 3: expected layers below 3, found 3");
@@ -160,7 +160,7 @@ TEST_CASE("a choice of layers, positions or units that the run does not have is 
 }
 
 TEST_CASE("values are given once for all, per unit, per head and unit, and by layer") {
-  const run_plan plan{shape, {2}};
+  const run_plan plan{editor_shape, {2}};
   auto one = edit<site::z>(add{2.0, 0.5}), unit = edit<site::z>(add{std::vector<double>{1, 2}});
   auto head = edit<site::z>(scale{std::vector<double>{1, 2, 3, 4, 5, 6}});
   auto layer = edit<site::z>(set{std::vector<std::vector<double>>{{5}, {6, 7}, {8}}});
@@ -176,7 +176,7 @@ TEST_CASE("values are given once for all, per unit, per head and unit, and by la
 }
 
 TEST_CASE("directions of any lengths and angles are projected out") {
-  const run_plan plan{shape, {2}};
+  const run_plan plan{editor_shape, {2}};
   const std::vector<double> a{1, 2, 0, 0, 0, 1}, b{1, 2, 0, 0, 1e-3, 1};
   auto out = edit<site::resid_post>(project_out{std::vector{a, b}});
   const auto found = run(site::resid_post{}, plan, 0, 0, out);
@@ -208,7 +208,7 @@ TEST_CASE("erase does what concept-erasure's eraser does, and project_out of an 
   const std::vector<float> bias{0.6125f, 0.7f, 0.5f, 0.0166666667f, 0.1041666667f, 0};
   const std::vector<double> expected{4.4415096949,  12.0961609050, 14.1040584071,
                                      13.2995793017, 13.4008413966, 14.9543895910};
-  const run_plan plan{shape, {2}};
+  const run_plan plan{editor_shape, {2}};
   auto erased = edit<site::resid_pre>(erase{left, right, bias});
   const auto found = run(site::resid_pre{}, plan, 0, 0, erased);
   check_close(found.row(1), std::span<const double>{expected}, 1e-6, "erased");
@@ -231,7 +231,7 @@ TEST_CASE("erase does what concept-erasure's eraser does, and project_out of an 
 }
 
 TEST_CASE("means and modes are those of what was recorded, layer by layer") {
-  const run_plan plan{shape, {3, 1}};
+  const run_plan plan{editor_shape, {3, 1}};
   basic_capture<double, site::z, site::mlp_post> recorded;
   recorded.only_layers({0, 2});
   run(site::z{}, plan, 0, 0, recorded);
@@ -254,7 +254,7 @@ TEST_CASE("means and modes are those of what was recorded, layer by layer") {
 }
 
 TEST_CASE("patching takes the vectors of a text of another run; what that text lacks stays") {
-  const run_plan source{shape, {3, 1}}, plan{shape, {2, 3}};
+  const run_plan source{editor_shape, {3, 1}}, plan{editor_shape, {2, 3}};
   basic_capture<double, site::z, site::mlp_post> recorded;
   run(site::z{}, source, 0, 0, recorded);
   auto crossed = edit<site::z>(patch{recorded, {1, 0}}, where{}.layers({1}).heads({2}));
@@ -272,7 +272,7 @@ TEST_CASE("patching takes the vectors of a text of another run; what that text l
 
 TEST_CASE("resampling draws every other text about equally often, the same one for all positions") {
   basic_capture<double, site::mlp_post> recorded;
-  recorded.begin({shape, std::vector<std::size_t>(5, 4)});
+  recorded.begin({editor_shape, std::vector<std::size_t>(5, 4)});
   std::vector<int> drawn(5);
   for (std::uint64_t seed = 0; seed < 4000; ++seed) {
     const resample<basic_capture<double, site::mlp_post>> draw{recorded, seed};
@@ -286,7 +286,7 @@ TEST_CASE("resampling draws every other text about equally often, the same one f
 }
 
 TEST_CASE("a list of edits does what editors in the same order do, each counted and checked by itself") {
-  const run_plan plan{shape, {4}};
+  const run_plan plan{editor_shape, {4}};
   basic_edit_list<double> edits;
   edits.add("z", add{1.0}, where{}.layers({1}).heads({0}))
       .add("mlp_post", zero{}, where{}.units({3}))

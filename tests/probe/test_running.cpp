@@ -26,7 +26,7 @@ using namespace optscope;
 
 namespace {
 
-const architecture shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
+const architecture running_shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
 
 /// (vector, unit) Far from zero, so that a sum of squares would lose digits.
 tensor<float, 2> random_rows(std::size_t rows, std::size_t width, std::uint32_t seed) {
@@ -244,15 +244,15 @@ TEST_CASE("a running observer takes chosen layers and positions, counts texts ov
       to(site::z{}, place{text, 1, plan.first_position(text)}, tensor_view<const float, 3>{z});
     }
   };
-  run(probe, {shape, {2, 5}});
+  run(probe, {running_shape, {2, 5}});
   const auto best = [](const observer& of, std::size_t i) { return of(site::z{}, 1)(5)[i]; };  // head 2, unit 1
   CHECK_EQ(best(probe, 0).value, 100 + 3 * 6 + 5);
   CHECK_EQ(best(probe, 0).text, 1);
   CHECK_EQ(best(probe, 0).position, 3);
   CHECK_EQ(best(probe, 1).value, 105);
-  run(probe, {.shape = shape, .lengths = {2, 0}, .cached = {2, 5}, .continues = true});  // position 3 of text 0
+  run(probe, {.shape = running_shape, .lengths = {2, 0}, .cached = {2, 5}, .continues = true});  // position 3 of text 0
   CHECK_EQ(probe.texts(), 2);
-  run(other, {shape, {9, 9, 9}});
+  run(other, {running_shape, {9, 9, 9}});
   CHECK_EQ(best(other, 0).text, 2);
   probe.merge(other);
   CHECK_EQ(probe.texts(), 5);
@@ -273,19 +273,19 @@ TEST_CASE("a running observer takes chosen layers and positions, counts texts ov
   CHECK_EQ(values[0], -1);
   observer loaded{running_top{2}, positions::these({0, 3})};
   loaded.only_layers({1});
-  loaded.load(table, shape);
+  loaded.load(table, running_shape);
   CHECK_EQ(loaded.texts(), 5);
   CHECK_EQ(best(loaded, 0).text, 4);
   CHECK_EQ(best(loaded, 1).value, best(probe, 1).value);
   observer of_all{running_top{2}};
-  CHECK_THROWS_WITH_AS(of_all.load(table, shape), "tensor z.0.value: expected saved statistics, found no such tensor",
-                       bad_input);
+  CHECK_THROWS_WITH_AS(of_all.load(table, running_shape),
+                       "tensor z.0.value: expected saved statistics, found no such tensor", bad_input);
   CHECK_EQ(of_all.texts(), 0);
 
   probe.reset();
   CHECK_EQ(probe.texts(), 0);
   CHECK_EQ(best(probe, 0).text, running_top::none);
-  architecture wider = shape;
+  architecture wider = running_shape;
   wider.hidden = 12;
   CHECK_THROWS_AS(probe.begin({wider, {1}}), bad_input);
 }
@@ -295,7 +295,7 @@ TEST_CASE_TEMPLATE("saved statistics continue as if they had never been interrup
   using observer = running<Statistic, site::mlp_out>;
   const tensor<float, 2> rows = random_rows(3000, 6, 11);
   const auto run = [&](observer& to, std::size_t first, std::size_t count) {
-    to.begin({shape, {count}});
+    to.begin({running_shape, {count}});
     for (std::size_t layer = 0; layer < 2; ++layer) {
       to(site::mlp_out{}, place{0, layer, 0},
          tensor_view<const float, 2>{rows.row(first).data(), {count, std::size_t{6}}});
@@ -308,7 +308,7 @@ TEST_CASE_TEMPLATE("saved statistics continue as if they had never been interrup
   const temporary_folder folder;
   const std::filesystem::path file = folder / "saved.safetensors";
   saved.template save<safetensors_writer>(file);
-  loaded.load(read_safetensors(file), shape);
+  loaded.load(read_safetensors(file), running_shape);
   run(loaded, 2000, 1000);
   CHECK_EQ(loaded.texts(), 2);
 

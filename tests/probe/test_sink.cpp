@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const architecture shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
+const architecture sink_shape{.layers = 2, .hidden = 6, .heads = 3, .ffn = 8, .embed_dim = 6, .vocabulary = 9};
 const std::vector<std::size_t> lengths{3, 5, 1, 4};
 using file_sink = sink<resumable_safetensors, site::embed, site::pattern, site::mlp_out>;
 
@@ -30,7 +30,7 @@ file_sink open(const fs::path& path, std::map<std::string, std::string> metadata
     return std::vector{n - 1, n / 2};
   }}};
   what.only_layers({1});
-  return {path, shape, lengths, std::move(what), metadata};
+  return {path, sink_shape, lengths, std::move(what), metadata};
 }
 
 template <class Site, std::size_t Rank>
@@ -46,7 +46,7 @@ void show(file_sink& to, Site site, std::size_t layer, std::size_t text, std::si
 void run(file_sink& to, std::size_t count) {
   const std::size_t first = to.next_text();
   const auto begin = lengths.begin() + static_cast<std::ptrdiff_t>(first);
-  to.begin({shape, {begin, begin + static_cast<std::ptrdiff_t>(count)}});
+  to.begin({sink_shape, {begin, begin + static_cast<std::ptrdiff_t>(count)}});
   for (std::size_t text = 0; text < count; ++text) {
     const std::size_t n = lengths[first + text];
     show<site::embed, 2>(to, {}, 0, text, first + text, {n, 6});
@@ -118,9 +118,9 @@ TEST_CASE("what is left of another file, or no whole text, is not resumed") {
   CHECK_THROWS_AS(open(box / "out"), file_error);
   CHECK_THROWS_AS(open(box.path), file_error);
   CHECK_THROWS_AS(open(box / "missing/out"), file_error);
-  CHECK_THROWS_AS(holder.begin({shape, {4}}), bad_input);
-  CHECK_THROWS_AS(holder.begin({shape, {3, 5, 1, 4, 4}}), bad_input);
-  CHECK_THROWS_AS(holder.begin({.shape = shape, .lengths = {3}, .cached = {1}}), bad_input);
+  CHECK_THROWS_AS(holder.begin({sink_shape, {4}}), bad_input);
+  CHECK_THROWS_AS(holder.begin({sink_shape, {3, 5, 1, 4, 4}}), bad_input);
+  CHECK_THROWS_AS(holder.begin({.shape = sink_shape, .lengths = {3}, .cached = {1}}), bad_input);
   CHECK_THROWS_AS(holder.commit(), std::logic_error);
 }
 

@@ -14,9 +14,9 @@ using namespace optscope;
 
 namespace {
 
-const fs::path goldens = source / "tests/goldens/generate";
+const fs::path generate_goldens = source / "tests/goldens/generate";
 
-std::vector<std::string> arguments(const fs::path& model, const std::vector<std::string>& more) {
+std::vector<std::string> generate_arguments(const fs::path& model, const std::vector<std::string>& more) {
   std::vector<std::string> all{"--model", model.string()};
   all.insert(all.end(), more.begin(), more.end());
   return all;
@@ -48,11 +48,12 @@ TEST_CASE("generate --json continues lists of ids as transformers does, one line
   const sandbox box;
   for (const fs::path& model : {tiny_model, post_ln_model}) {
     const std::string name = model.filename();
-    const auto result =
-        box.run("generate", arguments(model, {"--ids", goldens / (name + "-prompts.json"), "--new", "24", "--json"}));
+    const auto result = box.run(
+        "generate",
+        generate_arguments(model, {"--ids", generate_goldens / (name + "-prompts.json"), "--new", "24", "--json"}));
     check_done(result);
-    const token_batch prompts = read_token_lists(goldens / (name + "-prompts.json"));
-    const token_batch ids = read_token_lists(goldens / (name + "-ids.json"));
+    const token_batch prompts = read_token_lists(generate_goldens / (name + "-prompts.json"));
+    const token_batch ids = read_token_lists(generate_goldens / (name + "-ids.json"));
     const std::vector<std::string> lines = lines_of(result.out);
     REQUIRE_EQ(lines.size(), prompts.size());
     for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -68,13 +69,13 @@ TEST_CASE("generate prints the continuation alone; several prompts give what eac
   std::string each;
   std::vector<std::string> all;
   for (const std::string& prompt : prompts) {
-    const auto result = box.run("generate", arguments(demo_model, {"--prompt", prompt, "--new", "16"}));
+    const auto result = box.run("generate", generate_arguments(demo_model, {"--prompt", prompt, "--new", "16"}));
     check_done(result);
     each += result.out;
     all.insert(all.end(), {"--prompt", prompt});
   }
   all.insert(all.end(), {"--new", "16", "--threads", "1"});
-  const auto together = box.run("generate", arguments(demo_model, all));
+  const auto together = box.run("generate", generate_arguments(demo_model, all));
   check_done(together);
   CHECK_EQ(together.out, each);
 
@@ -93,7 +94,7 @@ TEST_CASE("generate draws with a seed, and every sampling option turns drawing o
   const sandbox box;
   const auto out = [&](std::vector<std::string> more) {
     more.insert(more.end(), {"--prompt", "The", "--new", "20", "--json", "--ignore-eos"});
-    const auto result = box.run("generate", arguments(demo_model, more));
+    const auto result = box.run("generate", generate_arguments(demo_model, more));
     check_done(result);
     return result.out;
   };
@@ -111,10 +112,11 @@ TEST_CASE("generate draws with a seed, and every sampling option turns drawing o
 
 TEST_CASE("generate stops at </s> unless told otherwise") {
   const sandbox box;
-  const token_batch ids = read_token_lists(goldens / "head-dim-64-ids.json");
+  const token_batch ids = read_token_lists(generate_goldens / "head-dim-64-ids.json");
   REQUIRE(std::any_of(ids.begin(), ids.end(), [](const token_list& list) { return list.size() < 24; }));
-  const std::vector<std::string> more{"--ids", goldens / "head-dim-64-prompts.json", "--new", "24", "--ignore-eos"};
-  const auto result = box.run("generate", arguments(tiny_model, more));
+  const std::vector<std::string> more{"--ids", generate_goldens / "head-dim-64-prompts.json", "--new", "24",
+                                      "--ignore-eos"};
+  const auto result = box.run("generate", generate_arguments(tiny_model, more));
   check_done(result);
   const std::vector<std::string> lines = lines_of(result.out);
   REQUIRE_EQ(lines.size(), ids.size());
@@ -128,7 +130,7 @@ TEST_CASE("generate refuses wrong usage and bad input") {
   const sandbox box;
   const auto refused = [&](int code, const fs::path& model, const std::vector<std::string>& more,
                            const std::string& part) {
-    check_refused(box.run("generate", arguments(model, more)), code, "generate", part);
+    check_refused(box.run("generate", generate_arguments(model, more)), code, "generate", part);
   };
   refused(2, demo_model, {}, "--prompt or --ids");
   refused(2, demo_model, {"--prompt", "a", "--ids", "x"}, "--ids");

@@ -30,7 +30,7 @@ std::string some_ids() {
   return json + "]";
 }
 
-std::vector<std::string> arguments(const std::string& out, std::vector<std::string> more = {}) {
+std::vector<std::string> study_arguments(const std::string& out, std::vector<std::string> more = {}) {
   std::vector<std::string> all{"--model", tiny_model, "--ids", "ids.json",  "--length",
                                "9",       "--out",    out,     "--threads", "1"};
   all.insert(all.end(), more.begin(), more.end());
@@ -70,7 +70,7 @@ TEST_CASE("without gnuplot everything but the pictures is written, twice the sam
   const sandbox box;
   box.write("ids.json", some_ids());
   const std::vector<std::string> more{"--positions", "2,5,8"};
-  const outcome first = box.run("study", arguments("first", more), true);
+  const outcome first = box.run("study", study_arguments("first", more), true);
   check_refused(first, 1, "study", "gnuplot: not found");
   CHECK(first.err.find("first/report.html") != std::string::npos);
   CHECK_EQ(box.list("first/data"), data_files);
@@ -78,8 +78,9 @@ TEST_CASE("without gnuplot everything but the pictures is written, twice the sam
   CHECK(fs::exists(box / "first/report.html"));
   CHECK(fs::exists(box / "first/summary.json"));
 
-  check_refused(box.run("study", arguments("second", more), true), 1, "study", "gnuplot: not found");
-  check_refused(box.run("study", arguments("second", more), true), 1, "study", "gnuplot: not found");  // over the old
+  check_refused(box.run("study", study_arguments("second", more), true), 1, "study", "gnuplot: not found");
+  check_refused(box.run("study", study_arguments("second", more), true), 1, "study",
+                "gnuplot: not found");  // over the old
   CHECK_EQ(box.list("second"), box.list("first"));
   for (const std::string& name : box.list("first")) {
     if (name.back() != '/')
@@ -215,8 +216,8 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
 TEST_CASE("study of one position, one layer and one category draws every picture once") {
   const sandbox box;
   box.write("ids.json", some_ids());
-  check_done(box.run("study", arguments("out", {"--positions", "last", "--layers", "1", "--metrics", "cosine,cosine",
-                                                "--dimensions", "3"})));
+  check_done(box.run("study", study_arguments("out", {"--positions", "last", "--layers", "1", "--metrics",
+                                                      "cosine,cosine", "--dimensions", "3"})));
   check_pictures(box, "out/pictures",
                  {"attn_out-cosine", "resid_post-cosine", "similarity-attn_out-cosine", "similarity-resid_post-cosine",
                   "stream-attn_out-3", "stream-resid_post-3"});
@@ -231,7 +232,7 @@ TEST_CASE("study of one position, one layer and one category draws every picture
 TEST_CASE("study of a model with LayerNorm after the blocks") {
   const sandbox box;
   box.write("ids.json", some_ids());
-  std::vector<std::string> all = arguments("out", {"--positions", "7,8"});
+  std::vector<std::string> all = study_arguments("out", {"--positions", "7,8"});
   all[1] = post_ln_model;
   check_refused(box.run("study", all, true), 1, "study", "gnuplot: not found");
   CHECK_EQ(read_npy<float, 4>(box / "out/data/stream-resid_post.npy").shape(),

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "places.hpp"
 
 using namespace optscope;
 
 namespace {
 
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 using pruned = model<any_opt, float, cpu, pruned_weights<float>>;
 
 template <class Model>
@@ -31,7 +31,7 @@ TEST_CASE("ablation of neurons and heads equals removal and a whole run, text by
   for (const char* name : {"pre-ln", "post-ln", "post-ln-projected", "pre-ln-projected", "no-affine", "no-bias",
                            "untied", "head-dim-7", "head-dim-64", "activation-gelu"}) {
     CAPTURE(name);
-    pruned opt{checkpoint{goldens + name}};
+    pruned opt{checkpoint{model_goldens + name}};
     token_batch texts{{2, 5, 17, 30, 8, 31, 12, 23, 9}, {2, 6}, {2, 11, 7, 3, 28}};
     for (token_list& text : texts) {
       for (token_id& id : text) id %= static_cast<token_id>(opt.shape().vocabulary);
@@ -69,7 +69,7 @@ TEST_CASE("ablation of neurons and heads equals removal and a whole run, text by
 }
 
 TEST_CASE("ablation samples pieces from all of the texts; two halves share none") {
-  model<> opt{checkpoint{goldens + "pre-ln"}};
+  model<> opt{checkpoint{model_goldens + "pre-ln"}};
   std::vector<std::vector<token_list>> texts(2);
   for (token_id t = 0; t < 6; ++t) texts[0].push_back({2, 5, 17, static_cast<token_id>(3 + t)});
   texts[1] = {{2, 9, 8, 7}};

@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "compare.hpp"
+#include "places.hpp"
 
 using namespace optscope;
 
 namespace {
-
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/";
 
 template <class Model>
 token_list text_for(const Model& opt) {

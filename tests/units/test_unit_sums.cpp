@@ -18,13 +18,12 @@
 #include <string>
 #include <vector>
 
+#include "places.hpp"
 #include "temporary_folder.hpp"
 
 using namespace optscope;
 
 namespace {
-
-const std::string goldens = OPTSCOPE_SOURCE_DIR "/tests/goldens/model/";
 
 template <class Row>
 double norm(const Row& row) {
@@ -107,7 +106,7 @@ TEST_CASE("texts are split into groups of equal size in all categories; no group
 TEST_CASE("norms of heads computed from z are those of result") {
   for (const char* name : {"head-dim-64", "head-dim-80", "head-dim-1", "head-dim-7", "no-bias", "post-ln-projected"}) {
     CAPTURE(name);
-    model<> opt{checkpoint{goldens + name}};
+    model<> opt{checkpoint{model_goldens + name}};
     capture<site::z, site::result> probe{positions::all()};
     opt.run({{2, 5, 9, 11, 7, 30}}, probe);
     const auto norms = head_norms_of(opt);
@@ -145,7 +144,7 @@ TEST_CASE("a head whose part of W_O has fewer directions than it has numbers get
 }
 
 TEST_CASE("sums over texts agree with plain loops for any windows and batches; saved sums resume to the same bits") {
-  model<> opt{checkpoint{goldens + "head-dim-64"}};
+  model<> opt{checkpoint{model_goldens + "head-dim-64"}};
   const token_batch texts{{2, 5, 9, 11, 7, 30, 12, 8, 9, 4}, {2, 6, 7}, {2, 21, 22, 23, 24, 25}, {2, 3}};
   const std::vector<std::size_t> category{0, 0, 1, 1};
   const text_groups groups{{2, 2}};
