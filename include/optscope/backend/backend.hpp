@@ -23,23 +23,24 @@ struct attention_text {
 /// uses these members and no others.
 ///
 /// All views are row-major, and (m, k) means m rows of k elements; rows may be further apart in memory than they are
-/// long
-/// (`stride()`). A result never overlaps an operand unless the table says so. Any size may be 0.
+/// long (`stride()`). A result never overlaps an operand unless it says so below. Any size may be 0.
 ///
-/// | member | does |
-/// |---|---|
-/// | `linear(x, w, bias, y)` | y (m, n) = x (m, k) wᵀ + bias; w (n, k) as stored: [out, in]; bias (n) or null |
-/// | `layer_norm(x, gamma, beta, y)` | y = (x - mean) / sqrt(var + 1e-5) * gamma + beta for each row of x (m, n), with
-/// the biased variance; gamma, beta (n) or null; y may be x | | `activate(kind, x)` | the nonlinearity of the MLP, in
-/// place | | `add(x, y)` | y += x, both (m, n) | | `attention(texts, heads)` | causal self-attention of every
-/// `attention_text`, head by head; query i is at position t - m + i | | `attention_scores(q, k, scores)` | its first
-/// step for one text, for probes: scores (heads, m, t) = q·k / sqrt(head_dim), minus infinity for later keys | |
-/// `attention_softmax(scores)` | its second step: softmax of each row, in place | | `attention_mix(pattern, v, z)` |
-/// its third step: z (m, hidden) = pattern (heads, m, t) times v (t, hidden). The steps give the bits of `attention` |
-/// | `row_invariant()` | true if a row of `linear` has the same bits whatever other rows are computed with it. Texts
-/// are then computed together, otherwise one at a time, so that no result depends on what else is in the batch | |
-/// `pool()` | the threads for work outside the backend: reading weights, analyses | | `with_threads(n)` | a backend of
-/// the same kind with n threads of its own |
+/// - `linear(x, w, bias, y)`: y (m, n) = x (m, k) wᵀ + bias; w (n, k) as stored, [out, in]; bias (n) or null.
+/// - `layer_norm(x, gamma, beta, y)`: y = (x - mean) / sqrt(var + 1e-5) * gamma + beta for each row of x (m, n), with
+///   the biased variance; gamma and beta (n) or null; y may be x.
+/// - `activate(kind, x)`: the nonlinearity of the MLP, in place.
+/// - `add(x, y)`: y += x, both (m, n).
+/// - `attention(texts, heads)`: causal self-attention of every `attention_text`, head by head; query i is at position
+///   t - m + i.
+/// - `attention_scores(q, k, scores)`: its first step for one text, for probes: scores (heads, m, t) =
+///   q·k / sqrt(head_dim), minus infinity for later keys.
+/// - `attention_softmax(scores)`: its second step, softmax of each row in place.
+/// - `attention_mix(pattern, v, z)`: its third step, z (m, hidden) = pattern (heads, m, t) times v (t, hidden). The
+///   steps give the bits of `attention`.
+/// - `row_invariant()`: true if a row of `linear` has the same bits whatever other rows are computed with it. Texts are
+///   then computed together, otherwise one at a time, so that no result depends on what else is in the batch.
+/// - `pool()`: the threads for work outside the backend, such as reading weights and analyses.
+/// - `with_threads(n)`: a backend of the same kind with n threads of its own.
 ///
 /// Copies of a backend share its threads. All memory is the host's. Members may be templates, or overloads for one
 /// scalar only:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prints the expected numbers in tests/similarity and tests/modularity, computed with numpy, scikit-learn and scipy."""
+"""Prints the expected numbers in tests/similarity and tests/units, computed with numpy, scikit-learn and scipy."""
 import itertools
 
 import numpy as np
