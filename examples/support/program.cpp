@@ -197,7 +197,8 @@ void app::report(const optscope::checkpoint& files, const optscope::architecture
   constexpr std::size_t most = 3;  // of each kind
   const std::vector<std::string> extra = optscope::extra_tensors(files, shape);
   for (std::size_t i = 0; i < std::min(most, extra.size()); ++i) {
-    say("tensor " + extra[i] + ": not used, config.json has no place for it");
+    const bool has_reason = std::ranges::find(files.unlisted(), extra[i]) != files.unlisted().end();
+    say("tensor " + extra[i] + (has_reason ? "" : ": not used, config.json has no place for it"));
   }
   if (extra.size() > most) say("and " + std::to_string(extra.size() - most) + " more tensors that are not used");
 

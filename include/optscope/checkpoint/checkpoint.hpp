@@ -39,7 +39,7 @@ class checkpoint {
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
   /// The files that hold the weights: one, or the shards.
   [[nodiscard]] const std::vector<std::filesystem::path>& files() const noexcept { return weights_.files; }
-  /// `FILE: NAME` of tensors that are in a shard but not in the index; they are not used.
+  /// `FILE: NAME: REASON` of tensors in a shard that the index does not list, or takes from another; they are not used.
   [[nodiscard]] const std::vector<std::string>& unlisted() const noexcept { return weights_.unlisted; }
 
   [[nodiscard]] bool contains(std::string_view name) const;

@@ -32,6 +32,10 @@ OPTSCOPE_INLINE bool checkpoint::contains(std::string_view name) const {
 OPTSCOPE_INLINE const stored_tensor& checkpoint::at(std::string_view name) const {
   const auto found = weights_.tensors.find(detail::canonical_name(name));
   if (found != weights_.tensors.end()) return found->second;
+  if (const auto lost = weights_.missing.find(detail::canonical_name(name)); lost != weights_.missing.end()) {
+    throw checkpoint_error{lost->second.shard, "tensor " + detail::quoted(name),
+                           "this tensor, which " + lost->second.index + " lists here", "no tensor of that name"};
+  }
   const auto other = weights_.unsupported.find(detail::canonical_name(name));
   const bool stored = other != weights_.unsupported.end();
   throw checkpoint_error{searched(), "tensor " + detail::quoted(name),

@@ -16,7 +16,9 @@
 namespace optscope::detail {
 
 OPTSCOPE_INLINE std::string canonical_name(std::string_view name) {
-  if (name.starts_with("model.")) name.remove_prefix(6);
+  for (const std::string_view wrapper : {"_orig_mod.", "module.", "_orig_mod.", "model."}) {
+    if (name.starts_with(wrapper)) name.remove_prefix(wrapper.size());
+  }
   for (const std::string_view part :
        {"embed_tokens.", "embed_positions.", "project_in.", "project_out.", "layers.", "final_layer_norm."}) {
     if (name.starts_with(part)) return "decoder." + std::string{name};
@@ -40,7 +42,7 @@ OPTSCOPE_INLINE void weights::check_new(const std::filesystem::path& file, std::
   const std::string canonical = canonical_name(name);
   if (tensors.find(canonical) == tensors.end() && unsupported.find(canonical) == unsupported.end()) return;
   throw checkpoint_error{file.string(), "duplicate tensor " + detail::quoted(canonical), "",
-                         "it with and without the prefix \"model.\" or \"decoder.\""};
+                         "it with and without a prefix such as \"model.\" or \"decoder.\""};
 }
 
 /// A shard's name must be a file next to the index: no separator, no `..`, nothing that a path would interpret.
@@ -87,13 +89,17 @@ using table_reader = tensor_table(const std::filesystem::path&);
       } else if (other != table.unsupported.end()) {
         result.add_unsupported(path, name, other->second);
       } else {
-        throw checkpoint_error{path.string(), "tensor " + quoted(name),
-                               "this tensor, which " + index.string() + " lists here", "no tensor of that name"};
+        result.missing.emplace(canonical_name(name), shard_and_index{path.string(), index.string()});
       }
     }
     const auto check_listed = [&, &known = tensors](const std::string& name) {  // clang 14 captures no binding
       if (!std::binary_search(known.begin(), known.end(), name)) {
-        result.unlisted.push_back(path.string() + ": " + name);
+        const auto place = listed.find(name);
+        std::string_view other;
+        const bool elsewhere = place && place->get(other);
+        result.unlisted.push_back(path.string() + ": " + name +
+                                  (elsewhere ? ": not used, the index takes it from " + printable(other)
+                                             : ": not used, the index does not list it"));
       }
     };
     for (const auto& [name, unused] : table.tensors) check_listed(name);
