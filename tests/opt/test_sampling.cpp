@@ -102,7 +102,7 @@ TEST_CASE("top-k and top-p keep the right set, in the proportions of the softmax
     std::set<token_id> kept;
   };
   // Probabilities at temperature 1: 1 and 5 have 0.332 each, 3 has 0.201, 0 has 0.074, 4 has 0.045, 2 has 0.017.
-  const row rows[] = {{{.top_k = 1}, {1}},
+  const row rows[] = {{{.top_k = 1}, {1, 5}},  // equal ones all count, as in transformers
                       {{.top_k = 2}, {1, 5}},
                       {{.top_k = 3}, {1, 3, 5}},
                       {{.top_k = 100}, all},
@@ -184,4 +184,20 @@ TEST_CASE("a seed always gives the same tokens, another seed different ones") {
   CHECK(with_seed(7) != with_seed(8));
   // From the standard's mt19937_64, written down again in Python.
   CHECK_EQ(draws({.temperature = 1, .seed = 0}, some, 12), token_list{1, 5, 0, 3, 3, 0, 4, 3, 5, 5, 3, 4});
+}
+
+TEST_CASE("all tokens that equal the k-th are kept, as transformers keeps them, banned ones not counted") {
+  const std::vector<float> logits{1, 3, 2, 2, 0, 2, 4, -1};
+  const auto kept = [&](std::size_t k, const std::vector<bool>& banned = {}) {
+    sampler draw{{.temperature = 0.7, .top_k = k}};
+    (void)draw(std::span<const float>{logits}, logits.size(), banned);
+    token_list ids;
+    for (const auto& [id, p] : draw.last_choice()) ids.push_back(id);
+    return ids;
+  };
+  CHECK_EQ(kept(1), token_list{6});
+  CHECK_EQ(kept(2), token_list{1, 6});
+  for (const std::size_t k : {3, 4, 5}) CHECK_EQ(kept(k), token_list{1, 2, 3, 5, 6});
+  CHECK_EQ(kept(6), token_list{0, 1, 2, 3, 5, 6});
+  CHECK_EQ(kept(2, {false, true}), token_list{2, 3, 5, 6});
 }

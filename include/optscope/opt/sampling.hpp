@@ -18,7 +18,7 @@ namespace optscope {
 /// together have a probability of p.
 struct sampling {
   double temperature = 0;  ///< 0: greedy, the token of the largest logit; nothing else is used then
-  std::size_t top_k = 0;   ///< 0: all
+  std::size_t top_k = 0;   ///< 0: all; all that equal the last of them count, as in transformers
   double top_p = 1;        ///< at least one token is kept
   std::uint64_t seed = 0;
 };
@@ -45,13 +45,11 @@ class sampler {
   [[nodiscard]] std::vector<std::pair<token_id, double>> last_choice() const;
 
  private:
-  enum class value { one, weight };
-
   double uniform();
   template <class T>
   void keep(std::span<const T> logits, T largest, std::size_t tokens, const std::vector<bool>& banned);
-  [[nodiscard]] double total(value of, double least) const;
-  void cut(value of, double wanted);
+  [[nodiscard]] double total(double least) const;
+  void cut(double wanted);
   void keep_at_least(double least);
 
   sampling how_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optscope/backend/elementwise.hpp>
@@ -78,19 +79,32 @@ void sampler::keep(std::span<const T> logits, T largest, std::size_t tokens, con
   for (std::size_t id = 0; id < std::min(tokens, banned.size()); ++id) {
     if (banned[id]) weights_[id] = 0;
   }
+  if (how_.top_k != 0 && how_.top_k < tokens) {
+    // As transformers compares them: after the temperature, in T.
+    std::vector<T> best;
+    for (std::size_t id = 0; id < tokens; ++id) {
+      if (id >= banned.size() || !banned[id]) best.push_back(logits[id] / temperature);
+    }
+    if (how_.top_k < best.size()) {
+      const auto last = best.begin() + static_cast<std::ptrdiff_t>(how_.top_k) - 1;
+      std::nth_element(best.begin(), last, best.end(), std::greater<>{});
+      for (std::size_t id = 0; id < tokens; ++id) {
+        if (logits[id] / temperature < *last) weights_[id] = 0;
+      }
+    }
+  }
   if (how_.top_k != 0 || how_.top_p == 1) keep_at_least(std::numeric_limits<double>::denorm_min());
-  if (how_.top_k != 0 && how_.top_k < ids_.size()) cut(value::one, static_cast<double>(how_.top_k));
   if (how_.top_p < 1) {
-    const double mass = total(value::weight, 0);
+    const double mass = total(0);
     // Those below it together have less than what top-p leaves out.
     const double limit = (1 - how_.top_p) * mass / static_cast<double>(2 * ids_.size());
     keep_at_least(limit);
-    cut(value::weight, how_.top_p * mass);
+    cut(how_.top_p * mass);
   }
 }
 
-/// The sum of the values of the weights that are at least `least`.
-OPTSCOPE_INLINE double sampler::total(value of, double least) const {
+/// The sum of the weights that are at least `least`.
+OPTSCOPE_INLINE double sampler::total(double least) const {
   typedef double wide __attribute__((vector_size(64), aligned(8), may_alias));
   typedef std::int64_t bits __attribute__((vector_size(64)));
   const std::size_t whole = weights_.size() / 16 * 16;
@@ -100,36 +114,35 @@ OPTSCOPE_INLINE double sampler::total(value of, double least) const {
     for (std::size_t i = 0; i < whole; i += 16) {
       for (std::size_t j = 0; j < 2; ++j) {
         const wide w = *reinterpret_cast<const wide*>(weights_.data() + i + 8 * j);
-        const wide own = of == value::one ? wide{} + 1 : w;
-        sums[j] += reinterpret_cast<wide>(reinterpret_cast<bits>(own) & (w >= least));
+        sums[j] += reinterpret_cast<wide>(reinterpret_cast<bits>(w) & (w >= least));
       }
     }
     for (std::size_t lane = 0; lane < 8; ++lane) sum += sums[0][lane] + sums[1][lane];
   });
   for (std::size_t i = whole; i < weights_.size(); ++i) {
-    if (weights_[i] >= least) sum += of == value::one ? 1 : weights_[i];
+    if (weights_[i] >= least) sum += weights_[i];
   }
   return sum;
 }
 
-/// Keeps the fewest of the largest weights whose values sum to `wanted`, the lowest ids of equal ones.
-OPTSCOPE_INLINE void sampler::cut(value of, double wanted) {
+/// Keeps the fewest of the largest weights that sum to `wanted`, the lowest ids of equal ones.
+OPTSCOPE_INLINE void sampler::cut(double wanted) {
   // Floats that are not negative are ordered as their bits are. A cut at `low` keeps enough, one at `high` does not; no
   // weight is above 1. What lies between is sorted once it is little.
   std::uint32_t low = 0, high = std::bit_cast<std::uint32_t>(1.0f) + 1;
   const auto weight_of = [](std::uint32_t bits) { return static_cast<double>(std::bit_cast<float>(bits)); };
   while (high - low > 1 << 15) {
     const std::uint32_t middle = low + (high - low) / 2;
-    (total(of, weight_of(middle)) >= wanted ? low : high) = middle;
+    (total(weight_of(middle)) >= wanted ? low : high) = middle;
   }
-  double missing = wanted - total(of, weight_of(high));
+  double missing = wanted - total(weight_of(high));
   std::vector<std::size_t> last;  // some of these are kept
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     if (weights_[i] >= weight_of(low) && weights_[i] < weight_of(high)) last.push_back(i);
   }
   std::stable_sort(last.begin(), last.end(), [&](std::size_t a, std::size_t b) { return weights_[a] > weights_[b]; });
   for (const std::size_t i : last) {
-    const double own = of == value::one ? 1 : weights_[i];
+    const double own = weights_[i];
     if (missing <= 0) weights_[i] = 0;
     missing -= own;
   }
