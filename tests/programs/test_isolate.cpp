@@ -177,7 +177,7 @@ TEST_CASE(
   for (const std::size_t other : {0, 1, 3}) {
     turned += code["behaviour"]["judged"].at(other).at(2).get_uint64().value();
   }
-  CHECK(turned >= 27);  // of 36
+  CHECK(turned >= 22);  // of 36, no loop and not "none" among them
   const simdjson::dom::element whole_model = summary["nothing_removed"];
   const simdjson::dom::element swapped = summary["halves_swapped"]["behaviour"];
   for (const simdjson::dom::element& each : {whole_model, swapped}) {
