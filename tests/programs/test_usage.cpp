@@ -160,7 +160,7 @@ TEST_CASE("ids that a model cannot take are bad input: file, list and token") {
       {"high", "[[1,2,3],[4,5,101]]", "high.json: list 1, token 2: expected an id below 101, found 101"},
       {"minus", "[[1,-2,3]]", "minus.json: list 0, item 1: expected a token id, found -2"},
       {"word", "[[1,\"x\"]]", "word.json: list 0, item 1: expected a token id, found the string"},
-      {"flat", "[1,2]", "flat.json: list 0: expected a list of token ids"},
+      {"lines", "[1,2]\n[]", "lines.json: line 2: expected at least one token id"},
       {"object", "{\"a\": 1}", "object.json: expected a list of lists of token ids, found an object"},
       {"cut", "[[1,2,3", "cut.json: line 1, column 8: expected JSON, found its end"}};
   std::vector<std::string> before;
