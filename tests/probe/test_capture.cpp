@@ -67,8 +67,38 @@ TEST_CASE("only the layers and sites asked for are wanted, and take memory") {
   CHECK_FALSE(probe.wants(site::attn_out{}, 0));
   CHECK_FALSE(probe.wants(site::embed{}, 0));
   probe.begin({capture_shape, {3}});
-  CHECK_EQ(probe(site::attn_out{}, 0).data(), nullptr);
   CHECK(probe(site::attn_out{}, 1).data() != nullptr);
+}
+
+TEST_CASE("what a capture does not have is refused by name, and layers beyond the model when a run begins") {
+  capture<site::attn_out, site::embed> probe;
+  const auto refusal = [](auto&& read) -> std::string {
+    try {
+      read();
+    } catch (const bad_input& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto of = [&](std::size_t layer) {
+    return refusal([&] { static_cast<void>(probe(site::attn_out{}, layer)); });
+  };
+  const auto of_text = [&](std::size_t layer, std::size_t text) {
+    return refusal([&] { static_cast<void>(probe(site::attn_out{}, layer, text)); });
+  };
+  CHECK_EQ(of(0), "capture of attn_out: expected a run before it is read, found none");
+  probe.only_layers({1}).only_sites({"attn_out"});
+  probe.begin({capture_shape, {3, 4}});
+  CHECK_EQ(of(1), "");
+  CHECK_EQ(of_text(1, 1), "");
+  CHECK_EQ(of(0), "capture of attn_out: expected a layer that is kept, found 0, which only_layers() left out");
+  CHECK_EQ(of_text(0, 1), of(0));
+  CHECK_EQ(of(2), "capture of attn_out: expected a layer below 2, found 2");
+  CHECK_EQ(of_text(1, 2), "capture of attn_out: expected a text below 2, found 2");
+  CHECK_EQ(refusal([&] { static_cast<void>(probe(site::embed{})); }),
+           "capture of embed: expected a site that is kept, found one that only_sites() left out");
+  probe.only_layers({1, 99});
+  CHECK_EQ(refusal([&] { probe.begin({capture_shape, {3}}); }), "capture: expected layers below 2, found 99");
 }
 
 TEST_CASE("positions are resolved for each text, and one outside it is refused") {

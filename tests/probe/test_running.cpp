@@ -233,6 +233,9 @@ TEST_CASE("a running observer takes chosen layers and positions, counts texts ov
   probe.only_layers({1});
   other.only_layers({1});
   CHECK_FALSE(probe.wants(site::z{}, 0));
+  observer beyond{running_top{2}};
+  beyond.only_layers({99});
+  CHECK_THROWS_AS(beyond.begin({running_shape, {3}}), bad_input);
   const auto run = [&](observer& to, const run_plan& plan) {
     to.begin(plan);
     for (std::size_t text = 0; text < plan.lengths.size(); ++text) {

@@ -58,7 +58,7 @@ class basic_capture {
   /// The first of a text's positions that are kept.
   [[nodiscard]] std::size_t first_wanted(std::size_t text) const { return kept_.first_wanted(text); }
 
-  /// Throws `bad_input` if a text has no token at one of the positions.
+  /// Throws `bad_input` if a text has no token at one of the positions, or the model none of the chosen layers.
   void begin(const run_plan& plan) { kept_.begin(plan); }
   /// Puts the runs of a generation together.
   void finish() { kept_.finish(); }
@@ -69,21 +69,23 @@ class basic_capture {
   }
 
   /// All texts, one after the other: (vector, width) or (vector, head, width); vectors text by text, positions as
-  /// chosen.
+  /// chosen. Throws `bad_input` for a layer or site that was left out or that the model lacks, and before the first
+  /// run.
   template <class Site>
     requires(Site::layout == site_layout::position)
   [[nodiscard]] tensor_view<const Scalar, Site::rank> operator()(Site, std::size_t layer = 0) const {
     return detail::axes_of<Site>(kept_.all_texts(index<Site>(), layer));
   }
 
-  /// One text: the site's own shape with the chosen positions.
+  /// One text: the site's own shape with the chosen positions. Throws as above, and for a text
+  /// that was not in the run.
   template <class Site>
   [[nodiscard]] tensor_view<const Scalar, Site::rank> operator()(Site, std::size_t layer, std::size_t text) const {
     return detail::axes_of<Site>(kept_.one_text(index<Site>(), layer, text));
   }
 
   [[nodiscard]] std::size_t texts() const noexcept { return kept_.texts(); }
-  /// Layers of the model, 1 for sites without layers; those that are not wanted have an empty view.
+  /// Layers of the model, 1 for sites without layers; reading one that was left out throws `bad_input`.
   template <class Site>
   [[nodiscard]] std::size_t layers(Site) const {
     return kept_.layers(index<Site>());

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
@@ -58,6 +59,7 @@ class capture_storage {
     std::vector<kept> store;                       // [site]
   };
 
+  void check_kept(std::size_t site, std::size_t layer) const;
   tensor_view<const Scalar, 3> text_of(const part& run, std::size_t site, std::size_t layer, std::size_t text) const;
   void allocate();
   void join(std::size_t site);

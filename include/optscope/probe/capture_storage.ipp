@@ -39,6 +39,10 @@ std::size_t capture_storage<Scalar>::first_wanted(std::size_t text) const {
 
 template <class Scalar>
 void capture_storage<Scalar>::begin(const run_plan& plan) {
+  for (const std::size_t layer : layers_.value_or(std::vector<std::size_t>{})) {
+    if (layer < plan.shape.layers) continue;
+    throw bad_input{"", "capture", "layers below " + std::to_string(plan.shape.layers), std::to_string(layer)};
+  }
   if (plan.continues) {
     earlier_.push_back(std::move(now_));
   } else {
@@ -97,15 +101,37 @@ void capture_storage<Scalar>::keep(std::size_t site, const place& at, tensor_vie
   }
 }
 
+/// Throws `bad_input` for what no run has shown, layers beyond the model, and layers and sites that were left out.
+template <class Scalar>
+void capture_storage<Scalar>::check_kept(std::size_t site, std::size_t layer) const {
+  const kept& source = now_.store[site];
+  const std::string item = "capture of " + std::string{sites_[site]->name};
+  if (source.layers.empty()) throw bad_input{"", item, "a run before it is read", "none"};
+  if (layer >= source.layers.size()) {
+    throw bad_input{"", item, "a layer below " + std::to_string(source.layers.size()), std::to_string(layer)};
+  }
+  if (!source.layers[layer].empty() || (source.rows == 0 && wants(site, layer))) return;
+  if (names_ && std::ranges::count(*names_, sites_[site]->name) == 0) {
+    throw bad_input{"", item, "a site that is kept", "one that only_sites() left out"};
+  }
+  throw bad_input{"", item, "a layer that is kept", std::to_string(layer) + ", which only_layers() left out"};
+}
+
 template <class Scalar>
 tensor_view<const Scalar, 3> capture_storage<Scalar>::all_texts(std::size_t site, std::size_t layer) const {
+  check_kept(site, layer);
   const kept& source = now_.store[site];
-  return {source.layers.at(layer).data(), {source.rows, source.inner[0], source.inner[1]}};
+  return {source.layers[layer].data(), {source.rows, source.inner[0], source.inner[1]}};
 }
 
 template <class Scalar>
 tensor_view<const Scalar, 3> capture_storage<Scalar>::one_text(std::size_t site, std::size_t layer,
                                                                std::size_t text) const {
+  check_kept(site, layer);
+  if (text >= texts()) {
+    throw bad_input{"", "capture of " + std::string{sites_[site]->name}, "a text below " + std::to_string(texts()),
+                    std::to_string(text)};
+  }
   return text_of(now_, site, layer, text);
 }
 

@@ -47,6 +47,11 @@ OPTSCOPE_INLINE void running_runs::set_shape(const architecture& shape) {
 
 OPTSCOPE_INLINE void running_runs::begin(const run_plan& plan) {
   set_shape(plan.shape);
+  for (const std::size_t layer : layers_.value_or(std::vector<std::size_t>{})) {
+    if (layer < plan.shape.layers) continue;
+    throw bad_input{"", "running statistics", "layers below " + std::to_string(plan.shape.layers),
+                    std::to_string(layer)};
+  }
   if (!plan.continues) first_text_ = next_text_;
   next_text_ = first_text_ + plan.lengths.size();
   rows_.clear();
