@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optscope/core/architecture.hpp>
 #include <optscope/core/dtype.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/json_writer.hpp>
@@ -20,6 +21,7 @@
 #include <optscope/core/output_file.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
+#include <set>
 
 #include "temporary_folder.hpp"
 
@@ -291,4 +293,12 @@ TEST_CASE("a mapped file may be replaced or removed, but reading one that was cu
   REQUIRE_EQ(::waitpid(child, &status, 0), child);
   CHECK(WIFSIGNALED(status));
   CHECK_EQ(WTERMSIG(status), SIGBUS);
+}
+
+TEST_CASE("architectures that differ in the nonlinearity alone are described differently") {
+  std::set<std::string> seen;
+  const int all = static_cast<int>(activation::identity) + 1;
+  for (int i = 0; i < all; ++i) seen.insert(describe(architecture{.nonlinearity = static_cast<activation>(i)}));
+  CHECK_EQ(seen.size(), static_cast<std::size_t>(all));
+  CHECK(describe(architecture{}).find("ffn 3072 (relu), embedding") != std::string::npos);
 }

@@ -51,7 +51,7 @@ struct architecture {
   friend constexpr bool operator==(const architecture&, const architecture&) = default;
 };
 
-/// The architecture in words: `12 layers, hidden 768, 12 heads, ffn 3072, …`.
+/// The architecture in words: `12 layers, hidden 768, 12 heads, ffn 3072 (relu), …`.
 [[nodiscard]] std::string describe(const architecture& shape);
 
 }  // namespace optscope
