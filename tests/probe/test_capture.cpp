@@ -97,6 +97,10 @@ TEST_CASE("what a capture does not have is refused by name, and layers beyond th
   CHECK_EQ(of_text(1, 2), "capture of attn_out: expected a text below 2, found 2");
   CHECK_EQ(refusal([&] { static_cast<void>(probe(site::embed{})); }),
            "capture of embed: expected a site that is kept, found one that only_sites() left out");
+  CHECK(probe.keeps(site::attn_out{}, 1));
+  CHECK_FALSE(probe.keeps(site::attn_out{}, 0));
+  CHECK_FALSE(probe.keeps(site::attn_out{}, 2));
+  CHECK_FALSE(probe.keeps(site::embed{}, 0));
   probe.only_layers({1, 99});
   CHECK_EQ(refusal([&] { probe.begin({capture_shape, {3}}); }), "capture: expected layers below 2, found 99");
 }

@@ -90,6 +90,11 @@ class basic_capture {
   [[nodiscard]] std::size_t layers(Site) const {
     return kept_.layers(index<Site>());
   }
+  /// Whether the last run was kept at a layer of a site.
+  template <class Site>
+  [[nodiscard]] bool keeps(Site, std::size_t layer) const {
+    return kept_.keeps(index<Site>(), layer);
+  }
   /// The positions kept of a text, in the order of the rows.
   [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const {
     return kept_.positions_of(text);

@@ -40,6 +40,7 @@ class capture_storage {
   [[nodiscard]] std::size_t layers(std::size_t site) const { return now_.store[site].layers.size(); }
   [[nodiscard]] tensor_view<const Scalar, 3> all_texts(std::size_t site, std::size_t layer) const;
   [[nodiscard]] tensor_view<const Scalar, 3> one_text(std::size_t site, std::size_t layer, std::size_t text) const;
+  [[nodiscard]] bool keeps(std::size_t site, std::size_t layer) const;
   /// Of what is kept of a text with this many tokens.
   [[nodiscard]] std::array<std::size_t, 3> extents(std::size_t site, const architecture& shape, std::size_t length,
                                                    std::size_t text) const;

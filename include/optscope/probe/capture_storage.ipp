@@ -101,16 +101,23 @@ void capture_storage<Scalar>::keep(std::size_t site, const place& at, tensor_vie
   }
 }
 
+template <class Scalar>
+bool capture_storage<Scalar>::keeps(std::size_t site, std::size_t layer) const {
+  const kept& source = now_.store[site];
+  if (layer >= source.layers.size()) return false;
+  return !source.layers[layer].empty() || (source.rows == 0 && wants(site, layer));
+}
+
 /// Throws `bad_input` for what no run has shown, layers beyond the model, and layers and sites that were left out.
 template <class Scalar>
 void capture_storage<Scalar>::check_kept(std::size_t site, std::size_t layer) const {
+  if (keeps(site, layer)) return;
   const kept& source = now_.store[site];
   const std::string item = "capture of " + std::string{sites_[site]->name};
   if (source.layers.empty()) throw bad_input{"", item, "a run before it is read", "none"};
   if (layer >= source.layers.size()) {
     throw bad_input{"", item, "a layer below " + std::to_string(source.layers.size()), std::to_string(layer)};
   }
-  if (!source.layers[layer].empty() || (source.rows == 0 && wants(site, layer))) return;
   if (names_ && std::ranges::count(*names_, sites_[site]->name) == 0) {
     throw bad_input{"", item, "a site that is kept", "one that only_sites() left out"};
   }

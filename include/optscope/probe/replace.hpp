@@ -37,8 +37,9 @@ std::vector<std::vector<double>> of_units(const Capture& recorded, Site site, Nu
   std::vector<std::vector<double>> result(recorded.layers(site));
   std::vector<double> values;
   for (std::size_t layer = 0; layer < result.size(); ++layer) {
+    if (!recorded.keeps(site, layer)) continue;
     const auto rows = recorded(site, layer);  // (vector, ...)
-    if (rows.data() == nullptr || rows.rows() == 0) continue;
+    if (rows.rows() == 0) continue;
     for (std::size_t unit = 0; unit < rows.cols(); ++unit) {
       values.clear();
       for (std::size_t row = 0; row < rows.rows(); ++row) values.push_back(rows.row(row)[unit]);
@@ -72,10 +73,9 @@ namespace detail {
 template <class Capture, class Site, class T>
 bool copy_vector(const Capture& recorded, Site site, std::size_t text, const vector_place& at, std::span<T> x) {
   const std::optional<std::size_t> found = recorded.row_of(text, at.position);
-  if (!found || at.layer >= recorded.layers(site)) return false;
+  if (!found || !recorded.keeps(site, at.layer)) return false;
   const std::size_t row = *found;
   const auto view = recorded(site, at.layer, text);
-  if (view.data() == nullptr) return false;
   if constexpr (Site::layout == site_layout::head) {  // the keys that both have; later ones are hidden
     const std::size_t keys = view.extent(2);
     std::copy_n(view.row(at.head).data() + row * keys, std::min(keys, x.size()), x.begin());
