@@ -30,12 +30,12 @@ using namespace optscope;
 
 namespace {
 
-const token_batch texts{{2, 5, 9, 11, 7, 30, 12, 8}, {2, 6, 7}, {2}};
+const token_batch removal_texts{{2, 5, 9, 11, 7, 30, 12, 8}, {2, 6, 7}, {2}};
 
 template <class Model, class... Editors>
 std::vector<float> logits_of(Model& opt, Editors&&... editors) {
   capture<site::logits> probe{positions::all()};
-  opt.run(trim(texts, opt.shape().max_positions), editors..., probe);
+  opt.run(trim(removal_texts, opt.shape().max_positions), editors..., probe);
   const auto all = probe(site::logits{});
   return {all.data(), all.data() + all.size()};
 }
@@ -251,10 +251,10 @@ TEST_CASE("of layers without some neurons and heads a capture has those that are
   what.layers.back() = {{0, 2}, {}, {0}, {}, {}, {}};
   capture<site::mlp_post, site::z, site::pattern> whole{positions::all()}, cut{positions::all()};
   removal_edits edits = edits_of(what, opt.shape());
-  opt.run(texts, edits, whole);
+  opt.run(removal_texts, edits, whole);
   write_pruned(opt.files(), opt.shape(), what, out.path);
   model<> smaller{checkpoint{out.path}};
-  smaller.run(texts, cut);
+  smaller.run(removal_texts, cut);
   const std::size_t last = opt.layers() - 1, left = opt.shape().ffn - 2, heads = opt.shape().heads - 1;
   const auto a = whole(site::mlp_post{}, last), b = cut(site::mlp_post{}, last);
   const auto z = whole(site::z{}, last), y = cut(site::z{}, last);
