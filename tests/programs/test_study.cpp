@@ -82,9 +82,12 @@ TEST_CASE("without gnuplot everything but the pictures is written, twice the sam
   check_refused(box.run("study", study_arguments("second", more), true), 1, "study",
                 "gnuplot: not found");  // over the old
   CHECK_EQ(box.list("second"), box.list("first"));
+  const auto without_run = [&](const std::string& name) {  // the record of the run has seconds
+    const std::string all = content_of(box / name);
+    return all.substr(0, all.find("\"run\":"));
+  };
   for (const std::string& name : box.list("first")) {
-    if (name.back() != '/')
-      CHECK_MESSAGE(content_of(box / ("first/" + name)) == content_of(box / ("second/" + name)), name);
+    if (name.back() != '/') CHECK_MESSAGE(without_run("first/" + name) == without_run("second/" + name), name);
   }
 
   // the arrays, against the library
