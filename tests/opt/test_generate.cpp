@@ -300,8 +300,9 @@ TEST_CASE("settings of generation_config.json and config.json have the effect th
   const json_object all{file, file.root()}, cases{file, *all.find("cases")};
   const token_batch prompts = lists_of(*all.find("prompts"));
   model<any_opt, double> opt{checkpoint{folder_of("head-dim-64")}};
-  for (const auto& [name, content] : cases.members()) {
-    CAPTURE(std::string{name});
+  for (const auto& [key, content] : cases.members()) {
+    const std::string name{key};
+    CAPTURE(name);
     const temporary_folder folder;
     const json_object parts{file, content}, files{file, *parts.find("files")};
     for (const auto& [path, text] : files.members()) {
