@@ -114,8 +114,8 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
   plot::add_ranked(
       page, "Neurons",
       "Effect sizes of all MLP neurons, sorted within each layer. Marked are the findings at a false "
-      "discovery rate of 5 %. Grey: no effect size, as for a neuron that is never active. A neuron is told with "
-      "the token at which it is highest, of those searched.",
+      "discovery rate of 5 %. Grey: no effect size, as for a neuron that is never active. Point at a neuron to "
+      "see its index, its effect and, of the tokens searched, the one at which it is highest.",
       "neurons", map_of_neurons(found, words));
   std::vector<plot::line_panel> panels;
   for (const unit_kind kind : {unit_kind::layer, unit_kind::attention, unit_kind::mlp}) {

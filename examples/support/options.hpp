@@ -53,8 +53,8 @@ struct wrong_usage : std::runtime_error {
   wrong_usage(const std::string& option, const std::string& what) : std::runtime_error{option + ": " + what} {}
 };
 
-/// Reads a command line. CLI11 looks into values (it takes `[a, b]` for a list and `{}` for nothing), so each goes
-/// through it behind a mark.
+/// Reads a command line. CLI11 looks into values (it takes `[a, b]` for a list and `{}` for nothing), so each
+/// value is passed through it with a mark in front.
 void parse(CLI::App& parser, int argc, const char* const* argv);
 
 /// A word, or a message, of CLI11 without the marks.

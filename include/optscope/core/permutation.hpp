@@ -14,7 +14,7 @@ namespace optscope {
 struct labelling_count {
   std::size_t count = 0;
   bool exact = false;   ///< every different one, once; otherwise a random sample
-  double possible = 1;  ///< how many different ones there are, at most 1e300; no p can be below one of so many
+  double possible = 1;  ///< number of different labellings, at most 1e300; no p can be below 1 / possible
 };
 
 /// Calls `action(labels)` with the labels as they are, then with every other different arrangement of them, in

@@ -84,7 +84,7 @@ OPTSCOPE_INLINE text_survey survey(const corpus& found) {
     const std::uintmax_t size = std::filesystem::file_size(each.file, unknown);
     if (!unknown) bytes += size;  // one that cannot be read is refused below
   }
-  std::uint64_t step = 1;  // one of so many passages is looked at
+  std::uint64_t step = 1;  // one passage in this many is looked at
   while (bytes / 3 / step > most_passages) step *= 2;
   std::vector<detail::hashed_passage> passages;
   std::unordered_map<std::uint64_t, std::size_t> whole;  // hash of all tokens: text

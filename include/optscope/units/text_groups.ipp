@@ -10,7 +10,8 @@
 namespace optscope {
 
 OPTSCOPE_INLINE text_groups::text_groups(std::vector<std::size_t> texts, std::size_t most) : texts_{std::move(texts)} {
-  constexpr std::size_t least = 8;  // groups of a category that has so many texts: fewer have too few exchanges
+  // Fewest groups of a category that has as many texts; with fewer, labels can be exchanged in too few ways.
+  constexpr std::size_t least = 8;
   const std::size_t all = std::accumulate(texts_.begin(), texts_.end(), std::size_t{0});
   std::size_t smallest = all, largest = 0;
   for (const std::size_t count : texts_) {
