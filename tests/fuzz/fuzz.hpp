@@ -50,7 +50,9 @@ void ends_or_refuses(Call&& call) {
                                       [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
     require(!controls && !optscope::utf8::first_error(message), "a message of one line of UTF-8: " + message);
     require(message.size() < 2000, "a short message: " + message);
-    require(!refusal.expected().empty() && !refusal.found().empty(), "expected and found in: " + message);
+    const bool compares = !refusal.expected().empty() && !refusal.found().empty();
+    const bool names = refusal.expected().empty() && refusal.found().empty() && !refusal.item().empty();
+    require(compares || names, "expected and found, or what is wrong alone, in: " + message);
   }
 }
 

@@ -1,5 +1,6 @@
 # Links two files that include the same header: both ways of using the library work, a mixture of them and a library of
 # another version do not, and the linker's message says so.
+separate_arguments(FLAGS)
 file(MAKE_DIRECTORY two_ways)
 foreach(file one other)
   foreach(way header_only compiled)
@@ -7,12 +8,12 @@ foreach(file one other)
     if(way STREQUAL "compiled")
       set(define -DOPTSCOPE_COMPILED)
     endif()
-    execute_process(COMMAND ${CXX} -std=c++20 -O1 -I${INCLUDE} ${define} -c ${SOURCES}/${file}.cpp
+    execute_process(COMMAND ${CXX} ${FLAGS} -std=c++20 -O1 -I${INCLUDE} ${define} -c ${SOURCES}/${file}.cpp
                             -o two_ways/${file}_${way}.o COMMAND_ERROR_IS_FATAL ANY)
   endforeach()
 endforeach()
 function(link one other expected)
-  execute_process(COMMAND ${CXX} two_ways/one_${one}.o two_ways/other_${other}.o ${ARGN} -lopenblas -lsimdjson -lpcre2-8 -lpthread -o two_ways/program
+  execute_process(COMMAND ${CXX} ${FLAGS} two_ways/one_${one}.o two_ways/other_${other}.o ${ARGN} -lopenblas -lsimdjson -lpcre2-8 -lpthread -o two_ways/program
                   RESULT_VARIABLE result ERROR_VARIABLE text)
   if(expected STREQUAL "links")
     if(result)
@@ -32,5 +33,5 @@ link(compiled header_only ${mixed} ${LIBRARY})
 file(READ ${INCLUDE}/optscope/core/compiled.hpp text)
 string(REGEX MATCH "optscope_compiled_library_[0-9_]+" symbol "${text}")
 file(WRITE two_ways/old.cpp "extern \"C\" { extern const char ${symbol}_older, ${mixed}; const char ${symbol}_older = 1, ${mixed} = 1; }\n")
-execute_process(COMMAND ${CXX} -c two_ways/old.cpp -o two_ways/old.o COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${CXX} ${FLAGS} -c two_ways/old.cpp -o two_ways/old.o COMMAND_ERROR_IS_FATAL ANY)
 link(compiled compiled "undefined .*${symbol}" two_ways/old.o)
