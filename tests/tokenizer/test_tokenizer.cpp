@@ -296,6 +296,26 @@ TEST_CASE("broken UTF-8 is replaced as Python replaces it") {
   CHECK_EQ(utf8::replace_errors("\xe2\x82"), "\ufffd");
 }
 
+TEST_CASE("the one token of a text is found without BOS, and several or none are refused with their pieces") {
+  const tokenizer words{OPTSCOPE_SOURCE_DIR "/examples/demo-model"};
+  REQUIRE(words.adds_bos());
+  const std::vector<std::pair<std::string, token_id>> tokens{{" the", 269},  {" int", 434}, {"int", 438},
+                                                             {" most", 985}, {"\n", 202},   {"</s>", 2}};
+  for (const auto& [text, id] : tokens) CHECK_EQ(words.token(text), id);  // as transformers
+  const auto message = [&](const char* text) -> std::string {
+    try {
+      static_cast<void>(words.token(text));
+    } catch (const tokenizer_error& e) {
+      return e.what();
+    }
+    return "one token";
+  };
+  CHECK_EQ(message("most unlikely"), R"("most unlikely": expected one token, found 3: "most" " un" "likely")");
+  CHECK_EQ(message("a\nbé"), R"("a\x0abé": expected one token, found 5: "a" "\x0a" "b" "\xc3" "\xa9")");
+  CHECK_EQ(message(""), R"("": expected one token, found none)");
+  CHECK_EQ(message("\xff"), "text: byte 0: expected UTF-8, found 0xff");
+}
+
 TEST_CASE("threads share a tokenizer") {
   const tokenizer words{goldens / "tiny"};
   const std::string text = content_of(goldens / "make_tokenizer_goldens.py");

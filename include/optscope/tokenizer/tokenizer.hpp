@@ -47,6 +47,12 @@ class tokenizer {
   /// offset and `name`, the file it came from.
   [[nodiscard]] token_list encode(std::string_view text, const std::string& name = "text") const;
 
+  /// The one token that `text` is, as written: a space in front counts, and no BOS is added. Throws `tokenizer_error`
+  /// with the pieces if it is more than one token or none, or as `encode` does.
+  ///
+  ///     const token_id most = words.token(" most");
+  [[nodiscard]] token_id token(std::string_view text) const;
+
   /// The ids of whole files, nothing stripped. Throws `file_error` for one that cannot be read, `tokenizer_error` for
   /// one that is not UTF-8.
   [[nodiscard]] token_batch encode_files(const std::vector<std::filesystem::path>& files) const;

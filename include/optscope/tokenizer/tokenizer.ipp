@@ -93,6 +93,9 @@ struct tokenizer::parts {
     find_bytes();
   }
 
+  /// Appends the tokens of `text`, without what is put around it.
+  void encode(std::string_view text, const std::string& name, token_list& tokens) const;
+
   void find_bytes() {
     special.resize(words.size());
     for (const added_token& token : settings.added) special[static_cast<std::size_t>(token.id)] = token.special;
@@ -125,7 +128,8 @@ OPTSCOPE_INLINE bool tokenizer::present_in(const std::filesystem::path& folder) 
          (file_present(folder / "vocab.json") && file_present(folder / "merges.txt"));
 }
 
-OPTSCOPE_INLINE token_list tokenizer::encode(std::string_view text, const std::string& name) const {
+OPTSCOPE_INLINE void tokenizer::parts::encode(std::string_view text, const std::string& name,
+                                              token_list& tokens) const {
   if (const auto offset = utf8::first_error(text)) {
     constexpr char digits[] = "0123456789abcdef";
     const auto byte = static_cast<unsigned char>(text[*offset]);
@@ -135,25 +139,37 @@ OPTSCOPE_INLINE token_list tokenizer::encode(std::string_view text, const std::s
   if (text.size() >= std::numeric_limits<std::uint32_t>::max()) {
     throw tokenizer_error{name, "", "a text below 4 GiB", std::to_string(text.size()) + " bytes"};
   }
-  const tokenizer_settings& settings = parts_->settings;
-  token_list tokens = settings.before;
-  byte_pair_encoder encoder{parts_->words, parts_->merges};
+  byte_pair_encoder encoder{words, merges};
   detail::word_memory memory{text.size()};
   std::deque<std::string> prefixed;  // the memory points into them
   const auto encode_word = [&](std::string_view word) {
     memory.append(word, tokens, [&](std::string_view w, token_list& out) { encoder.encode(w, out); });
   };
-  parts_->specials.split(
+  specials.split(
       text,
       [&](std::string_view section) {
         if (settings.add_prefix_space && section[0] != ' ') {
           section = prefixed.emplace_back(std::string{' '}.append(section));
         }
-        parts_->split.split(section, encode_word);
+        split.split(section, encode_word);
       },
       [&](token_id added) { tokens.push_back(added); });
-  tokens.insert(tokens.end(), settings.after.begin(), settings.after.end());
+}
+
+OPTSCOPE_INLINE token_list tokenizer::encode(std::string_view text, const std::string& name) const {
+  token_list tokens = parts_->settings.before;
+  parts_->encode(text, name, tokens);
+  tokens.insert(tokens.end(), parts_->settings.after.begin(), parts_->settings.after.end());
   return tokens;
+}
+
+OPTSCOPE_INLINE token_id tokenizer::token(std::string_view text) const {
+  token_list tokens;
+  parts_->encode(text, "text", tokens);
+  if (tokens.size() == 1) return tokens[0];
+  std::string found = tokens.empty() ? "none" : std::to_string(tokens.size()) + ":";
+  for (const token_id id : tokens) found += " " + detail::quoted(parts_->bytes[static_cast<std::size_t>(id)]);
+  throw tokenizer_error{"", detail::quoted(text), "one token", std::move(found)};
 }
 
 OPTSCOPE_INLINE token_batch tokenizer::encode_files(const std::vector<std::filesystem::path>& files) const {
