@@ -90,3 +90,22 @@ TEST_CASE("an index outside, a row outside, a slice outside and a shape that doe
   CHECK(asserts([&] { use(values.row(3)); }));
   CHECK(asserts([&] { use(values.extent(2)); }));
 }
+
+TEST_CASE(
+    "one head of (position, head, head_dim) is a view with the positions as far apart, of one head and rows apart "
+    "too") {
+  std::vector<float> data(200);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<float>(i);
+  for (const std::size_t heads : {1u, 3u}) {
+    for (const std::size_t stride : {heads * 5, heads * 5 + 2}) {
+      const tensor_view<float, 3> z{data.data(), {4, heads, 5}, stride};
+      for (std::size_t head = 0; head < heads; ++head) {
+        const tensor_view<float, 2> one = head_of(z, head);
+        CHECK_EQ(one.shape(), std::array<std::size_t, 2>{4, 5});
+        for (std::size_t position = 0; position < 4; ++position) {
+          for (std::size_t d = 0; d < 5; ++d) CHECK_EQ(&one(position, d), &z(position, head, d));
+        }
+      }
+    }
+  }
+}

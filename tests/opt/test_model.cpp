@@ -237,3 +237,96 @@ TEST_CASE(
   with(R"("hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 96)", "[50272, 128]");
   with(R"("hidden_size": 128, "num_hidden_layers": 2, "activation_function": "sine", )" + rest, "activation_function");
 }
+
+TEST_CASE("logits of the last layer's stream are the model's, bit by bit") {
+  for (const std::string name : {"pre-ln", "post-ln-projected", "pre-ln-projected", "pre-ln-wide-embedding", "untied",
+                                 "no-affine", "no-final-norm", "odd-vocabulary"}) {
+    model<> opt{checkpoint{model_goldens + name}};
+    const auto ids = static_cast<token_id>(opt.shape().vocabulary);
+    capture<site::resid_post, site::logits> probe;
+    opt.run({some_text(7, ids, 1), some_text(3, ids, 2)}, probe);
+    const tensor<float, 2> found = opt.logits_of(probe(site::resid_post{}, opt.layers() - 1));
+    const auto expected = probe(site::logits{});
+    REQUIRE_EQ(found.shape(), expected.shape());
+    for (std::size_t row = 0; row < found.rows(); ++row) {
+      CHECK_MESSAGE(std::ranges::equal(found.row(row), expected.row(row)), name << ", row " << row);
+    }
+  }
+}
+
+TEST_CASE("logits of an earlier layer's stream are LayerNorm, projection and unembedding, done by hand") {
+  for (const std::string name : {"pre-ln-projected", "post-ln-projected", "untied"}) {
+    model<any_opt, double> opt{checkpoint{model_goldens + name}};
+    const architecture& shape = opt.shape();
+    basic_capture<double, site::resid_pre> probe{positions::strided(1, 2, 3)};
+    opt.run({some_text(9, static_cast<token_id>(shape.vocabulary), 4)}, probe);
+    const auto stream = probe(site::resid_pre{}, 1);
+    const tensor<double, 2> found = opt.logits_of(stream);
+
+    const outer_weights<double> outer = opt.weights().outer();
+    std::vector<double> expected;
+    for (std::size_t row = 0; row < stream.rows(); ++row) {
+      std::vector<double> x(stream.row(row).begin(), stream.row(row).end());
+      if (shape.final_layer_norm) {
+        double mean = 0, variance = 0;
+        for (const double value : x) mean += value / static_cast<double>(x.size());
+        for (const double value : x) variance += (value - mean) * (value - mean) / static_cast<double>(x.size());
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          x[i] = (x[i] - mean) / std::sqrt(variance + 1e-5) * outer.final_norm.gamma[i] + outer.final_norm.beta[i];
+        }
+      }
+      if (outer.project_out.size() != 0) {
+        std::vector<double> narrow(outer.project_out.rows());
+        for (std::size_t i = 0; i < narrow.size(); ++i) {
+          for (std::size_t j = 0; j < x.size(); ++j) narrow[i] += outer.project_out(i, j) * x[j];
+        }
+        x = narrow;
+      }
+      const auto unembedding = opt.weights().unembedding(0, shape.vocabulary, opt.backend().pool());
+      for (std::size_t i = 0; i < shape.vocabulary; ++i) {
+        double sum = 0;
+        for (std::size_t j = 0; j < x.size(); ++j) sum += unembedding(i, j) * x[j];
+        expected.push_back(sum);
+      }
+    }
+    check_close(std::span<const double>{found.data(), found.size()}, std::span<const double>{expected}, 1e-13, name);
+  }
+}
+
+TEST_CASE("logits of rows that are not the stream's are refused, and of no rows there are none") {
+  model<> opt{checkpoint{model_goldens + "pre-ln"}};
+  const tensor<float, 2> narrow{{3, opt.shape().hidden - 1}}, none{{0, opt.shape().hidden}};
+  CHECK_THROWS_WITH_AS(static_cast<void>(opt.logits_of(narrow)),
+                       "rows of the stream: expected 24 elements each, found 23", bad_input);
+  CHECK_THROWS_AS(static_cast<void>(opt.last_hidden_state(narrow)), bad_input);
+  CHECK_EQ(opt.logits_of(none).shape(), std::array<std::size_t, 2>{0, opt.shape().vocabulary});
+}
+
+TEST_CASE("the weights of a head turn its input into its q, k and v, and its z into its result") {
+  for (const std::string name : {"head-dim-7", "head-dim-80", "no-bias"}) {
+    model<any_opt, double> opt{checkpoint{model_goldens + name}};
+    basic_capture<double, site::ln1, site::q, site::k, site::v, site::z, site::result> probe;
+    opt.run({some_text(3, static_cast<token_id>(opt.shape().vocabulary), 5)}, probe);
+    const layer_weights<double> layer = opt.weights().layer(1, 2, opt.backend().pool());
+    const auto check = [&](tensor_view<const double, 2> x, const linear_weights<double>& map,
+                           tensor_view<const double, 3> expected, std::size_t head, const std::string& what) {
+      const tensor_view<const double, 2> wanted = head_of(expected, head);
+      for (std::size_t i = 0; i < x.rows(); ++i) {
+        std::vector<double> found(map.weight.rows());
+        for (std::size_t j = 0; j < found.size(); ++j) {
+          found[j] = map.bias == nullptr ? 0 : map.bias[j];
+          for (std::size_t k = 0; k < x.cols(); ++k) found[j] += map.weight(j, k) * x(i, k);
+        }
+        check_close(std::span<const double>{found}, wanted.row(i), 1e-12, name + " " + what);
+      }
+    };
+    for (std::size_t head = 0; head < opt.shape().heads; ++head) {
+      const head_weights<double> weights = head_slice(layer, opt.shape(), head);
+      const auto in = probe(site::ln1{}, 1);
+      check(in, weights.q, probe(site::q{}, 1), head, "q");
+      check(in, weights.k, probe(site::k{}, 1), head, "k");
+      check(in, weights.v, probe(site::v{}, 1), head, "v");
+      check(head_of(probe(site::z{}, 1), head), {.weight = weights.out}, probe(site::result{}, 1), head, "result");
+    }
+  }
+}

@@ -185,4 +185,15 @@ class tensor {
   std::vector<T> data_;
 };
 
+/// One head of a view (position, head, head_dim), such as `q`, `k`, `v`, `z` or `result` of a capture: (position,
+/// head_dim), without a copy. Rows are as far apart as in the view. (`scores` and `pattern` have the head first: their
+/// head is `view.row(head)`.)
+///
+///     const auto z = head_of(probe(site::z{}, 3), 5);  // layer 3, head 5
+template <class T>
+[[nodiscard]] tensor_view<T, 2> head_of(const tensor_view<T, 3>& view, std::size_t head) {
+  assert(head < view.extent(1));
+  return {view.data() + head * view.extent(2), {view.rows(), view.extent(2)}, view.stride()};
+}
+
 }  // namespace optscope

@@ -42,6 +42,9 @@ void prepare_cache(const run_plan& plan, kv_cache<T>& cache);
 /// Throws `bad_input`: the architecture of the model in `folder` does not have the site.
 [[noreturn]] void refuse_missing_site(const std::string& folder, std::string_view site);
 
+/// Throws `bad_input` if rows of the stream do not have `hidden` elements.
+void require_stream_width(std::size_t hidden, std::size_t found);
+
 }  // namespace optscope::detail
 
 #ifndef OPTSCOPE_COMPILED

@@ -87,6 +87,11 @@ OPTSCOPE_INLINE void refuse_missing_site(const std::string& folder, std::string_
                   "none: the architecture has no such place"};
 }
 
+OPTSCOPE_INLINE void require_stream_width(std::size_t hidden, std::size_t found) {
+  if (found == hidden) return;
+  throw bad_input{"", "rows of the stream", std::to_string(hidden) + " elements each", std::to_string(found)};
+}
+
 #ifdef OPTSCOPE_COMPILED
 template run_plan checked_plan(const architecture&, const token_batch&, const run_options<float>&);
 template run_plan checked_plan(const architecture&, const token_batch&, const run_options<double>&);

@@ -8,6 +8,7 @@
 #include <optscope/core/probe.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/checked_plan.hpp>
 #include <optscope/opt/run_state.hpp>
 #include <optscope/opt/weights.hpp>
 #include <span>
@@ -51,6 +52,15 @@ class unembedding {
   void norm(tensor_view<const T, 2> x, tensor_view<T, 2> y) {
     const outer_weights<T> outer = weights_.outer();
     backend_.layer_norm(x, outer.final_norm.gamma, outer.final_norm.beta, y);
+  }
+
+  /// x (position, hidden) to y: its LayerNorm where the model has one, else a copy. Throws `bad_input` if x is not as
+  /// wide as the stream.
+  void norm_copy(tensor_view<const T, 2> x, tensor<T, 2>& y) {
+    require_stream_width(shape_.hidden, x.cols());
+    y.resize({x.rows(), shape_.hidden});
+    if (shape_.final_layer_norm) return norm(x, y.view());
+    for (std::size_t row = 0; row < x.rows(); ++row) std::ranges::copy(x.row(row), y.row(row).data());
   }
 
   /// x (position, hidden), after the LayerNorm, to (position, embed_dim): in `narrow`, or x itself.

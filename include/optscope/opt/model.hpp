@@ -182,16 +182,29 @@ class model {
 
   /// Rows of the last `resid_post` (position, hidden) through the final LayerNorm and project_out, as far as the model
   /// has them: (position, embed_dim), what is multiplied with the unembedding. Hugging Face calls it last_hidden_state.
+  /// Throws `bad_input` if the rows are not as wide as the stream.
   [[nodiscard]] tensor<Scalar, 2> last_hidden_state(tensor_view<const Scalar, 2> rows) {
-    tensor<Scalar, 2> last{{rows.rows(), shape_.hidden}}, narrow;
+    tensor<Scalar, 2> last, narrow;
     detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
-    if (shape_.final_layer_norm) {
-      end.norm(rows, last.view());
-    } else {
-      for (std::size_t row = 0; row < rows.rows(); ++row) std::ranges::copy(rows.row(row), last.row(row).data());
-    }
+    end.norm_copy(rows, last);
     static_cast<void>(end.project(last.view(), narrow));
     return narrow.size() == 0 ? last : narrow;
+  }
+
+  /// Rows of the stream (position, hidden), from any depth, as if they were the last `resid_post`: logits (position,
+  /// vocabulary), by the final LayerNorm with each row's own mean and variance, project_out, and the unembedding, as
+  /// far as the model has them. Of `resid_post` of layer l that is the logit lens (nostalgebraist 2020); of the last
+  /// layer it is `logits`. Keeps the unembedding in memory, as `next_logits` does. Throws `bad_input` if the rows are
+  /// not as wide as the stream.
+  ///
+  ///     const tensor<float, 2> belief = opt.logits_of(probe(site::resid_post{}, 5));  // (vector, vocabulary)
+  [[nodiscard]] tensor<Scalar, 2> logits_of(tensor_view<const Scalar, 2> rows) {
+    tensor<Scalar, 2> last, logits{{rows.rows(), shape_.vocabulary}};
+    detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
+    end.norm_copy(rows, last);
+    weights_.keep_unembedding(backend_.pool());
+    end.logits(std::as_const(last).view(), logits.view());
+    return logits;
   }
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 // The weights as a run wants them, and the concept of the policies that provide them.
 
+#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <optscope/checkpoint/checkpoint.hpp>
@@ -40,6 +41,33 @@ struct layer_weights {
   linear_weights<T> fc1;  // (ffn, hidden)
   linear_weights<T> fc2;  // (hidden, ffn)
 };
+
+/// One head of a layer, as views of the layer's weights. What it reads and writes in the stream are the products
+/// W_Qᵀ W_K = qᵀ k and W_O W_V = out v, both (hidden, hidden) of rank head_dim (Elhage et al. 2021).
+template <class T>
+struct head_weights {
+  linear_weights<T> q, k, v;    // weight (head_dim, hidden), bias (head_dim)
+  tensor_view<const T, 2> out;  // (hidden, head_dim): the head's columns of W_O; the bias of W_O belongs to no head
+};
+
+/// The weights of a head, valid as long as those of the layer. A head that the layer does not have is an assertion.
+///
+///     const auto layer = opt.weights().layer(3, 4, opt.backend().pool());
+///     const head_weights<float> head = head_slice(layer, opt.shape(), 5);
+template <class T>
+[[nodiscard]] head_weights<T> head_slice(const layer_weights<T>& layer, const architecture& shape, std::size_t head) {
+  const std::size_t width = shape.head_dim(), all = layer.out.weight.cols();  // of the heads that the layer has
+  assert((head + 1) * width <= all);
+  const auto part = [&](std::size_t which) -> linear_weights<T> {
+    const std::size_t first = which * all + head * width;
+    return {.weight = layer.qkv.weight.slice(first, width),
+            .bias = layer.qkv.bias == nullptr ? nullptr : layer.qkv.bias + first};
+  };
+  return {.q = part(0),
+          .k = part(1),
+          .v = part(2),
+          .out = {layer.out.weight.data() + head * width, {shape.hidden, width}, layer.out.weight.stride()}};
+}
 
 /// What a model has before and after its layers, except for the tables of its vocabulary and positions.
 template <class T>
