@@ -10,6 +10,9 @@
 #else
 #include <xtensor/xmath.hpp>
 #endif
+#include <stdexcept>
+#include <utility>
+#include <xtensor-blas/xlinalg.hpp>
 
 using namespace optscope;
 
@@ -73,6 +76,55 @@ TEST_CASE("an adaptor refers to the view's memory, rows apart and axes of length
   const xt::xtensor<float, 2> wide = ones * adapt(column);
   CHECK_EQ(wide(2, 3), 4.0f);
   CHECK_EQ(wide(1, 0), 2.0f);
+}
+
+TEST_CASE("contiguous views multiply in xt::linalg::dot without a copy, whatever their shape") {
+  auto left = counting(60), right = counting(60);
+  for (float& value : right) value = 3 - value / 7;
+  for (const std::size_t m : {1u, 2u, 4u}) {
+    for (const std::size_t k : {1u, 3u, 5u}) {
+      for (const std::size_t n : {1u, 2u, 3u}) {
+        const tensor_view<const float, 2> a{left.data(), {m, k}};
+        const tensor_view<float, 2> b{right.data(), {k, n}};
+        const xt::xtensor<float, 2> found = xt::linalg::dot(adapt(a), adapt(b));
+        const xt::xtensor<float, 2> expected = xt::linalg::dot(to_xtensor(a), to_xtensor(b));
+        REQUIRE_EQ(found.shape(), expected.shape());
+        CHECK(found == expected);
+        const tensor_view<const float, 1> x{right.data(), {k}};
+        const xt::xtensor<float, 1> by_vector = xt::linalg::dot(adapt(a), adapt(x));
+        CHECK(by_vector == xt::xtensor<float, 1>{xt::linalg::dot(to_xtensor(a), to_xtensor(x))});
+        const xt::xtensor<float, 2> turned = xt::linalg::dot(xt::transpose(adapt(b)), xt::transpose(adapt(a)));
+        CHECK_EQ(turned(n - 1, m - 1), doctest::Approx(found(m - 1, n - 1)));
+      }
+    }
+  }
+}
+
+TEST_CASE("rows with gaps are refused by xt::linalg::dot, and one row of them has none") {
+  auto data = counting(60);
+  const tensor_view<const float, 2> apart{data.data(), {3, 4}, 7}, square{data.data(), {4, 4}};
+  CHECK_THROWS_AS(xt::linalg::dot(adapt(apart), adapt(square)), std::runtime_error);
+  const xt::xtensor<float, 2> row = xt::linalg::dot(adapt(apart.slice(1, 1)), adapt(square));
+  CHECK_EQ(row(0, 0), 7 * 0 + 8 * 4 + 9 * 8 + 10 * 12);
+}
+
+TEST_CASE("a head of a view is adapted and copied with its gaps") {
+  auto data = counting(2 * 3 * 4);
+  const tensor_view<const float, 3> z{data.data(), {2, 3, 4}};  // (position, head, head_dim)
+  const auto head = head_of(z, 2);
+  CHECK_EQ(adapt(head)(1, 3), z(1, 2, 3));
+  CHECK(to_xtensor(head) == xt::xtensor<float, 2>{adapt(head)});
+}
+
+TEST_CASE("a view that is a temporary is adapted: the memory counts") {
+  tensor<float, 2> values{{2, 3}};
+  values(1, 2) = 5;
+  const auto give = [&] { return std::as_const(values).view(); };
+  const auto adapted = adapt(give());
+  CHECK_EQ(adapted(1, 2), 5.0f);
+  using namespace xt;  // its adapt takes anything
+  CHECK_EQ(adapt(give().slice(1, 1))(0, 2), 5.0f);
+  CHECK_EQ(adapt(tensor_view<float, 2>{values})(1, 2), 5.0f);
 }
 
 TEST_CASE("a tensor without rows converts and adapts to an empty container") {

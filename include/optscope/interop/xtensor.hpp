@@ -58,11 +58,12 @@ template <class T, std::size_t Rank>
   return to_xtensor(values.view());
 }
 
-/// An xtensor expression on the same memory, without a copy; valid as long as the memory is. Its layout is dynamic,
-/// because rows may have gaps between them. An axis of length 1 has stride 0, as xtensor wants it, so take leading
-/// dimensions from shapes.
+/// An xtensor expression on the same memory, without a copy; valid as long as the memory is, whatever happens to the
+/// view. Its layout is dynamic, because rows may have gaps between them; that of a contiguous view is row-major when
+/// the program runs, so that `xt::linalg::dot` takes it (others it refuses: copy them with `to_xtensor`). An axis of
+/// length 1 has stride 0, as xtensor wants it, so take leading dimensions from shapes.
 template <class T, std::size_t Rank>
-[[nodiscard]] auto adapt(const tensor_view<T, Rank>& view) {
+[[nodiscard]] auto adapt(tensor_view<T, Rank> view) {
   std::array<std::ptrdiff_t, Rank> strides{};
   std::size_t stride = 1;
   for (std::size_t axis = Rank; axis-- > 0;) {
@@ -70,7 +71,9 @@ template <class T, std::size_t Rank>
     stride *= view.extent(axis);
   }
   // xtensor insists on a buffer of as many elements as the shape has, and reaches the others through the strides.
-  return xt::adapt(view.data(), view.size(), xt::no_ownership(), view.shape(), strides);
+  auto adapted = xt::adapt(view.data(), view.size(), xt::no_ownership(), view.shape(), strides);
+  if (view.contiguous()) adapted.resize(adapted.shape(), xt::layout_type::row_major);
+  return adapted;
 }
 template <class T, std::size_t Rank>
 [[nodiscard]] auto adapt(tensor<T, Rank>& values) {
