@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <optscope/probe/capture.hpp>
@@ -9,6 +10,7 @@
 #include <optscope/probe/editor.hpp>
 #include <optscope/probe/operations.hpp>
 #include <optscope/probe/replace.hpp>
+#include <optscope/probe/running_moments.hpp>
 #include <optscope/probe/where.hpp>
 #include <string>
 #include <vector>
@@ -175,6 +177,28 @@ TEST_CASE("values are given once for all, per unit, per head and unit, and by la
   CHECK_EQ(run(site::z{}, plan, 1, 0, head, unit)(0, 0, 1), before(0, 0, 1) * 2 + 2);
 }
 
+TEST_CASE("values may be any span of float or double") {
+  const run_plan plan{editor_shape, {1}};
+  const auto added = [&](const unit_values& values, double strength) {
+    auto editor = edit<site::resid_pre>(add{values, strength});
+    return run(site::resid_pre{}, plan, 0, 0, editor)(0, 5);
+  };
+  const std::vector<float> direction{0, 0, 0, 0, 0, 0.25f};
+  auto steer = edit<site::resid_pre>(add{direction, 4});  // as documented
+  CHECK_EQ(run(site::resid_pre{}, plan, 0, 0, steer)(0, 5), 6);
+  CHECK_EQ(added(std::vector<double>(direction.begin(), direction.end()), 4), 6);
+  CHECK_EQ(added(std::span<const float>{direction}, 4), 6);
+  std::array<double, 6> numbers{};
+  numbers[5] = 1;
+  CHECK_EQ(added(numbers, 2), 7);
+  CHECK_EQ(added(std::span<double>{numbers}, 2), 7);
+  tensor<float, 2> rows{{2, 6}};
+  rows(1, 5) = 3;
+  CHECK_EQ(added(rows.row(1), 1), 8);
+  CHECK_EQ(added(std::as_const(rows).row(1), 1), 8);
+  CHECK_EQ(added(2, 1), 7);
+}
+
 TEST_CASE("directions of any lengths and angles are projected out") {
   const run_plan plan{editor_shape, {2}};
   const std::vector<double> a{1, 2, 0, 0, 0, 1}, b{1, 2, 0, 0, 1e-3, 1};
@@ -250,6 +274,29 @@ TEST_CASE("means and modes are those of what was recorded, layer by layer") {
   values = {4};
   CHECK_EQ(half_sample_mode(values), 4);
   auto missing = edit<site::z>(mean{recorded, site::z{}}, where{}.layers({1}));
+  CHECK_THROWS_AS(run(site::z{}, plan, 0, 0, missing), bad_input);
+}
+
+TEST_CASE("means of streamed statistics are those of a capture; layers without any are refused when they are used") {
+  const run_plan plan{editor_shape, {3, 1}};
+  basic_capture<double, site::z> recorded;
+  running<running_moments, site::z> streamed;
+  recorded.only_layers({0, 2});
+  streamed.only_layers({0, 2});
+  run(site::z{}, plan, 0, 0, recorded);
+  streamed.begin(plan);
+  for (const std::size_t layer : {0u, 2u}) {
+    for (const std::size_t text : {0u, 1u}) {
+      const auto rows = rows_of(site::z{}, plan, layer, text);
+      streamed(site::z{}, place{text, layer, 0}, rows.view());
+    }
+  }
+  auto kept = edit<site::z>(mean{recorded, site::z{}}, where{}.layers({2}));
+  auto passed = edit<site::z>(mean{streamed, site::z{}}, where{}.layers({2}));
+  const auto a = run(site::z{}, plan, 2, 1, kept), b = run(site::z{}, plan, 2, 1, passed);
+  check_close(std::span<const double>{b.data(), b.size()}, std::span<const double>{a.data(), a.size()}, 1e-15, "z");
+  CHECK_EQ(passed.text(), "mean at z, layers 2");
+  auto missing = edit<site::z>(mean{streamed, site::z{}}, where{}.layers({1}));
   CHECK_THROWS_AS(run(site::z{}, plan, 0, 0, missing), bad_input);
 }
 

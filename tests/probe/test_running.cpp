@@ -293,6 +293,30 @@ TEST_CASE("a running observer takes chosen layers and positions, counts texts ov
   CHECK_THROWS_AS(probe.begin({wider, {1}}), bad_input);
 }
 
+TEST_CASE("statistics that there are not are refused by name, not read") {
+  running<running_moments, site::z, site::ln_final> probe;
+  const auto message = [&](auto site, std::size_t layer) -> std::string {
+    try {
+      static_cast<void>(probe(site, layer));
+    } catch (const bad_input& e) {
+      return e.what();
+    }
+    return "read";
+  };
+  CHECK_EQ(message(site::z{}, 0), "running statistics of z: expected a run before they are read, found none");
+  CHECK_EQ(probe.layers(site::z{}), 0);
+  CHECK_FALSE(probe.keeps(site::z{}, 0));
+  probe.only_layers({1});
+  probe.begin({running_shape, {3}});
+  CHECK_EQ(message(site::z{}, 1), "read");
+  CHECK_EQ(message(site::ln_final{}, 0), "read");
+  CHECK_EQ(probe.layers(site::z{}), 2);
+  CHECK_EQ(message(site::z{}, 0),
+           "running statistics of z: expected a layer that is kept, found 0, which only_layers() left out");
+  CHECK_EQ(message(site::z{}, 2), "running statistics of z: expected a layer below 2, found 2");
+  CHECK_EQ(message(site::ln_final{}, 1), "running statistics of ln_final: expected a layer below 1, found 1");
+}
+
 TEST_CASE_TEMPLATE("saved statistics continue as if they had never been interrupted", Statistic, running_moments,
                    running_covariance, running_quantiles, running_top) {
   using observer = running<Statistic, site::mlp_out>;

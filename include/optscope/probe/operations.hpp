@@ -3,7 +3,9 @@
 // What editors do to a vector: set, add, scale, remove a direction, or move to a point along some directions.
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
+#include <iterator>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/tensor.hpp>
@@ -22,7 +24,11 @@ class unit_values {
  public:
   unit_values(double one) : lists_{{one}} {}
   unit_values(std::vector<double> values) : lists_{std::move(values)} {}
-  unit_values(std::span<const float> values) : lists_{{values.begin(), values.end()}} {}
+  /// Anything else that is a span of float or double: a vector, an array, a row of a tensor.
+  template <class Values>
+    requires std::convertible_to<const Values&, std::span<const float>> ||
+             std::convertible_to<const Values&, std::span<const double>>
+  unit_values(const Values& values) : lists_{{std::begin(values), std::end(values)}} {}
   /// [layer]
   unit_values(std::vector<std::vector<double>> by_layer) : lists_{std::move(by_layer)}, by_layer_{true} {}
 
@@ -62,7 +68,7 @@ struct set {
   }
 };
 
-/// x += strength * values: steers along a direction.
+/// x += strength * values: steers along a direction, such as `add{direction, 4}`.
 struct add {
   unit_values values;
   double strength = 1;

@@ -48,16 +48,35 @@ std::vector<std::vector<double>> of_units(const Capture& recorded, Site site, Nu
   }
   return result;
 }
+
+/// [layer][unit]: the means of what was recorded, empty for layers without. `Recorded` is a capture, or statistics of
+/// units that have `mean()` and `count()`.
+template <class Recorded, class Site>
+std::vector<std::vector<double>> means_of(const Recorded& recorded, Site site) {
+  if constexpr (requires { recorded(site, std::size_t{}).mean(); }) {
+    std::vector<std::vector<double>> result(recorded.layers(site));
+    for (std::size_t layer = 0; layer < result.size(); ++layer) {
+      if (!recorded.keeps(site, layer)) continue;
+      const auto& passed = recorded(site, layer);
+      if (passed.count() != 0) result[layer] = passed.mean();
+    }
+    return result;
+  } else {
+    return of_units(recorded, site, mean_of);
+  }
+}
 }  // namespace detail
 
 /// x = the mean of recorded vectors, layer by layer, or any values given.
 ///
-///     edit<site::mlp_post>(mean{recorded, site::mlp_post{}}, where{}.layers({3}))   // recorded: a capture
+///     edit<site::mlp_post>(mean{recorded, site::mlp_post{}}, where{}.layers({3}))
+///
+/// `recorded` is a capture, or, where there is too much to keep, `running<running_moments, site::mlp_post>`.
 struct mean : set {
   static constexpr std::string_view name = "mean";
   explicit mean(unit_values given) : set{std::move(given)} {}
-  template <class Capture, class Site>
-  mean(const Capture& recorded, Site site) : set{detail::of_units(recorded, site, detail::mean_of)} {}
+  template <class Recorded, class Site>
+  mean(const Recorded& recorded, Site site) : set{detail::means_of(recorded, site)} {}
 };
 
 /// x = the modes of recorded vectors, unit by unit (`half_sample_mode`), layer by layer, or any values given.

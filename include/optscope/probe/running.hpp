@@ -98,7 +98,7 @@ class running {
     static_assert(running_statistic<Statistic, T>,
                   "a running statistic has start(width), add(vector of the model's scalar, text, position), "
                   "merge(other) and reset()");
-    Statistic& statistic = store_[sites::template index<Site>][at.layer];
+    Statistic& statistic = store_[index<Site>()][at.layer];
     const std::size_t text = runs_.number_of(at.text);
     for (const std::size_t position : runs_.rows(at.text)) {
       if (position < at.first_position || position - at.first_position >= view.rows()) continue;
@@ -106,11 +106,22 @@ class running {
     }
   }
 
-  /// The statistic of a site and layer.
+  /// The statistic of a site and layer. Throws `bad_input` before the first run, for a layer beyond the model, and for
+  /// one that `only_layers` left out.
   template <class Site>
   [[nodiscard]] const Statistic& operator()(Site, std::size_t layer = 0) const {
-    static_assert(sites::template contains<Site>, "these statistics were not declared with that site");
-    return store_[sites::template index<Site>].at(layer);
+    runs_.check_kept(Site::info, layer);
+    return store_[index<Site>()][layer];
+  }
+  /// Layers of the model, 1 for sites without layers; 0 before the first run.
+  template <class Site>
+  [[nodiscard]] std::size_t layers(Site) const {
+    return store_[index<Site>()].size();
+  }
+  /// Whether there is a statistic of a site and layer.
+  template <class Site>
+  [[nodiscard]] bool keeps(Site site, std::size_t layer) const {
+    return layer < layers(site) && runs_.wants(Site::info, layer);
   }
 
   /// Forgets everything that has passed.
@@ -192,6 +203,12 @@ class running {
   }
 
  private:
+  template <class Site>
+  static constexpr std::size_t index() {
+    static_assert(sites::template contains<Site>, "these statistics were not declared with that site");
+    return sites::template index<Site>;
+  }
+
   /// As `other`, but of a model of this shape of which nothing has passed.
   running(const Statistic& empty, const running& other, const architecture& shape) : empty_{empty}, runs_{other.runs_} {
     runs_.replace_shape(shape);

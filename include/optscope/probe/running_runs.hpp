@@ -42,6 +42,8 @@ class running_runs {
 
   void only_layers(std::vector<std::size_t> layers) { layers_ = std::move(layers); }
   [[nodiscard]] bool wants(const site_info& site, std::size_t layer) const;
+  /// Throws `bad_input` if there are no statistics of a layer of a site.
+  void check_kept(const site_info& site, std::size_t layer) const;
 
   [[nodiscard]] const std::optional<architecture>& shape() const noexcept { return shape_; }
   /// Throws `bad_input` if there is another one already.

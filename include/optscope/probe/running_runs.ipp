@@ -35,6 +35,16 @@ OPTSCOPE_INLINE bool running_runs::wants(const site_info& site, std::size_t laye
   return !site.per_layer() || !layers_ || std::ranges::count(*layers_, layer) != 0;
 }
 
+OPTSCOPE_INLINE void running_runs::check_kept(const site_info& site, std::size_t layer) const {
+  const std::string item = "running statistics of " + std::string{site.name};
+  if (!shape_) throw bad_input{"", item, "a run before they are read", "none"};
+  const std::size_t layers = site.per_layer() ? shape_->layers : 1;
+  if (layer >= layers) throw bad_input{"", item, "a layer below " + std::to_string(layers), std::to_string(layer)};
+  if (!wants(site, layer)) {
+    throw bad_input{"", item, "a layer that is kept", std::to_string(layer) + ", which only_layers() left out"};
+  }
+}
+
 OPTSCOPE_INLINE void running_runs::set_shape(const architecture& shape) {
   if (shape_ && *shape_ != shape) {
     const auto text = [](const architecture& of) {
