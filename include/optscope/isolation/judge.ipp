@@ -104,16 +104,17 @@ inline std::vector<double> log_shares_of(std::string_view text) {
 
 OPTSCOPE_INLINE ngram_judge::ngram_judge(const std::vector<std::vector<std::string>>& texts)
     : categories_{texts.size()}, log_share_(detail::ngram_features * (2 * categories_ + 1)) {
-  std::vector<std::string> classes = detail::texts_of_one_size(texts);
+  const std::vector<std::string> whole = detail::texts_of_one_size(texts);
+  std::vector<std::string> classes = whole;
   std::mt19937_64 bits{1};
   std::vector<std::string_view> all;
-  for (std::size_t c = 0; c < categories_; ++c) {
-    std::vector<std::string_view> words = detail::words_of(classes[c]);
+  for (const std::string& text : whole) {
+    std::vector<std::string_view> words = detail::words_of(text);
     all.insert(all.end(), words.begin(), words.end());
     detail::shuffle_words(words, bits);
     classes.push_back(detail::joined(words));
   }
-  classes.push_back(detail::random_pieces(all, classes[0].size(), bits));
+  classes.push_back(detail::random_pieces(all, whole[0].size(), bits));
   for (std::size_t k = 0; k < classes.size(); ++k) {
     const std::vector<double> share = detail::log_shares_of(classes[k]);
     for (std::size_t i = 0; i < share.size(); ++i) {
