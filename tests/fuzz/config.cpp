@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // config.json: what is accepted has sizes whose products fit.
 #include <optscope/checkpoint/config.hpp>
-#include <optscope/opt/variants.hpp>
 
 #include "fuzz.hpp"
 
