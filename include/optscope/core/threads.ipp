@@ -12,26 +12,35 @@
 
 namespace optscope {
 
-// The threads other than the calling one, and the loop that all of them work on.
+// The threads other than the calling one, and the loop that all of them work on. Who calls does not wait for a thread
+// that has not woken up when the last index is taken: on a busy machine that may be long after.
 struct thread_pool::crew {
+  // The state of the loop in one word: its number, whether it is open, how many threads have entered it.
+  static constexpr std::uint32_t open = 1u << 12, entered = open - 1, number = ~(open | entered);
+
   ~crew() {
     stopping = true;
-    announce();
+    begin();
     for (std::thread& worker : workers) worker.join();
   }
 
-  void announce() {
-    epoch.fetch_add(1, std::memory_order_release);
-    epoch.notify_all();
+  void begin() {
+    const std::uint32_t last = state.load(std::memory_order_relaxed) & number;
+    state.store((last + 2 * open) | open, std::memory_order_release);
+    state.notify_all();
   }
 
   void serve(std::size_t worker) {
-    for (std::uint32_t seen = 0;;) {
-      epoch.wait(seen, std::memory_order_acquire);
-      seen = epoch.load(std::memory_order_acquire);
+    for (std::uint32_t done = 0;;) {
+      std::uint32_t now = state.load(std::memory_order_acquire);
       if (stopping) return;
-      work(worker);
-      if (busy.fetch_sub(1, std::memory_order_acq_rel) == 1) busy.notify_one();
+      if (!(now & open) || (now & number) == done) {
+        state.wait(now, std::memory_order_relaxed);
+      } else if (state.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel)) {
+        done = now & number;
+        work(worker);
+        if (state.fetch_sub(1, std::memory_order_acq_rel) == (done | 1)) state.notify_all();
+      }
     }
   }
 
@@ -51,18 +60,18 @@ struct thread_pool::crew {
   void run_all() {
     next.store(0, std::memory_order_relaxed);
     failure = nullptr;
-    busy.store(workers.size(), std::memory_order_relaxed);
-    announce();
+    begin();
     work(0);
-    for (std::size_t left = busy.load(std::memory_order_acquire); left != 0;
-         left = busy.load(std::memory_order_acquire)) {
-      busy.wait(left, std::memory_order_acquire);
+    std::uint32_t now = state.fetch_and(~open, std::memory_order_acq_rel) & ~open;
+    while (now & entered) {
+      state.wait(now, std::memory_order_acquire);
+      now = state.load(std::memory_order_acquire);
     }
     if (failure) std::rethrow_exception(failure);
   }
 
-  std::atomic<std::uint32_t> epoch{0};
-  std::atomic<std::size_t> next{0}, busy{0};
+  std::atomic<std::uint32_t> state{0};
+  std::atomic<std::size_t> next{0};
   std::atomic<bool> stopping{false};
   void* body = nullptr;
   call* function = nullptr;

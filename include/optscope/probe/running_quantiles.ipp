@@ -70,11 +70,11 @@ OPTSCOPE_INLINE void quantile_sketch::restore(std::span<const double> numbers, s
     count_ += static_cast<std::size_t>(weights[i]);
   }
   if (!numbers.empty()) {
-    const auto [least, most] = std::ranges::minmax(numbers);
-    if (!(lowest <= least && highest >= most)) {
+    const auto [smallest, largest] = std::ranges::minmax(numbers);
+    if (!(lowest <= smallest && highest >= largest)) {
       throw bad_input{"", "quantile sketch",
                       "numbers between " + std::to_string(lowest) + " and " + std::to_string(highest),
-                      std::to_string(least) + " to " + std::to_string(most)};
+                      std::to_string(smallest) + " to " + std::to_string(largest)};
     }
     lowest_ = lowest;
     highest_ = highest;

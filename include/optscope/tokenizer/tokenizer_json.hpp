@@ -54,6 +54,9 @@ namespace detail {
 [[nodiscard]] added_token read_added_token(const json_file& file, const json_value& value, const std::string& item,
                                            bool special);
 
+/// A token id: an integer from 0. `item` names the place in messages.
+[[nodiscard]] token_id listed_id(const json_file& file, const json_value& value, const std::string& item);
+
 /// A token must not be empty, and short: it is compared with the text wherever it may begin.
 void check_added_content(const json_file& file, std::string_view content, const std::string& item);
 

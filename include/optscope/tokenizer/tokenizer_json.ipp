@@ -49,7 +49,7 @@ OPTSCOPE_INLINE added_token read_added_token(const json_file& file, const json_v
   return token;
 }
 
-[[nodiscard]] inline token_id listed_id(const json_file& file, const json_value& value, const std::string& item) {
+OPTSCOPE_INLINE token_id listed_id(const json_file& file, const json_value& value, const std::string& item) {
   std::int64_t id = -1;
   if (!value.get(id) || id < 0 || id > 0x7fffffff) file.refuse(item, "a token id", value.description());
   return static_cast<token_id>(id);
