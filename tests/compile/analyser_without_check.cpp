@@ -14,7 +14,7 @@ struct analyser {
   double operations(const operator_shape &) const { return 0; }
   template <linear_operator Op>
   spectrum operator()(Op &) const {
-    return {};
+    return spectrum{.values = {1}, .size = 1};
   }
 };
 const block_analysis<analyser> analyse;

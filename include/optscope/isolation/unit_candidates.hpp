@@ -27,8 +27,8 @@ namespace optscope {
 /// Which neurons and heads may be removed, and how they are scored.
 struct unit_candidate_settings {
   std::vector<unit_kind> kinds{unit_kind::neuron, unit_kind::head};
-  std::vector<std::size_t> layers;  ///< ascending
-  bool even = false;                ///< the same number of neurons from every layer
+  std::vector<std::size_t> layers{};  ///< ascending
+  bool even = false;                  ///< the same number of neurons from every layer
   any_removal_score score = activation_ratio<unit_statistic::rms>{};
   replacement with = replacement::zero;
   std::size_t rounds = 1;    ///< scoring rounds; more than one only for scores that read the activity alone

@@ -25,12 +25,12 @@ struct stream_basis {
 /// What is removed from one layer. A removed part has the same activation at every position, zero or a constant such as
 /// its mean; a removed direction at every position but the first, where BOS stands, whose stream is unlike any other's.
 struct layer_removal {
-  std::vector<std::size_t> neurons;           ///< ascending
-  std::vector<float> neuron_values;           ///< their `mlp_post`; empty: zeros
-  std::vector<std::size_t> heads;             ///< ascending
-  std::vector<float> head_values;             ///< (head of `heads`, head_dim) their `z`; empty: zeros
-  std::vector<std::size_t> directions;        ///< ascending, of `basis`
-  std::shared_ptr<const stream_basis> basis;  ///< of `resid_pre`; null where there are no directions
+  std::vector<std::size_t> neurons{};           ///< ascending
+  std::vector<float> neuron_values{};           ///< their `mlp_post`; empty: zeros
+  std::vector<std::size_t> heads{};             ///< ascending
+  std::vector<float> head_values{};             ///< (head of `heads`, head_dim) their `z`; empty: zeros
+  std::vector<std::size_t> directions{};        ///< ascending, of `basis`
+  std::shared_ptr<const stream_basis> basis{};  ///< of `resid_pre`; null where there are no directions
 
   [[nodiscard]] bool empty() const noexcept { return keeps_weights() && directions.empty(); }
   /// True if no neuron and no head is removed, so that the weights are whole.

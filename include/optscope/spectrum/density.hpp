@@ -29,18 +29,18 @@ struct spectral_count {
 /// Gauss quadrature of the spectral measure of each of several random vectors: vector p sees singular value nodes[p][i]
 /// with weight weights[p][i]. In addition, the values that were found one by one and the zeros known beforehand.
 struct spectral_density {
-  std::size_t dimension = 0;   ///< how many singular values the quadrature stands for
-  std::size_t zeros = 0;       ///< exact zeros that it leaves out
-  std::size_t steps = 0;       ///< of the recurrence: the number of nodes per probe
-  std::vector<double> single;  ///< largest values, computed one by one, descending; the quadrature leaves them out
-  std::vector<std::vector<double>> nodes;    ///< (probe, node), ascending
-  std::vector<std::vector<double>> weights;  ///< (probe, node), sum 1
+  std::size_t dimension = 0;     ///< how many singular values the quadrature stands for
+  std::size_t zeros = 0;         ///< exact zeros that it leaves out
+  std::size_t steps = 0;         ///< of the recurrence: the number of nodes per probe
+  std::vector<double> single{};  ///< largest values, computed one by one, descending; the quadrature leaves them out
+  std::vector<std::vector<double>> nodes{};    ///< (probe, node), ascending
+  std::vector<std::vector<double>> weights{};  ///< (probe, node), sum 1
   /// (probe, node): the Gauss-Radau rule with a node at zero. For sums of sigma it is too small where that of `nodes`
   /// is too large (Golub & Meurant 1994): this many steps do not tell what lies between them. May be empty.
-  std::vector<std::vector<double>> radau_nodes, radau_weights;
+  std::vector<std::vector<double>> radau_nodes{}, radau_weights{};
   /// [probe]: the recurrence came to its end, the nodes are singular values and nothing lies between them; may be
   /// empty.
-  std::vector<std::uint8_t> whole;
+  std::vector<std::uint8_t> whole{};
 
   /// The largest singular value; from quadrature it is a lower bound, close where the top of the spectrum is separated.
   [[nodiscard]] double largest() const;

@@ -26,17 +26,17 @@ enum class spectrum_outcome {
 
 /// Singular values and how they were found.
 struct spectrum {
-  std::vector<double> values;  ///< descending; all `size` of them, zeros included, unless the method finds fewer
-  std::size_t size = 0;        ///< min(rows, cols)
-  std::string method;          ///< the analyser's name
-  std::string reason;          ///< why this analyser was picked, if an analyser picked it
-  double floor = 0;            ///< values below floor * largest are noise of the method
+  std::vector<double> values{};  ///< descending; all `size` of them, zeros included, unless the method finds fewer
+  std::size_t size = 0;          ///< min(rows, cols)
+  std::string method{};          ///< the analyser's name
+  std::string reason{};          ///< why this analyser was picked, if an analyser picked it
+  double floor = 0;              ///< values below floor * largest are noise of the method
   spectrum_outcome outcome = spectrum_outcome::complete;
-  std::string note;                         ///< one sentence if the outcome is not `complete`
-  int lapack_info = 0;                      ///< of the routine that `note` names
-  double seconds = 0;                       ///< wall clock
-  std::size_t bytes = 0;                    ///< memory that the analyser itself took, without the operator's
-  std::optional<spectral_density> density;  ///< instead of values if the spectrum is sampled
+  std::string note{};                         ///< one sentence if the outcome is not `complete`
+  int lapack_info = 0;                        ///< of the routine that `note` names
+  double seconds = 0;                         ///< wall clock
+  std::size_t bytes = 0;                      ///< memory that the analyser itself took, without the operator's
+  std::optional<spectral_density> density{};  ///< instead of values if the spectrum is sampled
 
   [[nodiscard]] bool all_values() const noexcept { return values.size() == size; }
 };
