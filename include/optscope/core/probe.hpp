@@ -32,8 +32,14 @@ concept takes = requires(Probe probe, place at, tensor_view<T, Site::rank> view)
 template <class Probe, class T, class Site>
 inline constexpr bool observes_or_edits = takes<Probe, const T, Site> || takes<Probe, T, Site>;
 
+template <class Probe>
+inline constexpr bool lists_sites = requires { typename std::remove_cvref_t<Probe>::sites; };
+
 template <class Probe, class T, class List>
-struct takes_all;
+struct takes_all {
+  static_assert(std::is_void_v<List>, "the `sites` of this probe is not a site_list<...>");
+  static constexpr bool value = false;
+};
 template <class Probe, class T, class... Sites>
 struct takes_all<Probe, T, site_list<Sites...>> {
   static_assert((observes_or_edits<Probe, T, Sites> && ...),
@@ -97,8 +103,25 @@ void finish(Probe& probe) {
 ///   after that layer, the probe needs only the positions from this one on. Earlier ones are skipped if no other probe
 ///   needs them.
 template <class Probe, class T>
-concept probe_for = requires { typename std::remove_cvref_t<Probe>::sites; } &&
+concept probe_for = detail::lists_sites<Probe> &&
                     detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;
+
+namespace detail {
+/// For functions that take probes: true, or a compile error that says what a type lacks.
+template <class T, class... Probes>
+[[nodiscard]] constexpr bool are_probes() {
+  constexpr bool listed = (lists_sites<Probes> && ...);
+  static_assert(
+      listed,
+      "a probe lists the sites that it wants to be shown, such as `using sites = site_list<site::mlp_post>;`: "
+      "core/probe.hpp says what else it has");
+  if constexpr (listed) {
+    return (probe_for<Probes, T> && ...);
+  } else {
+    return false;
+  }
+}
+}  // namespace detail
 
 /// True if the probe's type lists the site.
 template <class Probe, class Site>

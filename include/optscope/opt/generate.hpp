@@ -96,9 +96,12 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 /// has ended is not shown again. Editors act in every run. Throws `bad_input` for prompts that the model cannot take,
 /// or logits that are not finite.
 template <class Model, class... Probes>
-  requires(probe_for<Probes, typename Model::scalar> && ...)
 [[nodiscard]] token_batch generate(Model& opt, const token_batch& prompts, const generation& what, Probes&&... probes) {
-  return detail::generate(opt, prompts, what, {}, 0, nullptr, probes...);
+  if constexpr (detail::are_probes<typename Model::scalar, Probes...>()) {
+    return detail::generate(opt, prompts, what, {}, 0, nullptr, probes...);
+  } else {
+    return {};
+  }
 }
 
 /// The same with the prompts run from a layer on, as `model::run_from` does: `cache` is what a run over them filled,
@@ -109,11 +112,14 @@ template <class Model, class... Probes>
 ///     opt.run(prompts, cache, before.only_layers({20}));
 ///     for (auto& editor : editors) generate_from(20, before(site::resid_pre{}, 20), cache, opt, prompts, {}, editor);
 template <class Model, class... Probes>
-  requires(probe_for<Probes, typename Model::scalar> && ...)
 [[nodiscard]] token_batch generate_from(std::size_t layer, tensor_view<const typename Model::scalar, 2> stream,
                                         const kv_cache<typename Model::scalar>& cache, Model& opt,
                                         const token_batch& prompts, const generation& what, Probes&&... probes) {
-  return detail::generate(opt, prompts, what, cache, layer, &stream, probes...);
+  if constexpr (detail::are_probes<typename Model::scalar, Probes...>()) {
+    return detail::generate(opt, prompts, what, cache, layer, &stream, probes...);
+  } else {
+    return {};
+  }
 }
 
 }  // namespace optscope

@@ -3,6 +3,7 @@
 // A model: a variant, its weights, a backend and a decoder block, and the run that shows activations to probes.
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <optscope/backend/backend.hpp>
@@ -107,7 +108,7 @@ class model {
   /// wanted. Throws `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site
   /// that the model lacks.
   template <class... Probes>
-    requires(probe_for<Probes, Scalar> && ...)
+    requires(!std::same_as<std::remove_cvref_t<Probes>, kv_cache<Scalar>> && ...)
   void run(const token_batch& texts, Probes&&... probes) {
     run_with(texts, {}, probes...);
   }
@@ -117,7 +118,6 @@ class model {
   /// `pattern` are (head, new position, key), with all keys. Agrees with one run over everything to rounding. Throws
   /// `bad_input` also if the cache belongs to another model or number of texts; the cache is unchanged then.
   template <class... Probes>
-    requires(probe_for<Probes, Scalar> && ...)
   void run(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache}, probes...);
   }
@@ -132,7 +132,7 @@ class model {
   ///
   /// Throws `bad_input` also if a probe wants a site of what is not computed, or the rows are not those of the texts.
   template <class... Probes>
-    requires(probe_for<Probes, Scalar> && ...)
+    requires(!std::same_as<std::remove_cvref_t<Probes>, kv_cache<Scalar>> && ...)
   void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts, Probes&&... probes) {
     run_with(texts, {.layer = layer, .stream = &stream}, probes...);
   }
@@ -140,7 +140,6 @@ class model {
   /// The same with a cache whose last tokens are the texts already: keys and values of this layer and those above are
   /// replaced. If the run fails, the cache no longer has these tokens.
   template <class... Probes>
-    requires(probe_for<Probes, Scalar> && ...)
   void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts,
                 kv_cache<Scalar>& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache, .layer = layer, .stream = &stream}, probes...);
@@ -150,7 +149,6 @@ class model {
   /// tokens. Editors of `ln_final` and `logits` change them. Keeps the unembedding in memory: vocabulary x embed_dim
   /// scalars, from the first call on.
   template <class... Probes>
-    requires(probe_for<Probes, Scalar> && ...)
   [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
     run_with(texts, {.cache = &cache, .next = &logits}, probes...);
@@ -165,7 +163,6 @@ class model {
   };
   /// For `generate`: the same as `next_logits`, as one step of several. Does not call `finish`.
   template <class... Probes>
-    requires(probe_for<Probes, Scalar> && ...)
   [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, kv_cache<Scalar>& cache, const step_options& step,
                                             Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
@@ -212,6 +209,11 @@ class model {
 
   template <class... Probes>
   void run_with(const token_batch& texts, const run_options& how, Probes&... probes) {
+    if constexpr (detail::are_probes<Scalar, Probes...>()) run_probes(texts, how, probes...);
+  }
+
+  template <class... Probes>
+  void run_probes(const token_batch& texts, const run_options& how, Probes&... probes) {
     (check_sites(probes, how), ...);
     const run_plan plan = detail::checked_plan(shape_, texts, how);
     (detail::begin(probes, plan), ...);

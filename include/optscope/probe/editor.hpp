@@ -18,6 +18,13 @@
 
 namespace optscope {
 
+namespace detail {
+template <class Operation, class... Arguments>
+concept changes = std::invocable<Operation&, Arguments...> &&
+                  (std::is_void_v<std::invoke_result_t<Operation&, Arguments...>> ||
+                   std::convertible_to<std::invoke_result_t<Operation&, Arguments...>, bool>);
+}  // namespace detail
+
 /// Changes a vector of a site: a type, or a lambda, with a call operator `(span of T, const vector_place&)`, or with
 /// the site before these: `(Site, span of T, const vector_place&)`. It returns nothing, or a bool: false if it changed
 /// nothing. A member `name` is shown in messages; it is optional.
@@ -29,8 +36,8 @@ namespace optscope {
 ///       }
 ///     };
 template <class Operation, class Site, class T>
-concept operation_on = std::invocable<Operation&, Site, std::span<T>, const vector_place&> ||
-                       std::invocable<Operation&, std::span<T>, const vector_place&>;
+concept operation_on = detail::changes<Operation, Site, std::span<T>, const vector_place&> ||
+                       detail::changes<Operation, std::span<T>, const vector_place&>;
 
 namespace detail {
 /// Calls an operation; false if that says it changed nothing.
@@ -160,8 +167,11 @@ class editor {
   template <class Site, class T>
     requires(!std::is_const_v<T>)
   void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {
-    static_assert(operation_on<Operation, Site, T>, "this operation takes no vectors of this site");
-    edit_.template edit<Site>(Site::info, at, detail::three_axes(view));
+    static_assert(operation_on<Operation, Site, T>,
+                  "this operation takes no vectors of this site in the scalar of the model: std::span<T>");
+    if constexpr (operation_on<Operation, Site, T>) {
+      edit_.template edit<Site>(Site::info, at, detail::three_axes(view));
+    }
   }
   void finish() const { edit_.place().finish(names()); }
 
@@ -179,6 +189,11 @@ class editor {
 template <class... Sites, class Operation>
 [[nodiscard]] editor<Operation, Sites...> edit(Operation operation, where chosen = {}) {
   static_assert(sizeof...(Sites) != 0, "edit<site::...>(operation, where): which sites?");
+  static_assert(
+      ((operation_on<Operation, Sites, float> || operation_on<Operation, Sites, double>)&&...),
+      "the operation of an editor takes (std::span<T>, const vector_place&), T being the scalar of the model, "
+      "or the site before these, and returns nothing or a bool; patch and resample have a capture of the same "
+      "site");
   return editor<Operation, Sites...>{std::move(operation), std::move(chosen)};
 }
 

@@ -43,12 +43,16 @@ template <class Metric, vector_set Vectors>
   static_assert(metric<Metric, T>,
                 "a metric has a constant call operator (std::span<const T>, std::span<const T>), T being the scalar of "
                 "the vectors, with a result that converts to double");
-  const detail::set_of_rows<Vectors> rows{vectors};
-  const tensor_view<const T, 2> all = rows.view();
-  if constexpr (metric_of_prepared_vectors<Metric, T>) measure.prepare(all);
-  return detail::matrix_of_pairs<T>(all.rows(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
-    return std::as_const(measure)(std::span<const T>{all.row(i)}, std::span<const T>{all.row(j)});
-  });
+  if constexpr (metric<Metric, T>) {
+    const detail::set_of_rows<Vectors> rows{vectors};
+    const tensor_view<const T, 2> all = rows.view();
+    if constexpr (metric_of_prepared_vectors<Metric, T>) measure.prepare(all);
+    return detail::matrix_of_pairs<T>(all.rows(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
+      return std::as_const(measure)(std::span<const T>{all.row(i)}, std::span<const T>{all.row(j)});
+    });
+  } else {
+    return tensor<T, 2>{};
+  }
 }
 
 /// Every set of vectors against every other, under a metric of sets: (set, set), in the order of the list.
@@ -64,21 +68,25 @@ template <class Metric, list_of_vector_sets Sets>
       set_metric<Metric, T>,
       "a metric of sets has a constant call operator for two sets, tensor_view<const T, 2>, or for two results "
       "of its prepare(set), T being the scalar of the vectors, with a result that converts to double");
-  std::vector<detail::set_of_rows<Set>> rows;
-  rows.reserve(std::size(sets));
-  for (const Set& set : sets) rows.emplace_back(set);
-  std::vector<prepared_set<Metric, T>> prepared;
-  prepared.reserve(rows.size());
-  for (const detail::set_of_rows<Set>& set : rows) {
-    if constexpr (requires { std::as_const(measure).prepare(set.view()); }) {
-      prepared.push_back(std::as_const(measure).prepare(set.view()));
-    } else {
-      prepared.push_back(set.view());
+  if constexpr (set_metric<Metric, T>) {
+    std::vector<detail::set_of_rows<Set>> rows;
+    rows.reserve(std::size(sets));
+    for (const Set& set : sets) rows.emplace_back(set);
+    std::vector<prepared_set<Metric, T>> prepared;
+    prepared.reserve(rows.size());
+    for (const detail::set_of_rows<Set>& set : rows) {
+      if constexpr (requires { std::as_const(measure).prepare(set.view()); }) {
+        prepared.push_back(std::as_const(measure).prepare(set.view()));
+      } else {
+        prepared.push_back(set.view());
+      }
     }
+    return detail::matrix_of_pairs<T>(rows.size(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
+      return std::as_const(measure)(prepared[i], prepared[j]);
+    });
+  } else {
+    return tensor<T, 2>{};
   }
-  return detail::matrix_of_pairs<T>(rows.size(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
-    return std::as_const(measure)(prepared[i], prepared[j]);
-  });
 }
 
 }  // namespace optscope
