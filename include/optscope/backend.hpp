@@ -9,3 +9,4 @@
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/backend/openblas_kernels.hpp>
 #include <optscope/backend/product.hpp>
+#include <optscope/backend/slope.hpp>

@@ -24,7 +24,6 @@
 #include <optscope/spectrum/overlaps.hpp>
 #include <optscope/spectrum/per_token.hpp>
 #include <optscope/spectrum/rank.hpp>
-#include <optscope/spectrum/slope.hpp>
 #include <optscope/spectrum/spectrum.hpp>
 #include <optscope/spectrum/spectrum_tables.hpp>
 #include <optscope/spectrum/symmetric_pair.hpp>

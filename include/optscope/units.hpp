@@ -10,6 +10,8 @@
 #include <optscope/units/corpus_sums.hpp>
 #include <optscope/units/effects.hpp>
 #include <optscope/units/gradient_pass.hpp>
+#include <optscope/units/gradient_sites.hpp>
+#include <optscope/units/gradient_steps.hpp>
 #include <optscope/units/head_means.hpp>
 #include <optscope/units/head_norms.hpp>
 #include <optscope/units/row_losses.hpp>

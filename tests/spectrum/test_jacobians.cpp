@@ -12,7 +12,7 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/spectrum/layer_jacobian.hpp>
-#include <optscope/spectrum/slope.hpp>
+#include <optscope/backend/slope.hpp>
 #include <random>
 #include <string>
 #include <vector>

@@ -114,7 +114,7 @@ class mask_learner {
 /// The mask is of zeros and ones; its logits are trained straight through the threshold (Bengio et al.,
 /// arXiv:1308.3432) and averaged over the last third of the steps. A step costs about four runs over its tokens.
 /// `report(done, steps)` is called after each. At least one source must have a text of each category. Throws
-/// `bad_input` if the nonlinearity is not ReLU, or for a single category.
+/// `bad_input` for a single category.
 template <class Model, class Report>
 [[nodiscard]] std::vector<double> learn_mask(Model& opt, const std::vector<category_texts>& texts, std::size_t kept,
                                              std::optional<token_id> bos, const removal& may_go,

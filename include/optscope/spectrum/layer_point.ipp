@@ -8,7 +8,7 @@
 #include <optscope/core/errors.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <optscope/spectrum/layer_point.hpp>
-#include <optscope/spectrum/slope.hpp>
+#include <optscope/backend/slope.hpp>
 
 namespace optscope {
 namespace detail {

@@ -47,7 +47,7 @@ class attribution_pass {
  public:
   using T = typename Model::scalar;
 
-  /// Throws `bad_input` if the model's nonlinearity is not ReLU.
+  /// Throws `checkpoint_error` if the layers of the model differ in size.
   explicit attribution_pass(Model& opt)
       : gradients_{opt}, open_{opt.shape()}, units_{opt.shape()}, head_dim_{opt.shape().head_dim()} {}
 

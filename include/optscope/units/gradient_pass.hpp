@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Gradients of any function of the logits at every neuron and head, in closed form, by one backward pass.
+// Gradients of any function of the logits at every site, neuron and head, in closed form, by one backward pass.
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <functional>
 #include <optscope/backend/backend.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
-#include <optscope/core/simd.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
@@ -17,9 +15,13 @@
 #include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/units/gradient_sites.hpp>
+#include <optscope/units/gradient_steps.hpp>
 #include <optscope/units/unit_gates.hpp>
 #include <optscope/units/units.hpp>
+#include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -30,7 +32,7 @@ namespace detail {
 /// What the backward pass needs of a run besides the logits.
 template <class T>
 using run_record = basic_capture<T, site::resid_pre, site::q, site::k, site::v, site::pattern, site::z, site::attn_out,
-                                 site::resid_mid, site::mlp_post, site::mlp_out, site::resid_post>;
+                                 site::resid_mid, site::mlp_pre, site::mlp_post, site::mlp_out, site::resid_post>;
 
 /// A probe that keeps the logits of all texts in memory that may be changed, unlike a capture's.
 template <class T>
@@ -39,6 +41,7 @@ class logit_rows {
   using sites = site_list<site::logits>;
 
   void begin(const run_plan& plan) {
+    plan_ = plan;
     first_.assign(1, 0);
     for (const std::size_t length : plan.lengths) first_.push_back(first_.back() + length);
     rows_.resize({first_.back(), plan.shape.vocabulary});
@@ -49,6 +52,7 @@ class logit_rows {
     }
   }
 
+  [[nodiscard]] const run_plan& plan() const noexcept { return plan_; }
   [[nodiscard]] const tensor<T, 2>& all() const noexcept { return rows_; }  ///< (row, vocabulary), text by text
   /// (position, vocabulary)
   [[nodiscard]] tensor_view<T, 2> of(std::size_t text) {
@@ -58,21 +62,23 @@ class logit_rows {
   [[nodiscard]] const std::vector<std::size_t>& first_row() const noexcept { return first_; }
 
  private:
+  run_plan plan_;
   std::vector<std::size_t> first_;
   tensor<T, 2> rows_;
 };
 
 }  // namespace detail
 
-/// Runs texts and goes back from their logits, layer by layer from the last to the first. `Model` has ReLU, and a
-/// backend with `linear_backward`. Memory: the activations of all texts that are given at once.
+/// Runs texts and goes back from their logits, layer by layer from the last to the first. Any nonlinearity; the backend
+/// has `linear_backward`. Memory: the activations of all texts that are given at once.
 ///
 ///     gradient_pass gradients{opt};
-///     unit_gates<float> open{opt.shape()};
-///     gradients(
-///         {text}, open, [](std::size_t text, tensor_view<float, 2> logits) { ... },  // logits to their gradients
-///         [](unit_kind kind, std::size_t layer, tensor_view<const float, 2> activations,
-///            tensor_view<const float, 2> gradients) { ... });
+///     basic_capture<float, site::resid_pre, site::z> at;     // (position, hidden) and (position, head, head_dim)
+///     gradients.run({text}, [](std::size_t, tensor_view<float, 2> logits) { ... }, at);  // logits to their gradients
+///     at(site::resid_pre{}, 3);                              // the gradient at the input of layer 3
+///
+/// A gradient belongs to a site as an edit does: it is the change of the function when the site's value changes and all
+/// that is computed from it follows. README.md in this folder has attribution patching, a whole program.
 template <class Model>
 class gradient_pass {
   static_assert(gradient_backend_for<typename Model::backend_type, typename Model::scalar>,
@@ -83,74 +89,183 @@ class gradient_pass {
   using T = typename Model::scalar;
   using view = tensor_view<const T, 2>;
 
-  /// Throws `bad_input` if the model's nonlinearity is not ReLU, `checkpoint_error` if its layers differ in size.
-  explicit gradient_pass(Model& opt) : opt_{opt} {
-    if (opt.shape().nonlinearity != activation::relu) {
-      throw bad_input{opt.files().folder().string(), "activation_function", "relu, for gradients in closed form",
-                      opt.files().configuration().activation_function};
-    }
+  /// Throws `checkpoint_error` if the layers of the model differ in size.
+  explicit gradient_pass(Model& opt) : opt_{opt}, open_{opt.shape()} {
     require_even_layers(opt.files(), "for gradients");
+    std::vector<std::string> names;
+    for (const site_info* site : detail::run_record<T>::sites::infos) {
+      const bool relu = opt.shape().nonlinearity == activation::relu;
+      if (!relu || site->name != site::mlp_pre::name) names.emplace_back(site->name);
+    }
+    run_.only_sites(std::move(names));
   }
 
-  /// Runs `texts` through `gates`. `turn(text, logits)` then replaces a text's logits (position, vocabulary) by their
-  /// gradient; several threads call it. `see(unit_kind, layer, a, g)` is called for the neurons and for the heads of
-  /// each layer: a is their activations in front of the gates, g the gradient after them, both (row, ffn) for neurons
-  /// and (row, hidden) for heads, the rows of all texts one after the other.
+  /// Runs `texts`, lets `turn(text, logits)` replace each text's logits (position, vocabulary) by their gradient
+  /// (several threads call it), and shows the gradients at the sites that the probes list, from the last layer to the
+  /// lowest that one of them wants. Probes are observers, such as captures and running statistics, of `gradient_sites`.
+  /// A float model has float gradients.
+  template <class Turn, class... Probes>
+  void run(const token_batch& texts, Turn turn, Probes&&... probes) {
+    if constexpr (detail::are_probes<T, Probes...>()) {
+      (detail::check_gradient_probe<std::remove_cvref_t<Probes>, T>(), ...);
+      forward(texts, open_, turn);
+      (detail::begin(probes, logits_.plan()), ...);
+      detail::gradient_probes<T, std::remove_reference_t<Probes>...> shown{logits_.first_row(), probes...};
+      backward(open_, shown);
+      (detail::end(probes), ...);
+      (detail::finish(probes), ...);
+    }
+  }
+
+  /// The same through `gates`, for neurons and heads alone. `see(unit_kind, layer, a, g)` is called for the neurons and
+  /// for the heads of each layer: a is their activations before the gates, g the gradient after them, both (row, ffn)
+  /// for neurons and (row, hidden) for heads, the rows of all texts one after the other.
   template <class Turn, class See>
   void operator()(const token_batch& texts, unit_gates<T>& gates, Turn turn, See see) {
-    opt_.run(texts, run_, gates, logits_);
-    opt_.backend().pool().parallel_for(texts.size(), [&](std::size_t t, std::size_t) { turn(t, logits_.of(t)); });
-    tensor<T, 2> stream = after_last_layer();  // (row, hidden): the gradient at the stream, from here on down
-    for (std::size_t layers_left = opt_.shape().layers; layers_left > 0; --layers_left) {
-      const std::size_t layer = layers_left - 1;
-      const layer_weights<T> weights = opt_.weights().layer(layer, layer + 1, opt_.backend().pool());
-      stream = through_mlp(std::move(stream), layer, weights, gates.layers[layer].neurons, see);
-      stream = through_attention(std::move(stream), layer, weights, gates.layers[layer].heads, see);
-    }
+    forward(texts, gates, turn);
+    detail::gradient_units<T, detail::run_record<T>, See> shown{run_, see};
+    backward(gates, shown);
   }
 
  private:
-  /// The gradient at `resid_mid` from that at `resid_post`: (row, hidden).
-  template <class See>
-  tensor<T, 2> through_mlp(tensor<T, 2> stream, std::size_t layer, const layer_weights<T>& weights,
-                           const std::vector<T>& factors, See& see) {
-    const bool pre_norm = opt_.shape().pre_layer_norm;
-    const view middle = run_(site::resid_mid{}, layer), active = run_(site::mlp_post{}, layer);
-    if (!pre_norm) stream = norm_backward(stream, sum(middle, run_(site::mlp_out{}, layer)), weights.ln2);
-    tensor<T, 2> neurons = times(stream, weights.fc2.weight);  // (row, ffn)
-    see(unit_kind::neuron, layer, active, view{neurons.view()});
-    through_relu(active, factors, neurons);
-    const tensor<T, 2> inner = times(neurons, weights.fc1.weight);  // (row, hidden)
-    return sum(stream, pre_norm ? norm_backward(inner, middle, weights.ln2) : inner);
+  template <class Turn>
+  void forward(const token_batch& texts, unit_gates<T>& gates, Turn& turn) {
+    opt_.run(texts, run_, gates, logits_);
+    opt_.backend().pool().parallel_for(texts.size(), [&](std::size_t t, std::size_t) { turn(t, logits_.of(t)); });
   }
 
-  /// The gradient at `resid_pre` from that at `resid_mid`; of the first layer nobody needs it.
-  template <class See>
+  /// Shows the gradients down to the lowest site that is wanted.
+  template <class Shown>
+  void backward(const unit_gates<T>& gates, Shown& shown) {
+    const auto any = [&]<class... Sites>(site_list<Sites...>, std::size_t layer) {
+      return (shown.template wants<Sites>(layer) || ...);
+    };
+    const bool embedding = any(site_list<site::embed, site::pos_embed>{}, 0);
+    std::size_t lowest = embedding ? 0 : opt_.layers();
+    for (std::size_t layer = 0; layer < lowest; ++layer) {
+      if (any(detail::gradient_sites_of_layers{}, layer)) lowest = layer;
+    }
+    tensor<T, 2> stream = after_last_layer(shown);  // (row, hidden): the gradient at the stream, from here on down
+    for (std::size_t layers_left = opt_.layers(); layers_left > lowest; --layers_left) {
+      const std::size_t layer = layers_left - 1;
+      const layer_weights<T> weights = opt_.weights().layer(layer, layer + 1, opt_.backend().pool());
+      stream = through_mlp(std::move(stream), layer, weights, gates.layers[layer].neurons, shown);
+      const bool more = layer > lowest || embedding || any(detail::gradient_sites_before_z{}, layer);
+      stream = through_attention(std::move(stream), layer, weights, gates.layers[layer].heads, more, shown);
+    }
+    if (embedding) {
+      show(shown, site::embed{}, 0, stream);
+      show(shown, site::pos_embed{}, 0, stream);
+    }
+  }
+
+  template <class Shown, class Site>
+  void show(Shown& shown, Site site, std::size_t layer, view rows) {
+    shown.rows(site, layer, opt_.shape(), rows);
+  }
+
+  /// The gradient at `resid_mid` from that at `resid_post`: (row, hidden).
+  template <class Shown>
+  tensor<T, 2> through_mlp(tensor<T, 2> stream, std::size_t layer, const layer_weights<T>& weights,
+                           const std::vector<T>& factors, Shown& shown) {
+    const bool pre_norm = opt_.shape().pre_layer_norm;
+    const view middle = run_(site::resid_mid{}, layer);
+    show(shown, site::resid_post{}, layer, stream);
+    if (!pre_norm) {
+      show(shown, site::ln2{}, layer, stream);
+      stream = norm_backward(stream, sum(middle, run_(site::mlp_out{}, layer)), weights.ln2);
+    }
+    show(shown, site::mlp_out{}, layer, stream);
+    tensor<T, 2> neurons = times(stream, weights.fc2.weight);  // (row, ffn)
+    show(shown, site::mlp_post{}, layer, neurons);
+    const activation kind = opt_.shape().nonlinearity;
+    const view before = kind == activation::relu ? run_(site::mlp_post{}, layer) : run_(site::mlp_pre{}, layer);
+    detail::nonlinearity_backward<T>(kind, before, factors, neurons.view(), opt_.backend().pool());
+    show(shown, site::mlp_pre{}, layer, neurons);
+    const tensor<T, 2> inner = times(neurons, weights.fc1.weight);  // (row, hidden)
+    if (!pre_norm) return sum(stream, inner);
+    show(shown, site::ln2{}, layer, inner);
+    return sum(stream, norm_backward(inner, middle, weights.ln2));
+  }
+
+  /// The gradient at `resid_pre` from that at `resid_mid`, if there is `more` to be shown.
+  template <class Shown>
   tensor<T, 2> through_attention(tensor<T, 2> stream, std::size_t layer, const layer_weights<T>& weights,
-                                 const std::vector<T>& factors, See& see) {
+                                 const std::vector<T>& factors, bool more, Shown& shown) {
     const bool pre_norm = opt_.shape().pre_layer_norm;
     const view before = run_(site::resid_pre{}, layer);
-    if (!pre_norm) stream = norm_backward(stream, sum(before, run_(site::attn_out{}, layer)), weights.ln1);
+    show(shown, site::resid_mid{}, layer, stream);
+    if (!pre_norm) {
+      show(shown, site::ln1{}, layer, stream);
+      stream = norm_backward(stream, sum(before, run_(site::attn_out{}, layer)), weights.ln1);
+    }
+    show(shown, site::attn_out{}, layer, stream);
+    if (shown.template wants<site::result>(layer)) show_results(shown, layer, stream);
     tensor<T, 2> z = times(stream, weights.out.weight);  // (row, hidden)
-    see(unit_kind::head, layer, matrix_of(run_(site::z{}, layer)), view{z.view()});
-    if (layer == 0) return stream;
+    show(shown, site::z{}, layer, z);
+    if (!more) return stream;
     for (std::size_t i = 0; i < z.rows(); ++i) {
       for (std::size_t d = 0; d < z.extent(1); ++d) z(i, d) *= factors[d / opt_.shape().head_dim()];
     }
-    const tensor<T, 2> inner = times(attention_backward(layer, z), weights.qkv.weight);
-    return sum(stream, pre_norm ? norm_backward(inner, before, weights.ln1) : inner);
+    const tensor<T, 2> inner = times(through_pattern(layer, z, shown), weights.qkv.weight);
+    if (pre_norm) show(shown, site::ln1{}, layer, inner);
+    stream = sum(stream, pre_norm ? norm_backward(inner, before, weights.ln1) : inner);
+    show(shown, site::resid_pre{}, layer, stream);
+    return stream;
+  }
+
+  /// dz (row, hidden) to the gradients of q, k, v side by side: (row, 3 hidden).
+  template <class Shown>
+  tensor<T, 2> through_pattern(std::size_t layer, const tensor<T, 2>& dz, Shown& shown) {
+    detail::attention_run<T> of{.first_row = logits_.first_row(),
+                                .heads = opt_.shape().heads,
+                                .q = matrix_of(run_(site::q{}, layer)),
+                                .k = matrix_of(run_(site::k{}, layer)),
+                                .v = matrix_of(run_(site::v{}, layer)),
+                                .pattern = {}};
+    const std::size_t texts = of.first_row.size() - 1, hidden = dz.extent(1);
+    for (std::size_t text = 0; text < texts; ++text) of.pattern.push_back(run_(site::pattern{}, layer, text));
+    const bool maps = shown.template wants<site::pattern>(layer) || shown.template wants<site::scores>(layer);
+    detail::attention_gradients<T> found = detail::attention_backward<T>(of, dz, maps, opt_.backend().pool());
+    for (std::size_t text = 0; maps && text < texts; ++text) {
+      shown.show(site::pattern{}, layer, text, std::as_const(found.pattern[text]).view());
+      shown.show(site::scores{}, layer, text, std::as_const(found.scores[text]).view());
+    }
+    const auto part = [&](std::size_t which) {
+      return view{found.qkv.data() + which * hidden, {dz.rows(), hidden}, 3 * hidden};
+    };
+    show(shown, site::q{}, layer, part(0));
+    show(shown, site::k{}, layer, part(1));
+    show(shown, site::v{}, layer, part(2));
+    return std::move(found.qkv);
+  }
+
+  /// Every head's share of `attn_out` has the gradient of the sum.
+  template <class Shown>
+  void show_results(Shown& shown, std::size_t layer, view of_sum) {
+    const std::size_t heads = opt_.shape().heads;
+    tensor<T, 2> all{{of_sum.rows(), heads * of_sum.cols()}};
+    for (std::size_t row = 0; row < all.rows(); ++row) {
+      for (std::size_t head = 0; head < heads; ++head) {
+        std::ranges::copy(of_sum.row(row), all.row(row).data() + head * of_sum.cols());
+      }
+    }
+    show(shown, site::result{}, layer, all);
   }
 
   /// From the gradient of the logits to that of the stream after the last layer: (row, hidden).
-  tensor<T, 2> after_last_layer() {
+  template <class Shown>
+  tensor<T, 2> after_last_layer(Shown& shown) {
     const architecture& shape = opt_.shape();
     thread_pool& pool = opt_.backend().pool();
+    show(shown, site::logits{}, 0, logits_.all());
     opt_.weights().keep_unembedding(pool);
     const view unembedding = opt_.weights().unembedding(0, shape.vocabulary, pool);
     tensor<T, 2> stream = times(logits_.all(), unembedding);  // (row, embed_dim)
     const outer_weights<T> outer = opt_.weights().outer();
     if (outer.project_out.size() != 0) stream = times(stream, outer.project_out);
     if (!shape.final_layer_norm) return stream;
+    show(shown, site::ln_final{}, 0, stream);
     return norm_backward(stream, run_(site::resid_post{}, shape.layers - 1), outer.final_norm);
   }
 
@@ -168,86 +283,12 @@ class gradient_pass {
     opt_.backend().linear_backward(x, w, y.view());
     return y;
   }
-
-  /// In place: the gradient after the gates to that in front of the ReLU, (row, ffn).
-  void through_relu(view active, const std::vector<T>& factors, tensor<T, 2>& gradient) {
-    opt_.backend().pool().parallel_for(gradient.rows(), [&](std::size_t i, std::size_t) {
-      T* const row = gradient.row(i).data();
-      const T *const a = active.row(i).data(), *const factor = factors.data();
-      simd::run([&, count = gradient.extent(1) ]() __attribute__((always_inline)) {
-        for (std::size_t n = 0; n < count; ++n) row[n] = a[n] > 0 ? row[n] * factor[n] : T{0};
-      });
-    });
-  }
-
-  /// dy (row, hidden) through y = gamma (x - mean) / sd + beta.
   tensor<T, 2> norm_backward(view dy, view x, const norm_weights<T>& weights) {
-    tensor<T, 2> dx{{dy.rows(), dy.cols()}};
-    const T part = T{1} / static_cast<T>(x.cols());
-    opt_.backend().pool().parallel_for(x.rows(), [&](std::size_t row, std::size_t) {
-      T mean = 0, square = 0, of_g = 0, of_gx = 0;
-      for (const T value : x.row(row)) mean += value * part;
-      for (const T value : x.row(row)) square += (value - mean) * (value - mean) * part;
-      const T scale = T{1} / std::sqrt(square + static_cast<T>(1e-5));
-      const auto g = [&](std::size_t i) { return dy(row, i) * (weights.gamma == nullptr ? T{1} : weights.gamma[i]); };
-      const auto normal = [&](std::size_t i) { return (x(row, i) - mean) * scale; };
-      for (std::size_t i = 0; i < x.cols(); ++i) {
-        of_g += g(i) * part;
-        of_gx += g(i) * normal(i) * part;
-      }
-      for (std::size_t i = 0; i < x.cols(); ++i) dx(row, i) = scale * (g(i) - of_g - normal(i) * of_gx);
-    });
-    return dx;
-  }
-
-  /// dz (row, hidden) to the gradients of q, k, v side by side: (row, 3 hidden).
-  tensor<T, 2> attention_backward(std::size_t layer, const tensor<T, 2>& dz) {
-    const std::size_t hidden = dz.extent(1), width = opt_.shape().head_dim(), heads = opt_.shape().heads;
-    const std::vector<std::size_t>& first_row = logits_.first_row();
-    const view q = matrix_of(run_(site::q{}, layer)), k = matrix_of(run_(site::k{}, layer)),
-               v = matrix_of(run_(site::v{}, layer));
-    const T scale = T{1} / std::sqrt(static_cast<T>(width));
-    tensor<T, 2> result{{dz.rows(), 3 * hidden}};
-    opt_.backend().pool().parallel_for((first_row.size() - 1) * heads, [&](std::size_t task, std::size_t) {
-      const std::size_t text = task / heads, head = task % heads, begin = first_row[text];
-      const std::size_t positions = first_row[text + 1] - begin, first = head * width;
-      if (positions == 0) return;
-      const T* const pattern = run_(site::pattern{}, layer, text).row(head).data();  // (position, key)
-      std::vector<T> dp(positions), v_turned(width * positions);                     // (key), (head_dim, key)
-      const auto part = [&](view x, std::size_t i) { return x.data() + (begin + i) * hidden + first; };
-      const auto out = [&](std::size_t which, std::size_t i) {
-        return result.data() + (begin + i) * 3 * hidden + which * hidden + first;
-      };
-      for (std::size_t j = 0; j < positions; ++j) {
-        for (std::size_t d = 0; d < width; ++d) v_turned[d * positions + j] = part(v, j)[d];
-      }
-      simd::run([&]() __attribute__((always_inline)) {
-        for (std::size_t i = 0; i < positions; ++i) {
-          const T* p = pattern + i * positions;
-          T mean = 0;
-          std::fill(dp.begin(), dp.end(), T{0});
-          for (std::size_t d = 0; d < width; ++d) {
-            const T each = part(dz, i)[d];
-            for (std::size_t j = 0; j <= i; ++j) dp[j] += each * v_turned[d * positions + j];
-          }
-          for (std::size_t j = 0; j <= i; ++j) {
-            for (std::size_t d = 0; d < width; ++d) out(2, j)[d] += p[j] * part(dz, i)[d];
-            mean += p[j] * dp[j];
-          }
-          for (std::size_t j = 0; j <= i; ++j) {
-            const T ds = p[j] * (dp[j] - mean) * scale;
-            for (std::size_t d = 0; d < width; ++d) {
-              out(0, i)[d] += ds * part(k, j)[d];
-              out(1, j)[d] += ds * part(q, i)[d];
-            }
-          }
-        }
-      });
-    });
-    return result;
+    return detail::norm_backward<T>(dy, x, weights, opt_.backend().pool());
   }
 
   Model& opt_;
+  unit_gates<T> open_;
   detail::run_record<T> run_;
   detail::logit_rows<T> logits_;
 };

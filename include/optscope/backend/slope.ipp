@@ -4,7 +4,7 @@
 
 #include <cmath>
 #include <optscope/backend/elementwise.hpp>
-#include <optscope/spectrum/slope.hpp>
+#include <optscope/backend/slope.hpp>
 
 namespace optscope {
 

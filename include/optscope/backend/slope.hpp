@@ -13,5 +13,5 @@ namespace optscope {
 }  // namespace optscope
 
 #ifndef OPTSCOPE_COMPILED
-#include <optscope/spectrum/slope.ipp>
+#include <optscope/backend/slope.ipp>
 #endif
