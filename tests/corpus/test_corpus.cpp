@@ -119,6 +119,22 @@ TEST_CASE("ids from a file are one category, and messages name the list") {
   }
 }
 
+TEST_CASE("texts for a run have their files as names, read then if they have not been") {
+  const texts_folder folder;
+  const corpus all = read_corpus({folder / "texts"}, tiny());
+  const named_texts every = all.named();
+  CHECK(static_cast<const token_batch&>(every) == all.tokens);
+  CHECK_EQ(every.names[1], (folder / "texts/1-prose/02-b.txt").string());
+  CHECK_EQ(all.named(2).names, std::vector{(folder / "texts/2-code/7.txt").string()});
+  corpus found = find_corpus({folder / "texts"});
+  found.words = tiny();
+  CHECK(found.named(2)[0] == all.tokens[2]);
+  CHECK(found.tokens[2].empty());
+  folder.put("two.json", "[[2, 5], [7]]");
+  const std::string file = (folder / "two.json").string();
+  CHECK_EQ(read_corpus_ids(file).named(1).names, std::vector{file + ": list 1"});
+}
+
 TEST_CASE("windows hold every token once, each window after its text's BOS") {
   const auto windows = windows_of({2, 10, 11, 12, 13, 14}, 3, token_id{2});
   REQUIRE_EQ(windows.size(), 3);

@@ -330,3 +330,28 @@ TEST_CASE("the weights of a head turn its input into its q, k and v, and its z i
     }
   }
 }
+
+TEST_CASE("a run over named texts names them where it refuses them, one text a run too") {
+  model<> opt{checkpoint{model_goldens + "pre-ln"}};
+  const named_texts texts{{{2, 5}, {2, 999}, token_list(10, 3), {}}, {"a.txt", "b.txt", "c.txt", "d.txt"}};
+  const auto refusal = [&](const named_texts& some) -> std::string {
+    capture<site::resid_post> probe;
+    try {
+      opt.run(some, probe);
+    } catch (const bad_input& e) {
+      return e.what();
+    }
+    return probe.name_of(0);
+  };
+  CHECK_EQ(refusal(texts), "b.txt: expected ids below 40, found 999 at position 1");
+  CHECK_EQ(refusal(texts.only(0)), "a.txt");
+  CHECK_EQ(refusal(texts.only(1)), "b.txt: expected ids below 40, found 999 at position 1");
+  CHECK_EQ(refusal(texts.only(2)), "c.txt: expected at most 9 tokens, found 10");
+  CHECK_EQ(refusal(trim(texts.only(2), 9)), "c.txt");
+  CHECK_EQ(refusal(texts.only(3)), "d.txt: expected at least one token, found none");
+  CHECK_EQ(refusal({{{2}}, {}}), "names of texts: expected 1, found 0");
+  kv_cache<float> cache;
+  CHECK_THROWS_WITH_AS(opt.run(texts.only(1), cache), "b.txt: expected ids below 40, found 999 at position 1",
+                       bad_input);
+  CHECK_THROWS_WITH_AS(opt.run({{2, 999}}), "text 0: expected ids below 40, found 999 at position 1", bad_input);
+}

@@ -106,11 +106,42 @@ TEST_CASE("what a capture does not have is refused by name, and layers beyond th
 }
 
 TEST_CASE("positions are resolved for each text, and one outside it is refused") {
-  CHECK_EQ(positions::last().in(7, 0), std::vector<std::size_t>{6});
-  CHECK_EQ(positions::all().in(3, 0), std::vector<std::size_t>{0, 1, 2});
-  CHECK_EQ(positions::strided(4, 3, 3).in(11, 0), std::vector<std::size_t>{4, 7, 10});
-  CHECK_THROWS_AS(static_cast<void>(positions::strided(4, 3, 3).in(10, 2)), bad_input);
-  CHECK_EQ(positions{[](std::size_t n) { return std::vector{n / 2}; }}.in(9, 0), std::vector<std::size_t>{4});
+  const run_plan plan{capture_shape, {7, 3, 11, 10, 9}};
+  CHECK_EQ(positions::last().in(plan, 0), std::vector<std::size_t>{6});
+  CHECK_EQ(positions::all().in(plan, 1), std::vector<std::size_t>{0, 1, 2});
+  CHECK_EQ(positions::strided(4, 3, 3).in(plan, 2), std::vector<std::size_t>{4, 7, 10});
+  CHECK_THROWS_AS(static_cast<void>(positions::strided(4, 3, 3).in(plan, 3)), bad_input);
+  CHECK_EQ(positions{[](std::size_t n) { return std::vector{n / 2}; }}.in(plan, 4), std::vector<std::size_t>{4});
+}
+
+TEST_CASE("a capture knows the text and position of each row, and names texts in its errors as the run does") {
+  capture<site::attn_out> probe{positions::these({2, 0})};
+  probe.begin({.shape = capture_shape, .lengths = {3, 5, 4}, .names = {"a.txt", "b.txt", "c.txt"}});
+  std::string rows;
+  for (std::size_t row = 0; row < 6; ++row) {
+    const captured_row from = probe.origin(row);
+    rows += probe.name_of(from.text) + " " + std::to_string(from.position) + ", ";
+  }
+  CHECK_EQ(rows, "a.txt 2, a.txt 0, b.txt 2, b.txt 0, c.txt 2, c.txt 0, ");
+  const auto refusal = [](const auto& action) -> std::string {
+    try {
+      action();
+    } catch (const bad_input& e) {
+      return e.what();
+    }
+    return "nothing thrown";
+  };
+  CHECK_EQ(refusal([&] { static_cast<void>(probe.origin(6)); }), "capture: expected a row below 6, found 6");
+  CHECK_EQ(refusal([&] {
+             probe.begin({.shape = capture_shape, .lengths = {3, 2}, .names = {"a.txt", "b.txt"}});
+           }),
+           "b.txt: expected at least 3 tokens for position 2, found 2 tokens");
+  probe.begin({capture_shape, {3, 5}});
+  CHECK_EQ(probe.name_of(1), "text 1");
+  CHECK_EQ(refusal([&] {
+             probe.begin({capture_shape, {3, 2}});
+           }),
+           "text 1: expected at least 3 tokens for position 2, found 2 tokens");
 }
 
 TEST_CASE("all runs of a generation are kept, text by text, and later keys are hidden from earlier rows") {

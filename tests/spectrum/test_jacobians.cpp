@@ -9,10 +9,10 @@
 #include <filesystem>
 #include <fstream>
 #include <optscope/backend/cblas.hpp>
+#include <optscope/backend/slope.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/spectrum/layer_jacobian.hpp>
-#include <optscope/backend/slope.hpp>
 #include <random>
 #include <string>
 #include <vector>

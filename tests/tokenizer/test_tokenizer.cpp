@@ -316,6 +316,17 @@ TEST_CASE("the one token of a text is found without BOS, and several or none are
   CHECK_EQ(message("\xff"), "text: byte 0: expected UTF-8, found 0xff");
 }
 
+TEST_CASE("the ids of files have the files as names") {
+  const std::string folder = OPTSCOPE_SOURCE_DIR "/tests/goldens/tokenizer/tiny/";
+  const tokenizer words{folder};
+  const named_texts texts = words.encode_files({folder + "merges.txt", folder + "vocab.json"});
+  CHECK_EQ(texts.names, std::vector{folder + "merges.txt", folder + "vocab.json"});
+  const named_texts cut = trim(texts, 3), second = cut.only(1);
+  CHECK_EQ(second.size(), 1);
+  CHECK_EQ(second[0], token_list(texts[1].begin(), texts[1].begin() + 3));
+  CHECK_EQ(second.names, std::vector{folder + "vocab.json"});
+}
+
 TEST_CASE("threads share a tokenizer") {
   const tokenizer words{goldens / "tiny"};
   const std::string text = content_of(goldens / "make_tokenizer_goldens.py");

@@ -5,8 +5,11 @@
 #include <concepts>
 #include <cstddef>
 #include <optscope/core/architecture.hpp>
+#include <optscope/core/compiled.hpp>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -19,11 +22,16 @@ struct run_plan {
   std::vector<std::size_t> cached = {};  ///< [text]: tokens before those, from earlier runs; empty: none
   std::size_t first_layer = 0;           ///< layers below it are not run, and their sites are not shown
   bool continues = false;                ///< a later step of a generation: the texts are those of the previous run
+  std::vector<std::string> names = {};   ///< [text]: those of `named_texts`; empty: none
 
   /// Position of the first token that is run.
   [[nodiscard]] std::size_t first_position(std::size_t text) const { return cached.empty() ? 0 : cached[text]; }
   /// Number of tokens that the last one sees, itself included.
   [[nodiscard]] std::size_t total(std::size_t text) const { return first_position(text) + lengths[text]; }
+  /// The name of a text, such as its file; "text 3" if it has none.
+  [[nodiscard]] std::string name_of(std::size_t text) const;
+  /// Throws `bad_input` about a text, by its name.
+  [[noreturn]] void refuse(std::size_t text, std::string expected, std::string found) const;
 };
 
 namespace detail {
@@ -144,3 +152,7 @@ template <class Site, class Probe>
 }
 
 }  // namespace optscope
+
+#ifndef OPTSCOPE_COMPILED
+#include <optscope/core/probe.ipp>
+#endif

@@ -74,6 +74,13 @@ struct corpus {
   /// `tokenizer_error` with the byte's offset where the file is not UTF-8.
   [[nodiscard]] token_list read(std::size_t text) const;
 
+  /// One text for a run, named by its file and its part of it. Reads it if `tokens` has it not, as `read` does.
+  ///
+  ///     for (std::size_t t = 0; t < all.size(); ++t) opt.run(all.named(t), probe);
+  [[nodiscard]] named_texts named(std::size_t text) const;
+  /// All of them.
+  [[nodiscard]] named_texts named() const;
+
   /// The text of one token; its id as a number without a tokenizer.
   [[nodiscard]] std::string token_text(std::size_t text, std::size_t position) const;
   /// The text of the first 16 tokens on one line; empty without a tokenizer.

@@ -136,6 +136,22 @@ OPTSCOPE_INLINE token_list corpus::read(std::size_t text) const {
   return words->encode({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, texts[text].file.string());
 }
 
+OPTSCOPE_INLINE named_texts corpus::named(std::size_t text) const {
+  const corpus_text& about = texts[text];
+  return {{tokens[text].empty() && words ? read(text) : tokens[text]},
+          {about.file.string() + (about.item.empty() ? "" : ": " + about.item)}};
+}
+
+OPTSCOPE_INLINE named_texts corpus::named() const {
+  named_texts all;
+  for (std::size_t text = 0; text < size(); ++text) {
+    named_texts one = named(text);
+    all.push_back(std::move(one[0]));
+    all.names.push_back(std::move(one.names[0]));
+  }
+  return all;
+}
+
 OPTSCOPE_INLINE std::string corpus::token_text(std::size_t text, std::size_t position) const {
   const token_id id = tokens[text][position];
   return words ? words->piece(id) : std::to_string(id);

@@ -13,6 +13,7 @@
 #include <optscope/opt/kv_cache.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace optscope::detail {
 
@@ -25,6 +26,7 @@ struct run_options {
   const tensor_view<const T, 2>* stream = nullptr;  // its input; null: the embedding
   bool step = false;                                // one of several of a generation, which finishes the probes itself
   bool continues = false;                           // a step that is not the first
+  const std::vector<std::string>* names = nullptr;  // [text]; null: none
 };
 
 /// The plan of a run. Throws `bad_input` for texts that the model cannot take, a cache of another model or other texts,

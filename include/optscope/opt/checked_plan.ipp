@@ -29,6 +29,12 @@ run_plan checked_plan(const architecture& shape, const token_batch& texts, const
   run_plan plan{shape, {}};
   plan.first_layer = how.layer;
   plan.continues = how.continues;
+  if (how.names != nullptr) {
+    plan.names = *how.names;
+    if (plan.names.size() != texts.size()) {
+      throw bad_input{"", "names of texts", std::to_string(texts.size()), std::to_string(plan.names.size())};
+    }
+  }
   if (cache != nullptr && !cache->fits(shape, texts.size())) {
     const auto sizes = [](std::size_t layers, std::size_t hidden, std::size_t count) {
       return std::to_string(layers) + " layers, hidden " + std::to_string(hidden) + ", " + std::to_string(count) +
@@ -37,27 +43,24 @@ run_plan checked_plan(const architecture& shape, const token_batch& texts, const
     throw bad_input{"", "cache", sizes(shape.layers, shape.hidden, texts.size()),
                     sizes(cache->layers(), cache->hidden(), cache->texts())};
   }
-  const auto reject = [](std::size_t text, std::string expected, std::string found) {
-    throw bad_input{"", "text " + std::to_string(text), std::move(expected), std::move(found)};
-  };
   for (std::size_t text = 0; text < texts.size(); ++text) {
     const token_list& tokens = texts[text];
     std::size_t before = cache == nullptr || cache->texts() == 0 ? 0 : cache->length(text);
     if (again && cache != nullptr) {
       if (before < tokens.size()) {
-        reject(text, std::to_string(tokens.size()) + " tokens that the cache holds", std::to_string(before));
+        plan.refuse(text, std::to_string(tokens.size()) + " tokens that the cache holds", std::to_string(before));
       }
       before -= tokens.size();
     }
     const std::size_t total = before + tokens.size();
-    if (total == 0) reject(text, "at least one token", "none");
+    if (total == 0) plan.refuse(text, "at least one token", "none");
     if (total > shape.max_positions) {
-      reject(text, "at most " + std::to_string(shape.max_positions) + " tokens", std::to_string(total));
+      plan.refuse(text, "at most " + std::to_string(shape.max_positions) + " tokens", std::to_string(total));
     }
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= shape.vocabulary) {
-        reject(text, "ids below " + std::to_string(shape.vocabulary),
-               std::to_string(tokens[i]) + " at position " + std::to_string(i));
+        plan.refuse(text, "ids below " + std::to_string(shape.vocabulary),
+                    std::to_string(tokens[i]) + " at position " + std::to_string(i));
       }
     }
     plan.lengths.push_back(tokens.size());

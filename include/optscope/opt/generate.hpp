@@ -96,6 +96,7 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 /// has ended is not shown again. Editors act in every run. Throws `bad_input` for prompts that the model cannot take,
 /// or logits that are not finite.
 template <class Model, class... Probes>
+  requires(detail::probe_argument<Probes, typename Model::scalar> && ...)
 [[nodiscard]] token_batch generate(Model& opt, const token_batch& prompts, const generation& what, Probes&&... probes) {
   if constexpr (detail::are_probes<typename Model::scalar, Probes...>()) {
     return detail::generate(opt, prompts, what, {}, 0, nullptr, probes...);
@@ -112,6 +113,7 @@ template <class Model, class... Probes>
 ///     opt.run(prompts, cache, before.only_layers({20}));
 ///     for (auto& editor : editors) generate_from(20, before(site::resid_pre{}, 20), cache, opt, prompts, {}, editor);
 template <class Model, class... Probes>
+  requires(detail::probe_argument<Probes, typename Model::scalar> && ...)
 [[nodiscard]] token_batch generate_from(std::size_t layer, tensor_view<const typename Model::scalar, 2> stream,
                                         const kv_cache<typename Model::scalar>& cache, Model& opt,
                                         const token_batch& prompts, const generation& what, Probes&&... probes) {

@@ -2,10 +2,13 @@
 #pragma once
 // Keys and values of tokens that a model has seen, so that a run over the tokens that follow costs only those.
 
+#include <concepts>
 #include <cstddef>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/probe.hpp>
 #include <optscope/core/tensor.hpp>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -73,6 +76,12 @@ class kv_cache {
   std::size_t layers_ = 0, hidden_ = 0;
   std::vector<entry> texts_;
 };
+
+namespace detail {
+/// Everything but a cache. A type without `sites` is refused in a sentence later.
+template <class Probe, class T>
+concept probe_argument = lists_sites<Probe> || !std::same_as<std::remove_cvref_t<Probe>, kv_cache<T>>;
+}  // namespace detail
 
 }  // namespace optscope
 

@@ -108,9 +108,15 @@ class model {
   /// wanted. Throws `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site
   /// that the model lacks.
   template <class... Probes>
-    requires(!std::same_as<std::remove_cvref_t<Probes>, kv_cache<Scalar>> && ...)
+    requires(detail::probe_argument<Probes, Scalar> && ...)
   void run(const token_batch& texts, Probes&&... probes) {
     run_with(texts, {}, probes...);
+  }
+  /// The same, with errors that name the texts.
+  template <std::same_as<named_texts> Texts, class... Probes>
+    requires(detail::probe_argument<Probes, Scalar> && ...)
+  void run(const Texts& texts, Probes&&... probes) {
+    run_with(texts, {.names = &texts.names}, probes...);
   }
 
   /// The same for tokens that follow those in the cache, and that are added to it. A text without new tokens stays as
@@ -118,8 +124,14 @@ class model {
   /// `pattern` are (head, new position, key), with all keys. Agrees with one run over everything to rounding. Throws
   /// `bad_input` also if the cache belongs to another model or number of texts; the cache is unchanged then.
   template <class... Probes>
+    requires(detail::probe_argument<Probes, Scalar> && ...)
   void run(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache}, probes...);
+  }
+  template <std::same_as<named_texts> Texts, class... Probes>
+    requires(detail::probe_argument<Probes, Scalar> && ...)
+  void run(const Texts& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
+    run_with(texts, {.cache = &cache, .names = &texts.names}, probes...);
   }
 
   /// The same run from a layer on, for edits there and above: the layers below are not computed. `stream` is the
@@ -132,7 +144,7 @@ class model {
   ///
   /// Throws `bad_input` also if a probe wants a site of what is not computed, or the rows are not those of the texts.
   template <class... Probes>
-    requires(!std::same_as<std::remove_cvref_t<Probes>, kv_cache<Scalar>> && ...)
+    requires(detail::probe_argument<Probes, Scalar> && ...)
   void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts, Probes&&... probes) {
     run_with(texts, {.layer = layer, .stream = &stream}, probes...);
   }
@@ -140,6 +152,7 @@ class model {
   /// The same with a cache whose last tokens are the texts already: keys and values of this layer and those above are
   /// replaced. If the run fails, the cache no longer has these tokens.
   template <class... Probes>
+    requires(detail::probe_argument<Probes, Scalar> && ...)
   void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts,
                 kv_cache<Scalar>& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache, .layer = layer, .stream = &stream}, probes...);
@@ -149,6 +162,7 @@ class model {
   /// tokens. Editors of `ln_final` and `logits` change them. Keeps the unembedding in memory: vocabulary x embed_dim
   /// scalars, from the first call on.
   template <class... Probes>
+    requires(detail::probe_argument<Probes, Scalar> && ...)
   [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
     run_with(texts, {.cache = &cache, .next = &logits}, probes...);
@@ -163,6 +177,7 @@ class model {
   };
   /// For `generate`: the same as `next_logits`, as one step of several. Does not call `finish`.
   template <class... Probes>
+    requires(detail::probe_argument<Probes, Scalar> && ...)
   [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, kv_cache<Scalar>& cache, const step_options& step,
                                             Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};

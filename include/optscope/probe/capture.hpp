@@ -104,6 +104,11 @@ class basic_capture {
     return kept_.row_of(text, position);
   }
 
+  /// The name of a text in `named_texts`, such as its file; "text 3" if it has none.
+  [[nodiscard]] std::string name_of(std::size_t text) const { return kept_.name_of(text); }
+  /// The text and the position that a row of all texts is of. Throws `bad_input` for a row that there is not.
+  [[nodiscard]] captured_row origin(std::size_t row) const { return kept_.origin(row); }
+
   /// What is kept, by the index of a site in `sites`: for code that does not depend on the sites.
   [[nodiscard]] const detail::capture_storage<Scalar>& storage() const noexcept { return kept_; }
 

@@ -15,6 +15,16 @@
 #include <string>
 #include <vector>
 
+namespace optscope {
+
+/// Where a row of a capture comes from.
+struct captured_row {
+  std::size_t text = 0;
+  std::size_t position = 0;
+};
+
+}  // namespace optscope
+
 namespace optscope::detail {
 
 /// Activations of `sites`, each of which goes by its index there. Every tensor has three axes: (row, width, 1),
@@ -46,6 +56,8 @@ class capture_storage {
                                                    std::size_t text) const;
   [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const { return now_.chosen.at(text); }
   [[nodiscard]] std::optional<std::size_t> row_of(std::size_t text, std::size_t position) const;
+  [[nodiscard]] std::string name_of(std::size_t text) const;
+  [[nodiscard]] captured_row origin(std::size_t row) const;
 
  private:
   struct kept {                               // of one site
@@ -70,6 +82,7 @@ class capture_storage {
   std::optional<std::vector<std::size_t>> layers_;
   std::optional<std::vector<std::string>> names_;
   architecture shape_;
+  std::vector<std::string> names_of_texts_;
   part now_;                   // of the last run, or of all runs of a generation
   std::vector<part> earlier_;  // of a generation that has not finished
 };

@@ -51,10 +51,11 @@ void capture_storage<Scalar>::begin(const run_plan& plan) {
   now_ = part{};
   for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
     now_.keys.push_back(plan.total(text));
-    now_.chosen.push_back(positions_.in(now_.keys[text], text));
+    now_.chosen.push_back(positions_.in(plan, text));
     std::erase_if(now_.chosen[text], [&](std::size_t position) { return position < plan.first_position(text); });
   }
   shape_ = plan.shape;
+  names_of_texts_ = plan.names;
   allocate();
 }
 
@@ -156,7 +157,9 @@ tensor_view<const Scalar, 3> capture_storage<Scalar>::text_of(const part& run, s
 template <class Scalar>
 std::array<std::size_t, 3> capture_storage<Scalar>::extents(std::size_t site, const architecture& shape,
                                                             std::size_t length, std::size_t text) const {
-  const std::size_t rows = positions_.in(length, text).size();
+  run_plan plan{shape, std::vector<std::size_t>(text + 1)};
+  plan.lengths[text] = length;
+  const std::size_t rows = positions_.in(plan, text).size();
   const auto inner = inner_shape(*sites_[site], shape);
   if (sites_[site]->layout() == site_layout::head) return {inner[0], rows, length};
   return {rows, inner[0], inner[1]};
@@ -169,6 +172,22 @@ std::optional<std::size_t> capture_storage<Scalar>::row_of(std::size_t text, std
   const auto found = std::ranges::find(rows, position);
   if (found == rows.end()) return std::nullopt;
   return static_cast<std::size_t>(found - rows.begin());
+}
+
+template <class Scalar>
+std::string capture_storage<Scalar>::name_of(std::size_t text) const {
+  return text < names_of_texts_.size() ? names_of_texts_[text] : "text " + std::to_string(text);
+}
+
+template <class Scalar>
+captured_row capture_storage<Scalar>::origin(std::size_t row) const {
+  std::size_t before = 0;
+  for (std::size_t text = 0; text < texts(); ++text) {
+    const std::vector<std::size_t>& chosen = positions_of(text);
+    if (row - before < chosen.size()) return {.text = text, .position = chosen[row - before]};
+    before += chosen.size();
+  }
+  throw bad_input{"", "capture", "a row below " + std::to_string(before), std::to_string(row)};
 }
 
 template <class Scalar>

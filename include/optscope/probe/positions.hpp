@@ -6,6 +6,7 @@
 #include <functional>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/probe.hpp>
 #include <utility>
 #include <vector>
 
@@ -27,8 +28,8 @@ class positions {
 
   /// What the rule gives for `length` tokens; some may lie outside the text.
   [[nodiscard]] std::vector<std::size_t> of(std::size_t length) const { return rule_(length); }
-  /// The same; throws `bad_input`, which names text `text`, if one lies outside it.
-  [[nodiscard]] std::vector<std::size_t> in(std::size_t length, std::size_t text) const;
+  /// The same of a text of a run; throws `bad_input`, which names the text, if one lies outside it.
+  [[nodiscard]] std::vector<std::size_t> in(const run_plan& plan, std::size_t text) const;
 
  private:
   std::function<std::vector<std::size_t>(std::size_t)> rule_;

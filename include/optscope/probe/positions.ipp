@@ -30,13 +30,13 @@ OPTSCOPE_INLINE positions positions::these(std::vector<std::size_t> list) {
   return positions{[list = std::move(list)](std::size_t) { return list; }};
 }
 
-OPTSCOPE_INLINE std::vector<std::size_t> positions::in(std::size_t length, std::size_t text) const {
+OPTSCOPE_INLINE std::vector<std::size_t> positions::in(const run_plan& plan, std::size_t text) const {
+  const std::size_t length = plan.total(text);
   std::vector<std::size_t> result = of(length);
   for (const std::size_t position : result) {
     if (position < length) continue;
-    throw bad_input{"", "text " + std::to_string(text),
-                    "at least " + std::to_string(position + 1) + " tokens for position " + std::to_string(position),
-                    std::to_string(length) + " tokens"};
+    plan.refuse(text, "at least " + std::to_string(position + 1) + " tokens for position " + std::to_string(position),
+                std::to_string(length) + " tokens");
   }
   return result;
 }

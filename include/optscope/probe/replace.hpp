@@ -34,6 +34,9 @@ void require_captured_width(std::size_t expected, std::size_t found);
 template <class Capture, class Site, class Number>
 std::vector<std::vector<double>> of_units(const Capture& recorded, Site site, Number&& number) {
   static_assert(Site::layout == site_layout::position, "units of this site are keys");
+  static_assert(
+      requires { recorded(site, std::size_t{}).rows(); },
+      "means and modes are of a capture; means are also of running statistics with mean() and count()");
   std::vector<std::vector<double>> result(recorded.layers(site));
   std::vector<double> values;
   for (std::size_t layer = 0; layer < result.size(); ++layer) {

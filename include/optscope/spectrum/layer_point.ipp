@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <optscope/backend/elementwise.hpp>
+#include <optscope/backend/slope.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <optscope/spectrum/layer_point.hpp>
-#include <optscope/backend/slope.hpp>
 
 namespace optscope {
 namespace detail {

@@ -53,9 +53,9 @@ class tokenizer {
   ///     const token_id most = words.token(" most");
   [[nodiscard]] token_id token(std::string_view text) const;
 
-  /// The ids of whole files, nothing stripped. Throws `file_error` for one that cannot be read, `tokenizer_error` for
-  /// one that is not UTF-8.
-  [[nodiscard]] token_batch encode_files(const std::vector<std::filesystem::path>& files) const;
+  /// The ids of whole files, nothing stripped, with the files as names. Throws `file_error` for one that cannot be
+  /// read, `tokenizer_error` for one that is not UTF-8.
+  [[nodiscard]] named_texts encode_files(const std::vector<std::filesystem::path>& files) const;
 
   /// The text of `tokens`; what is not UTF-8 becomes U+FFFD, as in Python's `errors="replace"`. Ids past the vocabulary
   /// (OPT's 50265 to 50271) have no text. Throws `tokenizer_error` for a negative id.

@@ -172,12 +172,13 @@ OPTSCOPE_INLINE token_id tokenizer::token(std::string_view text) const {
   throw tokenizer_error{"", detail::quoted(text), "one token", std::move(found)};
 }
 
-OPTSCOPE_INLINE token_batch tokenizer::encode_files(const std::vector<std::filesystem::path>& files) const {
-  token_batch texts;
+OPTSCOPE_INLINE named_texts tokenizer::encode_files(const std::vector<std::filesystem::path>& files) const {
+  named_texts texts;
   for (const std::filesystem::path& file : files) {
     const mapped_file mapped{file};
     const auto bytes = mapped.bytes();
     texts.push_back(encode({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string()));
+    texts.names.push_back(file.string());
   }
   return texts;
 }

@@ -12,6 +12,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/capture.hpp>
@@ -69,16 +70,16 @@ class logit_rows {
 
 }  // namespace detail
 
-/// Runs texts and goes back from their logits, layer by layer from the last to the first. Any nonlinearity; the backend
-/// has `linear_backward`. Memory: the activations of all texts that are given at once.
+/// Runs texts and goes back from their logits, layer by layer from the last to the first. Any nonlinearity; the
+/// backend has `linear_backward`. Memory: the activations of all texts that are given at once.
 ///
 ///     gradient_pass gradients{opt};
-///     basic_capture<float, site::resid_pre, site::z> at;     // (position, hidden) and (position, head, head_dim)
-///     gradients.run({text}, [](std::size_t, tensor_view<float, 2> logits) { ... }, at);  // logits to their gradients
-///     at(site::resid_pre{}, 3);                              // the gradient at the input of layer 3
+///     basic_capture<float, site::resid_pre, site::z> at;  // (position, hidden) and (position, head, head_dim)
+///     gradients.run({text}, turn, at);                    // turn(text, logits): logits to their gradients
+///     at(site::resid_pre{}, 3);                           // the gradient at the input of layer 3
 ///
-/// A gradient belongs to a site as an edit does: it is the change of the function when the site's value changes and all
-/// that is computed from it follows. README.md in this folder has attribution patching, a whole program.
+/// A gradient belongs to a site as an edit does: it is the change of the function when the site's value changes and
+/// all that is computed from it follows. README.md in this folder has attribution patching, a whole program.
 template <class Model>
 class gradient_pass {
   static_assert(gradient_backend_for<typename Model::backend_type, typename Model::scalar>,
@@ -102,9 +103,10 @@ class gradient_pass {
 
   /// Runs `texts`, lets `turn(text, logits)` replace each text's logits (position, vocabulary) by their gradient
   /// (several threads call it), and shows the gradients at the sites that the probes list, from the last layer to the
-  /// lowest that one of them wants. Probes are observers, such as captures and running statistics, of `gradient_sites`.
-  /// A float model has float gradients.
+  /// lowest that one of them wants. Probes are observers, such as captures and running statistics, of
+  /// `gradient_sites`. A float model has float gradients.
   template <class Turn, class... Probes>
+    requires(detail::probe_argument<Probes, T> && ...)
   void run(const token_batch& texts, Turn turn, Probes&&... probes) {
     if constexpr (detail::are_probes<T, Probes...>()) {
       (detail::check_gradient_probe<std::remove_cvref_t<Probes>, T>(), ...);
@@ -117,9 +119,9 @@ class gradient_pass {
     }
   }
 
-  /// The same through `gates`, for neurons and heads alone. `see(unit_kind, layer, a, g)` is called for the neurons and
-  /// for the heads of each layer: a is their activations before the gates, g the gradient after them, both (row, ffn)
-  /// for neurons and (row, hidden) for heads, the rows of all texts one after the other.
+  /// The same through `gates`, for neurons and heads alone. `see(unit_kind, layer, a, g)` is called for the neurons
+  /// and for the heads of each layer: a is their activations before the gates, g the gradient after them, both (row,
+  /// ffn) for neurons and (row, hidden) for heads, the rows of all texts one after the other.
   template <class Turn, class See>
   void operator()(const token_batch& texts, unit_gates<T>& gates, Turn turn, See see) {
     forward(texts, gates, turn);
