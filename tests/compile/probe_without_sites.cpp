@@ -1,4 +1,4 @@
-// expects: a probe lists the sites that it wants to be shown, such as .using sites = site_list<site::mlp_post>;.
+// expects: a probe lists the sites that it wants to be shown, such as
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 
