@@ -14,4 +14,4 @@ struct loudest {
   }
 };
 
-int main() { const any_removal_score score{loudest{}}; }
+const any_removal_score score{loudest{}};
