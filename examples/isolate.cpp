@@ -379,8 +379,8 @@ int main(int argc, char** argv) {
       const bool measured = record.texts[found.category_of[t]] > 1 && found.index_in_category(t) % 2 == 1;
       (measured ? record.measured_half : record.scoring_half).push_back(found.texts[t].file.string());
     }
+    record.run = app.record(opt, found, {{"--seed", how.seed}});
     write_summary(app.out / "summary.json", result, record);
-    app.record(app.out / "summary.json", opt, found, {{"--seed", how.seed}});
     write_scores(app.out / "scores.tsv", result);
     write_continuations(app.out / "continuations.json", result);
     isolate_report::write(app.out, result, record, how.candidates.rounds, how.checkpoint, opt.backend().pool());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Which layers, heads, MLPs and neurons are more or less active for which category of texts.
+#include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <optscope/checkpoint/fingerprint.hpp>
@@ -22,6 +23,8 @@ using namespace optscope;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::uint64_t seed = 0;  // of random labellings
 
 /// What a saved state belongs to: the model and the texts.
 std::string fingerprint_of(const checkpoint& files, const corpus& texts) {
@@ -115,7 +118,7 @@ int main(int argc, char** argv) {
     const std::size_t length = length_of(known, texts);
     sum_up_texts(opt, texts, app.out / "state", length, found);
     for (const unit_statistic each : all_unit_statistics) {
-      found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend()));
+      found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend(), seed));
     }
     found.limits = limits_of(found);
     for (const std::string& limit : limits_of(known, texts, length)) {
@@ -126,8 +129,8 @@ int main(int argc, char** argv) {
 
     const std::string model_name = fs::canonical(app.model).filename().string(), shape = describe(opt.shape());
     write_unit_table(app.out / "units.tsv", found);
-    write_unit_summary(app.out / "summary.json", found, *texts.words, model_name, shape);
-    app.record(app.out / "summary.json", opt, texts);
+    write_unit_summary(app.out / "summary.json", found, *texts.words, model_name, shape,
+                       app.record(opt, texts, {{"labellings", seed}, {"texts and places shown", search.seed}}));
     light_up::make_report(found, *texts.words, model_name, shape).write(app.out, opt.backend().pool());
     fs::remove(app.out / "state");
     std::cout << (app.out / "report.html").string() << '\n';

@@ -20,6 +20,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::uint64_t seed = 1;  // of random labellings
+constexpr std::size_t most_of_blocks = 20'000, most_of_dimensions = 500;
+
 /// A custom metric needs one line here.
 const std::map<std::string, similarity_function> metrics{{cosine::name, similarity_under<cosine>()},
                                                          {scaled_cosine::name, similarity_under<scaled_cosine>()}};
@@ -56,8 +59,8 @@ void test(study& s, const std::vector<std::string>& sites,
   }
   std::vector<tensor_view<const float, 2>> sets;
   for (const auto& of_site : layers) sets.insert(sets.end(), of_site.begin(), of_site.end());
-  const std::vector<block_summary> blocks = similarity_blocks(of_texts, s.labels.category);
-  const std::vector<label_test> means = test_of_means(sets, s.labels);
+  const std::vector<block_summary> blocks = similarity_blocks(of_texts, s.labels.category, most_of_blocks, seed);
+  const std::vector<label_test> means = test_of_means(sets, s.labels, most_of_blocks, seed);
   const auto p_or_none = [](const label_test& of, double p) { return of.labelings == 0 ? std::nan("") : p; };
   const std::size_t depth = s.report.layers.size();
   for (std::size_t i = 0; i < s.report.curves.size(); ++i) {
@@ -105,7 +108,8 @@ void follow(study& s, const std::string& site, const std::vector<tensor_view<con
     }
     return result;
   };
-  const selective_dimensions found = find_selective_dimensions(layers, s.labels.text, s.labels.category);
+  const selective_dimensions found =
+      find_selective_dimensions(layers, s.labels.text, s.labels.category, most_of_dimensions, seed);
   s.report.streams.push_back({.site = site,
                               .values = values,
                               .best = shown(found.best),
@@ -211,8 +215,7 @@ int main(int argc, char** argv) {
       all.push_back(std::move(layers));
     });
     test(s, names, all);
-    plot::write_summary(s.report, app.out / "summary.json");
-    app.record(app.out / "summary.json", opt, input);
+    plot::write_summary(s.report, app.out / "summary.json", app.record(opt, input, {{"labellings", seed}}));
     {
       program::progress line{"pictures"};
       plot::make_report(s.report, dimensions)

@@ -91,14 +91,14 @@ class app {
   /// Makes a folder below `--out`, or `--out` itself, where results can be written.
   fs::path make_folder(const std::string& name = "") const;
 
-  /// Adds `run`, the record of this run, to a summary.json that is written: see `run_record`. `seeds`: by name.
+  /// The record of this run as JSON, for `run` in summary.json: see `run_record`. `seeds`: what was drawn with each.
   template <class Model>
-  void record(const fs::path& summary, Model& opt, const optscope::corpus& input,
-              std::vector<std::pair<std::string, std::size_t>> seeds = {}) {
+  [[nodiscard]] std::string record(Model& opt, const optscope::corpus& input,
+                                   std::vector<std::pair<std::string, std::size_t>> seeds) {
     run_.model = model;
     run_.threads = opt.backend().pool().size();
     run_.seeds = std::move(seeds);
-    add_to_summary(summary, json_of(run_, opt.files(), input));
+    return json_of(run_, opt.files(), input);
   }
 
   /// Parses the command line, runs `body()` and returns the exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input.

@@ -6,9 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <optscope/checkpoint/fingerprint.hpp>
-#include <optscope/core/errors.hpp>
 #include <optscope/core/json_writer.hpp>
-#include <optscope/core/output_file.hpp>
 #include <optscope/core/simd.hpp>
 #include <string_view>
 
@@ -77,14 +75,6 @@ std::string json_of(const run_record& run, const optscope::checkpoint& files, co
   json.field("seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - run.begin).count());
   json.end_object();
   return json.text();
-}
-
-void add_to_summary(const fs::path& summary, const std::string& run) {
-  std::string text = content_of(summary);
-  const std::size_t end = text.find_last_of('}');
-  if (end == std::string::npos) throw optscope::file_error{summary.string(), "", "a JSON object", "none"};
-  text.resize(end);
-  optscope::write_file(summary, text + ",\"run\":" + run + "}\n");
 }
 
 }  // namespace program

@@ -27,7 +27,4 @@ struct run_record {
 [[nodiscard]] std::string json_of(const run_record& run, const optscope::checkpoint& files,
                                   const optscope::corpus& input);
 
-/// Adds the object `run` at the end of a summary, a JSON object.
-void add_to_summary(const std::filesystem::path& summary, const std::string& run);
-
 }  // namespace program

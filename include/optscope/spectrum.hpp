@@ -24,6 +24,7 @@
 #include <optscope/spectrum/overlaps.hpp>
 #include <optscope/spectrum/per_token.hpp>
 #include <optscope/spectrum/rank.hpp>
+#include <optscope/spectrum/spectra_plan.hpp>
 #include <optscope/spectrum/spectrum.hpp>
 #include <optscope/spectrum/spectrum_tables.hpp>
 #include <optscope/spectrum/symmetric_pair.hpp>

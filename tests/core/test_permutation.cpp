@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <optscope/core/permutation.hpp>
+#include <optscope/core/students_quantile.hpp>
 #include <set>
+#include <utility>
 #include <vector>
 
 using namespace optscope;
@@ -38,4 +40,16 @@ TEST_CASE("if there are more arrangements than asked for, they are sampled; a se
   for (const auto& each : first) CHECK_EQ(std::ranges::count(each, std::size_t{1}), 9);
   CHECK_EQ(sample(3), first);
   CHECK(sample(4) != first);
+}
+
+TEST_CASE("Student's quantile is scipy's; between whole degrees of freedom it falls") {
+  // scipy.stats.t.ppf(0.975, df)
+  for (const auto& [freedom, value] : std::vector<std::pair<double, double>>{
+           {1, 12.7062}, {2, 4.30265}, {3, 3.18245}, {4, 2.77645}, {7, 2.36462}, {15, 2.13145}, {100, 1.98397}}) {
+    CHECK(students_quantile(freedom) == doctest::Approx(value).epsilon(2e-3));
+  }
+  for (double freedom = 1; freedom < 8; freedom += 0.25) {
+    CHECK(students_quantile(freedom) > students_quantile(freedom + 0.25));
+  }
+  CHECK_EQ(students_quantile(0.2), students_quantile(1));
 }

@@ -162,11 +162,6 @@ TEST_CASE("a change of loss has Student's interval over texts, of the ratio of s
   const loss_change single = change_of_loss(before, after, 1);
   CHECK_EQ(single.mean, -1);
   CHECK(std::isnan(single.low));
-  // scipy.stats.t.ppf(0.975, df)
-  for (const auto& [degrees, value] :
-       {std::pair{1, 12.7062}, {2, 4.30265}, {3, 3.18245}, {4, 2.77645}, {7, 2.36462}, {15, 2.13145}, {100, 1.98397}}) {
-    CHECK(students_quantile(static_cast<std::size_t>(degrees)) == doctest::Approx(value).epsilon(2e-3));
-  }
 }
 
 TEST_CASE("held-out windows are drawn evenly from all texts; two parts of them share no text") {

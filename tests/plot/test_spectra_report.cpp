@@ -93,7 +93,7 @@ TEST_CASE("spectra of different sizes are compared by share; a sampled one is dr
 
 TEST_CASE("the narrowest layer is marked in the panel of the width, as a tight pass if it stands out") {
   width_panel width{
-      .block = "attention", .layers = {0, 1, 2}, .notions = {{"effective rank", {0.5, 0.1, 0.4}}}, .tight_pass = 1};
+      .block = "attention", .layers = {0, 1, 2}, .notions = {{"effective rank", {0.5, 0.1, 0.4}}}, .narrowest = 1};
   const std::vector<line_panel> panels = width_panels({width});
   CHECK(named(panels[0], "tight pass") == nullptr);
   const line_series* mark = named(panels[0], "narrowest");
@@ -101,8 +101,12 @@ TEST_CASE("the narrowest layer is marked in the panel of the width, as a tight p
   CHECK(mark->x == std::vector<double>{1, 1});
   CHECK(mark->y[0] > panels[0].y_range->low);
   CHECK(mark->y[1] < panels[0].y_range->high);
-  width.stands_out = width.inside = true;
+  width.is_tight_pass = true;
   CHECK(named(width_panels({width})[0], "tight pass") != nullptr);
+  width.of_texts = {{0.6, 0.1, 0.4}, {0.4, 0.1, 1e-4}};  // thin lines, inside the panel
+  const line_panel of_texts = width_panels({width})[0];
+  CHECK_EQ(of_texts.series.size(), panels[0].series.size() + 2);
+  CHECK(of_texts.y_range->low <= 1e-4);
 }
 
 TEST_CASE("the pictures have the names of the sets, and the page holds tables, notes and overlaps") {
@@ -116,7 +120,7 @@ TEST_CASE("the pictures have the names of the sets, and the page holds tables, n
   report.widths = {{.block = "attention",
                     .layers = {0, 1, 2},
                     .notions = {{"effective rank", {0.5, 0.1, 0.4}}},
-                    .tight_pass = 1,
+                    .narrowest = 1,
                     .verdict = "layer 1 is the narrowest."}};
   tensor<float, 2> overlap{{2, 2}};
   overlap(0, 0) = overlap(1, 1) = 1;

@@ -49,6 +49,7 @@ TEST_CASE("light_up finds what distinguishes two folders, and resumes to the sam
   check_no_nan(box, "found");
   simdjson::dom::parser parser;
   const simdjson::dom::element summary = parser.load((box / "found/summary.json").string());
+  CHECK_EQ(summary["run"]["seeds"]["labellings"].get_uint64().value(), 0);
   const simdjson::dom::element code = summary["categories"].at(0);
   CHECK_EQ(std::string{code["name"].get_c_str().value()}, "code");
   CHECK(code["findings"]["mean_abs"]["neuron"].get_uint64().value() > 1000);

@@ -171,6 +171,7 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
   const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
   CHECK_EQ(summary["model"].get_string().value(), "demo-model");
   CHECK_EQ(summary["facts"].get_object().value().size(), 3);
+  CHECK_EQ(summary["run"]["seeds"]["labellings"].get_uint64().value(), 1);
   CHECK_EQ(simdjson::minify(summary["layers"]), "[0,7]");
   CHECK_EQ(simdjson::minify(summary["positions"]), "[19,39]");
   CHECK_EQ(summary["texts"].get_array().value().size(), 10);

@@ -95,7 +95,8 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
     }
   }
   for (const char* block : {"attn", "mlp"}) {
-    for (const char* name : {"1", "2", "2-length-2", "2-length-5", "2-text-0", "2-text-6", "3"})
+    for (const char* name : {"1", "1-text-0", "1-text-6", "2", "2-length-2", "2-length-5", "2-text-0", "2-text-6", "3",
+                             "3-text-0", "3-text-6"})
       expected.push_back(std::string{"spectrum-"} + block + "-" + name + ".npy");
   }
   std::sort(expected.begin(), expected.end());
@@ -134,15 +135,21 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
     CHECK(double{each["effective_rank"]} == doctest::Approx(ranks.effective_rank));
     CHECK(std::uint64_t{each["counts_by_decade"].at(1)} == ranks.decades[1]);
     CHECK(std::uint64_t{each["energy_ranks_90_99_999"].at(2)} == ranks.energy_ranks[2]);
+    const bool width_alone = file.find("1-text-") != std::string::npos || file.find("3-text-") != std::string::npos;
     for (const char* share : {"share_of_input_in_reads", "share_of_output_in_writes"}) {
+      if (width_alone) {
+        CHECK(each[share].error() == simdjson::NO_SUCH_FIELD);
+        continue;
+      }
       CHECK(each[share].get_array().size() == std::uint64_t{each["tokens"]});
       for (const simdjson::dom::element of_token : each[share]) CHECK((double{of_token} > 0 && double{of_token} < 1));
     }
     ++seen;
   }
-  CHECK(seen == 14);
+  CHECK(seen == 14 + 2 * 4);  // layers 1 and 3 at the other two texts
   CHECK(summary["tight_pass"].at(0)["effective_rank_over_bound"].get_array().size() == 3);
-  for (const simdjson::dom::element each : summary["tight_pass"]) {  // against the spread over the texts 1, 0 and 6
+  CHECK_EQ(std::uint64_t{summary["run"]["seeds"]["random vectors"]}, 1);
+  for (const simdjson::dom::element each : summary["tight_pass"]) {  // over the texts 1, 0 and 6
     const std::string block = std::string_view{each["block"]} == "attention" ? "attn" : "mlp";
     const auto share = [&](const std::string& name) {
       for (const simdjson::dom::element of : summary["spectra"]) {
@@ -151,13 +158,22 @@ TEST_CASE("a run over layers, lengths and texts writes arrays, pictures, a page 
       }
       return 0.0;
     };
-    const double a = share("-2"), b = share("-2-text-0"), c = share("-2-text-6"), mean = (a + b + c) / 3;
-    const double spread = std::sqrt(((a - mean) * (a - mean) + (b - mean) * (b - mean) + (c - mean) * (c - mean)) / 2);
-    CHECK(double{each["spread_over_texts"]} == doctest::Approx(spread / mean));
-    std::vector<double> widths{share("-1"), share("-2"), share("-3")};
-    std::sort(widths.begin(), widths.end());
-    CHECK(double{each["margin"]} == doctest::Approx(widths[1] / widths[0] - 1));
-    CHECK(bool{each["stands_out"]} == (widths[1] / widths[0] - 1 > 2 * spread / mean));
+    double logarithms[3] = {};
+    std::size_t l = 0;
+    for (const char* layer : {"-1", "-2", "-3"}) {
+      for (const char* text : {"", "-text-0", "-text-6"})
+        logarithms[l] += std::log(share(std::string{layer} + text)) / 3;
+      CHECK(double{each["effective_rank_over_bound"].at(l)} == doctest::Approx(std::exp(logarithms[l])));
+      CHECK(double{each["of_texts"].at(1).at(l)} == doctest::Approx(share(std::string{layer} + "-text-0")));
+      ++l;
+    }
+    const auto narrowest = static_cast<std::size_t>(std::min_element(logarithms, logarithms + 3) - logarithms);
+    CHECK_EQ(double{each["layer"]}, 1.0 + static_cast<double>(narrowest));
+    const double gap = logarithms[std::uint64_t(double{each["next"]}) - 1] - logarithms[narrowest];
+    CHECK(double{each["margin"]} == doctest::Approx(std::expm1(gap)));
+    CHECK(double{each["margin_low"]} < double{each["margin"]});
+    CHECK_EQ(bool{each["stands_out"]}, double{each["margin_low"]} > 0);
+    CHECK_EQ(std::uint64_t{each["texts"]}, 3);
   }
   for (const simdjson::dom::element each : summary["directions"]) {
     const auto angles = read_npy<double, 3>(box / ("out/" + std::string{std::string_view{each["angles"]}}));

@@ -7,9 +7,13 @@
 #include <functional>
 #include <optscope/spectrum/kink.hpp>
 #include <optscope/spectrum/rank.hpp>
+#include <optscope/spectrum/spectra_plan.hpp>
 #include <optscope/spectrum/tight_pass.hpp>
+#include <optscope/spectrum/width.hpp>
 #include <random>
 #include <spectrum/known_spectrum.hpp>
+#include <string>
+#include <vector>
 
 using namespace optscope;
 
@@ -168,4 +172,113 @@ TEST_CASE("the tight pass is the strict minimum of effective rank over bound") {
   layers[0] = layers[4];
   CHECK_FALSE(find_tight_pass(layers));
   CHECK_FALSE(find_tight_pass(std::span{layers}.first(1)));
+}
+
+namespace {
+
+/// Spectra of attention at one token with the given effective ranks: [text][layer], of at most 999.
+struct made_up_widths {
+  static constexpr std::size_t hidden = 1000;
+  std::vector<std::vector<block_spectrum>> spectra{};  // [text][layer]
+
+  /// `ranks` of one more text; whole numbers.
+  void add(const std::vector<double>& ranks) {
+    auto& layers = spectra.emplace_back();
+    for (std::size_t l = 0; l < ranks.size(); ++l) {
+      block_spectrum& each = layers.emplace_back();
+      each.of = {.layer = l, .text = spectra.size(), .tokens = 1};
+      each.found.size = hidden;
+      each.found.values.assign(hidden, 0);
+      std::fill_n(each.found.values.begin(), static_cast<std::ptrdiff_t>(ranks[l]), 1);
+    }
+  }
+  [[nodiscard]] layer_widths compared() const {
+    std::vector<std::vector<const block_spectrum*>> texts;
+    for (const auto& layers : spectra) {
+      auto& of = texts.emplace_back();
+      for (const block_spectrum& each : layers) of.push_back(&each);
+    }
+    return widths_over_layers(texts, hidden);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a layer stands out by what is wider at the same text, whatever the order of texts") {
+  made_up_widths found;
+  // Texts differ three times as much as layers 1 and 2 do, but layer 1 is narrower by 10 % at each.
+  for (const double text : {200.0, 300.0, 400.0, 600.0}) found.add({text * 1.5, text * 0.9, text, text * 1.2});
+  const layer_widths first = found.compared();
+  CHECK_EQ(first.narrowest.value(), 1);
+  CHECK_EQ(first.next.value(), 2);
+  CHECK(first.margin == doctest::Approx(1 / 0.9 - 1));
+  CHECK(first.low.value() == doctest::Approx(first.margin).epsilon(0.01));
+  CHECK(first.stands_out.value());
+  CHECK(first.inside);
+  CHECK_EQ(first.narrowest_at, 4);
+  CHECK(first.verdict.find("so layer 1 stands out") != std::string::npos);
+  std::ranges::reverse(found.spectra);
+  const layer_widths reversed = found.compared();
+  CHECK_EQ(reversed.narrowest, first.narrowest);
+  CHECK(reversed.low.value() == doctest::Approx(first.low.value()));
+
+  // The first text alone is clear; over all of them layers 1 and 2 are alike.
+  made_up_widths unclear;
+  for (const double of_first : {200.0, 380.0, 290.0, 330.0, 270.0}) unclear.add({500, of_first, 300, 600});
+  const layer_widths alike = unclear.compared();
+  CHECK_FALSE(alike.stands_out.value());
+  CHECK(alike.low.value() < 0);
+  CHECK(alike.verdict.find("does not stand out") != std::string::npos);
+  // By hand: Student's interval (4 degrees of freedom) of the mean of log(300 / width).
+  double mean = 0, squares = 0;
+  for (const double width : {200.0, 380.0, 290.0, 330.0, 270.0}) mean += std::log(300 / width) / 5;
+  for (const double width : {200.0, 380.0, 290.0, 330.0, 270.0}) squares += std::pow(std::log(300 / width) - mean, 2);
+  CHECK(alike.high.value() == doctest::Approx(std::expm1(mean + 2.77645 * std::sqrt(squares / 20))).epsilon(1e-3));
+  unclear.spectra.resize(2);
+  for (int copies = 0; copies < 3; ++copies) unclear.spectra.push_back(unclear.spectra[1]);  // are no more texts
+  CHECK_EQ(unclear.compared().of_texts.size(), 2);
+  CHECK_FALSE(unclear.compared().stands_out);
+  CHECK(unclear.compared().verdict.find("Three texts or more") != std::string::npos);
+}
+
+TEST_CASE("of layers that are equally wide, one stands out in at most 5 % of the cases") {
+  std::mt19937_64 bits{5};
+  std::normal_distribution<double> normal;
+  for (const std::size_t layers : {2u, 4u}) {
+    constexpr std::size_t runs = 300;
+    std::size_t found = 0;
+    for (std::size_t run = 0; run < runs; ++run) {
+      made_up_widths made;
+      for (int text = 0; text < 5; ++text) {
+        std::vector<double> ranks;
+        const double of_text = 60 * std::exp(0.2 * normal(bits));
+        for (std::size_t l = 0; l < layers; ++l) ranks.push_back(std::round(of_text * std::exp(0.1 * normal(bits))));
+        made.add(ranks);
+      }
+      found += made.compared().stands_out.value_or(false);
+    }
+    CHECK_MESSAGE(found <= (layers == 2 ? 28 : 22), layers);  // of 300; 15 expected of two, fewer of four
+    if (layers == 2) CHECK(found >= 5);
+  }
+}
+
+TEST_CASE("a plan over texts has every layer at every text, each spectrum once, named by what it is") {
+  const planned_spectra found = spectra_of({.blocks = {block_kind::attention, block_kind::mlp},
+                                            .layers = {0, 2},
+                                            .texts = {3, 1},
+                                            .lengths = {2, 4},
+                                            .at = 2,
+                                            .tokens = 4});
+  CHECK_EQ(found.requests.size(), 2 * 5);
+  std::vector<std::string> names;
+  for (const block_request& each : found.requests) names.push_back(each.name);
+  CHECK_EQ(std::vector<std::string>(names.begin(), names.begin() + 5),
+           std::vector<std::string>{"attn-0", "attn-2", "attn-2-length-2", "attn-2-text-1", "attn-0-text-1"});
+  CHECK_EQ(found.widths[0], std::vector<std::vector<std::size_t>>{{0, 1}, {4, 3}});
+  CHECK_EQ(found.lengths[0], std::vector<std::size_t>{2, 1});
+  CHECK(found.compared(3));
+  CHECK_FALSE(found.compared(4));
+  CHECK(spectra_of({.blocks = {block_kind::mlp}, .layers = {2}, .texts = {3, 1}, .at = 2, .tokens = 4})
+            .widths[0]
+            .empty());
 }

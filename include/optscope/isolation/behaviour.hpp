@@ -57,9 +57,6 @@ struct loss_change {
 };
 [[nodiscard]] loss_change change_of_loss(const behaviour& before, const behaviour& after, std::size_t category);
 
-/// The 97.5 % quantile of Student's distribution; within 0.2 %.
-[[nodiscard]] double students_quantile(std::size_t degrees);
-
 /// Several behaviours as one: counts are added, losses averaged, what was written and single texts are dropped.
 [[nodiscard]] behaviour pooled(std::span<const behaviour> all);
 

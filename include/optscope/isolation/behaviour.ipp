@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optscope/core/students_quantile.hpp>
 #include <optscope/isolation/behaviour.hpp>
 
 namespace optscope {
@@ -47,16 +48,6 @@ OPTSCOPE_INLINE counted behaviour::own(std::size_t category) const {
   return {.hits = judged[category][category], .all = prompts(category)};
 }
 
-OPTSCOPE_INLINE double students_quantile(std::size_t degrees) {
-  if (degrees == 1) return 12.7062;
-  if (degrees == 2) return 4.30265;
-  constexpr double z = 1.959964, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z, z9 = z7 * z * z;
-  const auto n = static_cast<double>(degrees);  // Cornish and Fisher's expansion (Abramowitz and Stegun, 26.7.5)
-  return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n) +
-         (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n) +
-         (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / (92160 * n * n * n * n);
-}
-
 OPTSCOPE_INLINE loss_change change_of_loss(const behaviour& before, const behaviour& after, std::size_t category) {
   double sum = 0, tokens = 0;
   loss_change result;
@@ -77,7 +68,7 @@ OPTSCOPE_INLINE loss_change change_of_loss(const behaviour& before, const behavi
   const auto count = static_cast<double>(result.texts);
   const double half = result.texts < 2
                           ? std::numeric_limits<double>::quiet_NaN()
-                          : students_quantile(result.texts - 1) * std::sqrt(squares * count / (count - 1)) / tokens;
+                          : students_quantile(count - 1) * std::sqrt(squares * count / (count - 1)) / tokens;
   result.low = result.mean - half;
   result.high = result.mean + half;
   return result;

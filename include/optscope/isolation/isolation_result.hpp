@@ -106,6 +106,7 @@ struct isolation_record {
   std::string check{};                                       ///< name of the check of continuations
   bool even_layers = false;                                  ///< the smaller checkpoint has layers of one size
   std::vector<std::string> limits{};                         ///< what the texts and the time did not allow
+  std::string run{};                                         ///< a record of the run as JSON, or empty
 };
 
 /// The result as JSON.

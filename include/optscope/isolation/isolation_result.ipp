@@ -127,6 +127,7 @@ OPTSCOPE_INLINE void write_summary(const std::filesystem::path& file, const isol
   detail::write_list(json, "measured", record.measured_half);
   json.end_object();
   detail::write_list(json, "limits", record.limits);
+  if (!record.run.empty()) json.key("run").raw(record.run);
   json.end_object();
   write_file(file, json.text() + "\n");
 }

@@ -42,13 +42,10 @@ struct width_panel {
   std::string block{};
   std::vector<double> layers{};
   std::vector<std::pair<std::string, std::vector<double>>> notions{};
-  std::optional<double> tight_pass{};  ///< the narrowest layer
-  double margin = 0;                   ///< of the next narrowest, relative to the narrowest
-  bool inside = false;                 ///< neither the first nor the last layer
-  std::optional<double> spread{};      ///< standard deviation over texts, relative
-  /// The margin is more than noise. Only if it is, and the layer is inside, the layer is called a tight pass.
-  std::optional<bool> stands_out{};
-  std::string verdict{};  ///< the same in words
+  std::vector<std::vector<double>> of_texts{};  ///< [text][layer]: the first notion at single texts, if several
+  std::optional<double> narrowest{};            ///< a layer
+  bool is_tight_pass = false;                   ///< it is narrower by more than noise, and neither first nor last
+  std::string verdict{};                        ///< the same in words
 };
 
 /// Mean squared cosines of the principal angles between leading subspaces, for every pair.

@@ -125,13 +125,22 @@ OPTSCOPE_INLINE std::vector<line_panel> width_panels(const std::vector<width_pan
     line_panel panel;
     panel.title = width.block;
     double low = 1, high = 0;
-    for (std::size_t i = 0; i < width.notions.size(); ++i) {
-      const auto& [name, values] = width.notions[i];
+    const auto reach = [&](const std::vector<double>& values) {
       for (const double value : values) {
         if (!std::isfinite(value) || value <= 0) continue;
         low = std::min(low, value);
         high = std::max(high, value);
       }
+    };
+    if (width.of_texts.size() > 1) {
+      for (const std::vector<double>& values : width.of_texts) {
+        reach(values);
+        panel.series.push_back({.x = width.layers, .y = values, .colour = hue(0), .width = 0.3});
+      }
+    }
+    for (std::size_t i = 0; i < width.notions.size(); ++i) {
+      const auto& [name, values] = width.notions[i];
+      reach(values);
       panel.series.push_back(
           {.name = name, .x = width.layers, .y = values, .colour = hue(i), .width = i == 0 ? 2 : 1.2});
     }
@@ -139,9 +148,9 @@ OPTSCOPE_INLINE std::vector<line_panel> width_panels(const std::vector<width_pan
     low = std::pow(10, std::floor(std::log10(low)));
     const double top = std::max(10 * low, std::pow(10, std::ceil(std::log10(std::max(high, low)))));
     panel.y_range = value_range{.low = low, .high = top};
-    if (width.tight_pass) {
-      panel.series.push_back({.name = width.inside && width.stands_out.value_or(false) ? "tight pass" : "narrowest",
-                              .x = {*width.tight_pass, *width.tight_pass},
+    if (width.narrowest) {
+      panel.series.push_back({.name = width.is_tight_pass ? "tight pass" : "narrowest",
+                              .x = {*width.narrowest, *width.narrowest},
                               .y = {1.01 * low, 0.99 * top},
                               .colour = {29, 31, 35},
                               .width = 1.2,
@@ -221,6 +230,8 @@ OPTSCOPE_INLINE report make_report(const spectra_report& content) {
   }
   if (!content.widths.empty()) {
     std::string note = "Several notions of rank, each relative to the largest rank that the structure allows.";
+    if (content.widths[0].of_texts.size() > 1)
+      note += " Thin lines: effective rank at single texts; the others: means.";
     for (const width_panel& width : content.widths) {
       if (!width.verdict.empty()) note += " " + width.block + ": " + width.verdict;
     }

@@ -5,12 +5,13 @@
 #include <filesystem>
 #include <optscope/core/compiled.hpp>
 #include <optscope/plot/study_report.hpp>
+#include <string>
 
 namespace optscope::plot {
 
 /// Writes the model, the texts, mean similarities with the test's p per layer, and the separating dimensions. NaN
-/// becomes null. Throws what `output_file` throws.
-void write_summary(const study_report& study, const std::filesystem::path& path);
+/// becomes null. `run`: a record of the run as JSON, or empty. Throws what `output_file` throws.
+void write_summary(const study_report& study, const std::filesystem::path& path, const std::string& run = {});
 
 }  // namespace optscope::plot
 

@@ -9,7 +9,8 @@
 
 namespace optscope::plot {
 
-OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesystem::path& path) {
+OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesystem::path& path,
+                                   const std::string& run) {
   json_writer json;
   json.begin_object().field("model", study.model);
   json.key("facts").begin_object();
@@ -56,7 +57,9 @@ OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesys
     dimensions("best_by_layer", streams.best_by_layer);
     json.end_object();
   }
-  json.end_array().end_object();
+  json.end_array();
+  if (!run.empty()) json.key("run").raw(run);
+  json.end_object();
   write_file(path, json.text() + "\n");
 }
 

@@ -125,12 +125,12 @@ OPTSCOPE_INLINE std::vector<std::string> notes_of(std::span<const block_spectrum
       "of one as wide in a smooth spectrum, from ten gaps to either side; it is 1 within five values of an end. A bend "
       "is where two lines fit best; any curved spectrum has one, and it is "
       "a kink only if the second line explains nearly all of the deviation and the misfit is small.",
-      "Width: the tight pass is the layer with the strictly smallest effective rank relative to the bound. It counts "
-      "as "
-      "one only if it is neither the first nor the last layer, and if the next narrowest layer is wider by more than "
-      "twice what texts differ by and twice the error of sampling. The margin is that of the first text alone, and "
-      "what "
-      "texts differ by is measured at one layer: with another first text the verdict can be another.",
+      "Width: the narrowest layer has the strictly smallest effective rank relative to the bound, by the geometric "
+      "mean "
+      "over the texts. It stands out if, at the same text, every other layer is wider by more than texts and sampling "
+      "can explain (95 % intervals of the mean over texts, from 3 texts on; texts must be independent documents). Of "
+      "layers that are equally wide, one stands out in at most 5 % of the cases. A layer that stands out is a tight "
+      "pass if it is neither the first nor the last.",
       "Directions: the leading right singular vectors are what a block reads, the left ones what it writes; the "
       "leading "
       "directions of hidden space are taken from both, whatever the token. An overlap is the mean squared cosine of "

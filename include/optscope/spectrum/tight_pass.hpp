@@ -18,7 +18,8 @@ struct tight_pass {
   bool inside = false;    ///< neither the first nor the last: only then do the layers narrow and widen again
 };
 
-/// The strict minimum, or nothing if two layers share it or there are fewer than 2.
+/// The strict minimum of effective rank / bound, or nothing if two layers share it or there are fewer than 2.
+[[nodiscard]] std::optional<tight_pass> find_narrowest(std::span<const double> shares);
 [[nodiscard]] std::optional<tight_pass> find_tight_pass(std::span<const rank_notions> layers);
 
 }  // namespace optscope

@@ -6,7 +6,6 @@
 #include <optional>
 #include <optscope/core/compiled.hpp>
 #include <optscope/spectrum/block_spectrum.hpp>
-#include <optscope/spectrum/tight_pass.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -14,26 +13,32 @@
 
 namespace optscope {
 
-/// The width of one kind of block over the layers.
+/// The width of one kind of block over the layers, at one text or several.
 struct layer_widths {
   std::vector<double> layers;
   /// (notion, [layer]): effective rank, 99 % of the energy, participation ratio, stable rank, each relative to the
-  /// structural bound.
+  /// structural bound; the geometric mean over the texts.
   std::vector<std::pair<std::string, std::vector<double>>> notions;
-  std::optional<double> narrowest;  ///< the layer of the strictly smallest effective rank
-  double margin = 0;                ///< how much wider the next narrowest is, relative
-  bool inside = false;              ///< neither the first nor the last
-  std::optional<double> spread;     ///< standard deviation over texts, relative
-  std::optional<bool> stands_out;   ///< the margin is more than noise; only then, and inside, it is a tight pass
-  std::string verdict;              ///< all of this in words
+  std::vector<std::vector<double>> of_texts;  ///< [text][layer]: effective rank / bound
+  std::optional<double> narrowest;            ///< the layer of the strictly smallest effective rank
+  std::optional<double> next;                 ///< the layer that comes closest to it
+  double margin = 0;                          ///< how much wider that one is, relative
+  std::optional<double> low, high;            ///< the margin's 95 % interval over texts
+  std::size_t narrowest_at = 0;               ///< the number of texts at which it is the narrowest
+  bool inside = false;                        ///< neither the first nor the last
+  std::optional<bool> stands_out;  ///< the margin is more than noise; only then, and inside, it is a tight pass
+  std::string verdict;             ///< all of this in words
 };
 
-/// `along`: the spectra of the layers, in order; `texts`: those of several texts at one layer, of which at least 3 tell
-/// how much texts differ. The narrowest layer stands out if the next one is wider by more than twice what texts differ
-/// by (one standard deviation) and twice the error of sampling. Spectra are given as pointers, so that they need not
-/// lie together. Throws what `ranks_of` throws.
-[[nodiscard]] layer_widths widths_over_layers(std::span<const block_spectrum* const> along,
-                                              std::span<const block_spectrum* const> texts, std::size_t hidden);
+/// `texts` [text][layer]: the spectra of the same layers, in order, at each text. Texts are compared pair by pair of
+/// layers: the narrowest layer, by the mean over the texts, stands out if for every other layer Student's 95 % interval
+/// of the logarithm of the quotient of the two widths at the same text is above 0, widened by the error of sampling.
+/// That takes at least 3 texts, of which the order does not matter; one with the very same widths as another, because
+/// both begin alike, does not count. Of layers that are equally wide, one stands out in
+/// at most 5 % of the cases. Spectra are given as pointers, so that they need not lie together. Throws what `ranks_of`
+/// throws.
+[[nodiscard]] layer_widths widths_over_layers(std::span<const std::vector<const block_spectrum*>> texts,
+                                              std::size_t hidden);
 
 }  // namespace optscope
 

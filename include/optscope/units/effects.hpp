@@ -50,11 +50,13 @@ struct labellings {
   double smallest_p = 1;  ///< two-sided; no p can be below, however clear the difference
 };
 
+inline constexpr std::size_t most_labellings = 5'000;
+
 /// All different ways to exchange the labels of groups, or `most` random ones if there are more. `group_category`
 /// [group]; groups of one category have the same weight, and categories with equally many groups, `category` apart, are
 /// alike.
 [[nodiscard]] labellings relabel(const std::vector<std::size_t>& group_category, std::size_t category,
-                                 std::size_t most = 5'000, std::uint64_t seed = 0);
+                                 std::size_t most = most_labellings, std::uint64_t seed = 0);
 
 namespace detail {
 /// Mean of a statistic in each group, for `values.rows()` units from `first` on, standardised over the groups to mean 0
@@ -110,17 +112,17 @@ void adjust_by_kind(const unit_table& units, unit_effects& effects);
 }
 
 /// Effect sizes, their intervals and permutation tests of all units, of one and the same contrast. Costs up to 5,000
-/// products of (unit, group) by (group) a category.
+/// products of (unit, group) by (group) a category. `seed`: of labellings that are drawn.
 template <class Backend>
 [[nodiscard]] unit_effects compare_categories(const unit_sums& sums, const text_groups& texts, unit_statistic statistic,
-                                              Backend& backend) {
+                                              Backend& backend, std::uint64_t seed = 0) {
   const std::size_t categories = texts.categories(), size = sums.units().size();
   unit_effects result;
   for (auto* table : {&result.g, &result.low, &result.high, &result.p, &result.q}) {
     *table = tensor<double, 2>{{categories, size}};
   }
   for (std::size_t c = 0; c < categories; ++c) {
-    const labellings null = relabel(texts.category(), c);
+    const labellings null = relabel(texts.category(), c, most_labellings, seed);
     result.labellings.push_back(null.contrasts.rows());
     result.exact.push_back(null.exact);
     result.smallest_p.push_back(null.smallest_p);

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 #include <optscope/core/permutation.hpp>
+#include <optscope/core/students_quantile.hpp>
 #include <optscope/units/effects.hpp>
 
 namespace optscope {
@@ -85,19 +86,6 @@ inline std::vector<double> within_groups(const unit_sums& sums, const text_group
     between[u] = std::max(0.0, all - between[u]) / groups;
   }
   return between;
-}
-
-/// Student's t that a share of 2.5 % lies above; `freedom` may be fractional.
-inline double student_t(double freedom) {
-  constexpr double z = 1.959963984540054;
-  if (freedom < 3) {  // 12.71, 4.303, 3.182 at 1, 2, 3, straight lines in the logarithms between
-    const double at = std::max(freedom, 1.0);
-    return at < 2 ? 12.7062 * std::pow(at, std::log2(4.30265 / 12.7062))
-                  : 4.30265 * std::pow(at / 2, std::log(3.18245 / 4.30265) / std::log(1.5));
-  }
-  const double z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;  // Cornish and Fisher's expansion
-  return z + (z3 + z) / (4 * freedom) + (5 * z5 + 16 * z3 + 3 * z) / (96 * freedom * freedom) +
-         (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * freedom * freedom * freedom);
 }
 
 }  // namespace detail
@@ -181,7 +169,7 @@ OPTSCOPE_INLINE effect_intervals jackknife_intervals(const unit_sums& sums, cons
   effect_intervals result{.low = std::vector<double>(size), .high = std::vector<double>(size)};
   for (std::size_t u = 0; u < size; ++u) {
     const double reach = variance[u] > 0
-                             ? detail::student_t(variance[u] * variance[u] / by_freedom[u]) * std::sqrt(variance[u])
+                             ? students_quantile(variance[u] * variance[u] / by_freedom[u]) * std::sqrt(variance[u])
                              : std::numeric_limits<double>::quiet_NaN();
     result.low[u] = g[u] - reach;
     result.high[u] = g[u] + reach;

@@ -22,6 +22,7 @@ namespace optscope {
 struct neuron_search {
   std::size_t top = 8;         ///< neurons of each category
   std::size_t tokens = 20000;  ///< tokens of each category, about
+  std::uint64_t seed = 0;      ///< of the texts that are run and the places that are shown
 };
 
 namespace detail {
@@ -60,7 +61,7 @@ void look_at_top_neurons(Model& opt, const corpus& all, unit_findings& found, co
   detail::neuron_values recorded;
   recorded.values.resize(chosen.size());
   highest_tokens highest{found.sums.units()};
-  std::mt19937_64 bits{0};
+  std::mt19937_64 bits{how.seed};
   std::vector<std::size_t> size(all.categories.size());  // tokens recorded
   const std::size_t length = opt.shape().max_positions;
   for (const std::size_t t : detail::shuffled(all.size(), bits)) {

@@ -84,9 +84,9 @@ struct layer_activity {
 
 /// One row per unit: what it does in each category, and its effects. An empty cell: not known.
 void write_unit_table(const std::filesystem::path& file, const unit_findings& found);
-/// The findings as JSON. `model`, `architecture`: names.
+/// The findings as JSON. `model`, `architecture`: names. `run`: a record of the run as JSON, or empty.
 void write_unit_summary(const std::filesystem::path& file, const unit_findings& found, const tokenizer& words,
-                        const std::string& model, const std::string& architecture);
+                        const std::string& model, const std::string& architecture, const std::string& run = {});
 
 }  // namespace optscope
 

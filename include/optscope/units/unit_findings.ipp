@@ -272,7 +272,7 @@ inline void write_neuron(json_writer& json, const found_neuron& neuron, const st
 
 OPTSCOPE_INLINE void write_unit_summary(const std::filesystem::path& file, const unit_findings& found,
                                         const tokenizer& words, const std::string& model,
-                                        const std::string& architecture) {
+                                        const std::string& architecture, const std::string& run) {
   json_writer json;
   json.begin_object().field("model", model).field("architecture", architecture);
   json.field("by", name_of(found.by)).field("false_discovery_rate", unit_findings::false_discovery_rate);
@@ -290,7 +290,9 @@ OPTSCOPE_INLINE void write_unit_summary(const std::filesystem::path& file, const
   }
   json.end_array().key("limits").begin_array();
   for (const std::string& limit : found.limits) json.value(limit);
-  json.end_array().end_object();
+  json.end_array();
+  if (!run.empty()) json.key("run").raw(run);
+  json.end_object();
   write_file(file, json.text() + "\n");
 }
 
