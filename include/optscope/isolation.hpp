@@ -8,6 +8,7 @@
 #include <optscope/isolation/controls.hpp>
 #include <optscope/isolation/direction_candidates.hpp>
 #include <optscope/isolation/isolation_result.hpp>
+#include <optscope/isolation/isolation_settings.hpp>
 #include <optscope/isolation/isolation_study.hpp>
 #include <optscope/isolation/judge.hpp>
 #include <optscope/isolation/learned_mask.hpp>
@@ -15,6 +16,7 @@
 #include <optscope/isolation/measured_texts.hpp>
 #include <optscope/isolation/removal_bench.hpp>
 #include <optscope/isolation/removal_candidates.hpp>
+#include <optscope/isolation/removal_controls.hpp>
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/isolation/removal_order.hpp>
 #include <optscope/isolation/removal_scores.hpp>
