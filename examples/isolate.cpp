@@ -319,7 +319,8 @@ int main(int argc, char** argv) {
       "isolate",
       "Removes from a model the directions of the stream, or with --checkpoint the neurons and heads, that one "
       "category "
-      "of texts does not need, and continues prompts of all categories with the rest. Writes report.html, edits.json, "
+      "of texts does not need, and continues prompts of all categories with the rest. Texts must be independent "
+      "documents. Writes report.html, edits.json, "
       "pictures/, scores.tsv, continuations.json, summary.json and, with --checkpoint, model/.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --keep code --alone --out "
       "only-code"};
@@ -332,6 +333,8 @@ int main(int argc, char** argv) {
     complete(how, of_units);
     const corpus found = app.find_texts();
     how.study.kept = category_named(how.keep, found.categories);
+    std::vector<std::string> limits;
+    app.survey(found, "what is measured on one half of them is partly known from the other", limits);
     const corpus_halves halves = read(found, how, false);
     pruned_model opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
@@ -369,6 +372,7 @@ int main(int argc, char** argv) {
       for (const token_list& text : own) record.scoring_tokens.back() += text.size() - (found.bos() ? 1 : 0);
     }
     record.limits = limits_of(record, result, how.study);
+    record.limits.insert(record.limits.end(), limits.begin(), limits.end());
     const std::string about =
         std::to_string(result.found().removed) + " units removed, to keep " + how.keep + ", by " + how.by;
     write_removal(app.out / "edits.json", result.found().what, fingerprint(opt.files()), about);

@@ -62,32 +62,14 @@ std::size_t length_of(const text_survey& known, const corpus& texts) {
   return equal_length(std::move(lengths));
 }
 
-/// What lengths and shared passages of the texts do not allow to say.
-std::vector<std::string> limits_of(const text_survey& known, const corpus& texts, std::size_t length) {
-  std::vector<std::string> limits;
-  if (length > 0) {
-    limits.push_back(
-        "the categories' texts are of different lengths, and activity depends on the position: of each "
-        "text only the first " +
-        std::to_string(length) + " tokens count");
-  }
-  if (known.shared.empty()) return limits;
-  const shared_text& most = known.shared[0];
-  const auto name = [&](std::size_t t) { return texts.category_name(t) + "/" + texts.texts[t].name; };
-  limits.push_back(std::to_string(known.shared.size()) + " of " + std::to_string(texts.size()) +
-                   " texts share passages of 32 tokens with others (" + name(most.text) + " " +
-                   std::to_string(static_cast<int>(100 * most.share)) + " % of them, with " + name(most.other) +
-                   "): they are not independent, and p is too small");
-  return limits;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   program::app app{
       "light_up",
       "Finds the layers, heads, MLPs and neurons that are more or less active for a category of texts than for the "
-      "others. Writes report.html, units.tsv, pictures/ and summary.json. Ctrl-C stops it; the same command resumes.",
+      "others. Texts must be independent documents. Writes report.html, units.tsv, pictures/ and summary.json. Ctrl-C "
+      "stops it; the same command resumes.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --out light-up"};
   app.offer({"--model", "--texts", "--threads", "--out"});
   std::vector<std::string> statistics;
@@ -114,17 +96,21 @@ int main(int argc, char** argv) {
     for (const unit_statistic each : all_unit_statistics) {
       if (name_of(each) == by) found.by = each;
     }
-    const text_survey known = survey(texts);
-    const std::size_t length = length_of(known, texts);
+    std::vector<std::string> limits;
+    const std::size_t length = length_of(app.survey(texts, "p is too small", limits), texts);
+    if (length > 0) {
+      limits.push_back(
+          "the categories' texts are of different lengths, and activity depends on the position: of each "
+          "text only the first " +
+          std::to_string(length) + " tokens count");
+      std::cerr << "light_up: note: " << limits.back() << '\n';
+    }
     sum_up_texts(opt, texts, app.out / "state", length, found);
     for (const unit_statistic each : all_unit_statistics) {
       found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend(), seed));
     }
     found.limits = limits_of(found);
-    for (const std::string& limit : limits_of(known, texts, length)) {
-      std::cerr << "light_up: note: " << limit << '\n';
-      found.limits.push_back(limit);
-    }
+    found.limits.insert(found.limits.end(), limits.begin(), limits.end());
     look_at_top_neurons(opt, texts, found, search);
 
     const std::string model_name = fs::canonical(app.model).filename().string(), shape = describe(opt.shape());

@@ -163,7 +163,8 @@ int main(int argc, char** argv) {
   program::app app{
       "study",
       "Compares the attention outputs (attn_out) and decoder outputs (resid_post) of texts, layer by layer: "
-      "similarity matrices, blocks, streams. Writes report.html, pictures/, data/ and summary.json.",
+      "similarity matrices, blocks, streams. Texts must be independent documents. Writes report.html, pictures/, data/ "
+      "and summary.json.",
       "--model examples/demo-model --texts examples/texts --out study-report"};
   app.length = 512;
   app.positions = "475:512:4";
@@ -188,6 +189,7 @@ int main(int argc, char** argv) {
     app.report(opt);
     app.check(input, opt.shape());
     study s{.report = describe_input(app, input, opt.shape()), .labels = {.text = {}, .category = input.category_of}};
+    if (input.categories.size() > 1) app.survey(input, "p is too small", s.report.notes);
     for (const auto& vector : s.report.sets[0].vectors) s.labels.text.push_back(vector.text);
     for (const std::size_t d : dimensions) {
       if (d >= opt.shape().hidden) {

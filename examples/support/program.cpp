@@ -173,6 +173,16 @@ optscope::corpus app::find_texts() const {
   return found;
 }
 
+optscope::text_survey app::survey(const optscope::corpus& input, const std::string& what_follows,
+                                  std::vector<std::string>& limits) const {
+  optscope::text_survey known = optscope::survey(input);
+  const std::string shared = optscope::shared_passages(known, input);
+  if (shared.empty()) return known;
+  limits.push_back(shared + ": they are not independent, and " + what_follows);
+  std::cerr << name_ << ": note: " << limits.back() << '\n';
+  return known;
+}
+
 void app::check(const optscope::corpus& in, const optscope::architecture& shape) const {
   for (std::size_t i = 0; i < in.tokens.size(); ++i) {
     const optscope::token_list& tokens = in.tokens[i];

@@ -11,6 +11,7 @@
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/corpus/corpus.hpp>
+#include <optscope/corpus/survey.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -75,6 +76,10 @@ class app {
 
   /// Finds the texts of `--texts` and reads the tokenizer, but no text yet. Fewer than two categories are bad input.
   [[nodiscard]] optscope::corpus find_texts() const;
+
+  /// Refuses copies of texts. If texts share passages, says so on stderr and adds it to `limits`, with what follows.
+  optscope::text_survey survey(const optscope::corpus& input, const std::string& what_follows,
+                               std::vector<std::string>& limits) const;
 
   /// Refuses texts that a model of this shape cannot take, naming the file.
   void check(const optscope::corpus& input, const optscope::architecture& shape) const;

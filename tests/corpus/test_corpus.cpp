@@ -232,8 +232,9 @@ TEST_CASE("a copy of a text is refused, shared passages are found, other texts a
     for (std::size_t i = 0; i < count; ++i) text += static_cast<char>(bits() % 10 == 0 ? ' ' : 'a' + bits() % 26);
     return text;
   };
+  corpus found;
   const auto look = [&] {
-    corpus found = find_corpus({folder.path});
+    found = find_corpus({folder.path});
     found.words = tiny();
     return survey(found);
   };
@@ -251,6 +252,9 @@ TEST_CASE("a copy of a text is refused, shared passages are found, other texts a
   CHECK_EQ(some.shared[0].other, 1);
   CHECK(some.shared[0].share == doctest::Approx(2.0 / 3).epsilon(0.1));
   CHECK(some.shared[1].share == doctest::Approx(2.0 / 5).epsilon(0.1));
+  CHECK(shared_passages(some, found).starts_with("2 of 4 texts share passages of 32 tokens with others (b/1 6"));
+  CHECK(shared_passages(some, found).ends_with(" % of them, with a/2)"));
+  CHECK_EQ(shared_passages({}, found), "");
   folder.put("b/3.txt", passage + letters(10));
   folder.put("b/4.txt", content_of(folder / "a/1.txt"));
   CHECK_THROWS_WITH_AS((void)look(), doctest::Contains("a copy of"), bad_input);

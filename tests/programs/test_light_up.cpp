@@ -80,8 +80,13 @@ TEST_CASE("light_up says what the texts do not allow it to conclude, and refuses
   box.write("copies/a/1.txt", "int x = 1;\n");
   box.write("copies/a/2.txt", "int x = 2;\n");
   box.write("copies/b/1.txt", "int x = 2;\n");
-  check_refused(box.run("light_up", {"--model", demo_model, "--texts", "copies", "--out", "x"}), 3, "light_up",
-                "expected texts that are independent of each other, found a copy of copies/a/2.txt");
+  for (const std::string program : {"light_up", "study", "isolate"}) {
+    std::vector<std::string> command{"--model", demo_model, "--texts", "copies", "--out", "x"};
+    if (program == "study") command.insert(command.end(), {"--length", "4", "--positions", "1:4"});
+    if (program == "isolate") command.insert(command.end(), {"--keep", "a"});
+    check_refused(box.run(program, command), 3, program,
+                  "expected texts that are independent of each other, found a copy of copies/a/2.txt");
+  }
   box.write("empty/a/1.txt", "");
   box.write("empty/b/1.txt", "x");
   check_refused(box.run("light_up", {"--model", demo_model, "--texts", "empty", "--out", "x"}), 3, "light_up",

@@ -107,4 +107,13 @@ OPTSCOPE_INLINE text_survey survey(const corpus& found) {
   return result;
 }
 
+OPTSCOPE_INLINE std::string shared_passages(const text_survey& known, const corpus& found) {
+  if (known.shared.empty()) return "";
+  const shared_text& most = known.shared[0];
+  const auto name = [&](std::size_t t) { return found.category_name(t) + "/" + found.texts[t].name; };
+  return std::to_string(known.shared.size()) + " of " + std::to_string(found.size()) +
+         " texts share passages of 32 tokens with others (" + name(most.text) + " " +
+         std::to_string(static_cast<int>(100 * most.share)) + " % of them, with " + name(most.other) + ")";
+}
+
 }  // namespace optscope
