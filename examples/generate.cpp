@@ -5,12 +5,9 @@
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/checkpoint/generation_config.hpp>
 #include <optscope/core/json_writer.hpp>
-#include <optscope/core/memory.hpp>
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/resident_weights.hpp>
-#include <optscope/opt/weight_memory.hpp>
 
 #include "support/program.hpp"
 
@@ -19,10 +16,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-template <class Weights>
 token_batch continuations(const program::app& app, const checkpoint& files, const corpus& input, generation what,
                           const fs::path& edits_file) {
-  model<any_opt, float, cpu, Weights> opt{files, cpu{app.threads}};
+  model<any_opt> opt{files, cpu{app.threads}};
   app.report(opt);
   program::progress line{"tokens"};
   what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
@@ -101,9 +97,7 @@ int main(int argc, char** argv) {
     what.how.seed = seed.value_or(0);
     if (input.words) what.tokens = input.words->size();
 
-    const bool fits = weight_memory(shape, sizeof(float)) <= available_memory() / 2;
-    const token_batch ids = fits ? continuations<resident_weights<float>>(app, files, input, what, edits)
-                                 : continuations<streamed_weights<float>>(app, files, input, what, edits);
+    const token_batch ids = continuations(app, files, input, what, edits);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (as_json) {
         std::cout << json_line(input.tokens[i], ids[i], input.words ? &*input.words : nullptr) << '\n';

@@ -9,6 +9,7 @@
 #include <optscope/core/json.hpp>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/mapped_file.hpp>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/core/probe.hpp>

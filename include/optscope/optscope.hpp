@@ -7,8 +7,8 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/interop/xtensor.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/tokenizer/tokenizer.hpp>

@@ -24,7 +24,10 @@ class plain_backend {
   plain_backend with_threads(std::size_t threads) const { return plain_backend{threads}; }
   bool row_invariant() const { return true; }
 
-  void linear(in x, in w, const T* bias, out y) {
+  void linear(in x, optscope::matrix_view<T> stored, const T* bias, out y) {
+    std::vector<T> weights(stored.size());
+    stored.copy_to(weights.data());
+    const in w{weights.data(), stored.shape()};
     for (std::size_t i = 0; i < y.rows(); ++i) {
       for (std::size_t j = 0; j < y.cols(); ++j) {
         double sum = bias == nullptr ? 0 : static_cast<double>(bias[j]);

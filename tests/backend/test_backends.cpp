@@ -7,6 +7,8 @@
 #include <cmath>
 #include <compare.hpp>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optscope/backend/cblas.hpp>
 #include <optscope/backend/cpu.hpp>
@@ -33,6 +35,24 @@ using cblas_float = on<cblas, float>;
 using cblas_double = on<cblas, double>;
 using plain_float = on<plain_backend<float>, float>;
 using plain_double = on<plain_backend<double>, double>;
+
+/// Numbers of a type, from the second byte on: of every size that it has, with subnormals.
+std::vector<std::byte> stored_numbers(dtype type, std::size_t count) {
+  std::vector<std::byte> bytes(1 + count * size_of(type));
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto bits = static_cast<std::uint32_t>((i + 1) * 2654435761u);
+    const std::uint16_t half = static_cast<std::uint16_t>((bits >> 7 & 0x87ff) | (bits >> 20) % 17 << 10);
+    const std::uint16_t bfloat = static_cast<std::uint16_t>((bits & 0x8000) | 0x3b00 | (bits >> 19 & 0x7ff));
+    const float single = static_cast<float>(static_cast<std::int32_t>(bits)) * 0x1p-31f;
+    const double twice = static_cast<double>(static_cast<std::int32_t>(bits)) / 3e9;
+    const void* const from = type == dtype::f16    ? static_cast<const void*>(&half)
+                             : type == dtype::bf16 ? static_cast<const void*>(&bfloat)
+                             : type == dtype::f32  ? static_cast<const void*>(&single)
+                                                   : static_cast<const void*>(&twice);
+    std::memcpy(bytes.data() + 1 + i * size_of(type), from, size_of(type));
+  }
+  return bytes;
+}
 
 template <class Backend, class T>
 void check_linear(std::size_t m, std::size_t n, std::size_t k, std::size_t gap, bool bias, std::size_t threads) {
@@ -206,6 +226,54 @@ TEST_CASE_TEMPLATE("a product without columns to sum over is the bias, and sizes
   backend.add(in{x.data(), {0, 5}}, out{y.data(), {0, 5}});
   backend.attention(std::span<const attention_text<T>>{}, 2);
   CHECK_EQ(y, std::vector<T>(12, T{7}));
+}
+
+TEST_CASE_TEMPLATE("a product with weights as they are stored has the bits of that with converted ones", On, cpu_float,
+                   cpu_double, cblas_float, cblas_double, plain_float) {
+  using T = typename On::scalar;
+  typename On::backend backend{2};
+  for (const dtype type : {dtype::f16, dtype::bf16, dtype::f32, dtype::f64}) {
+    if (!matrix_view<T>::usable(type)) continue;
+    for (const auto& [n, k] :
+         {std::pair<std::size_t, std::size_t>{1, 1}, {3, 7}, {16, 8}, {24, 130}, {51, 21}, {99, 300}, {217, 40}}) {
+      const std::vector<std::byte> bytes = stored_numbers(type, n * k);
+      const matrix_view<T> stored{bytes.data() + 1, type, {n, k}};  // at an odd address
+      CHECK_FALSE(stored.holds_values());
+      std::vector<T> converted(n * k);
+      convert(bytes.data() + 1, type, n * k, converted.data());
+      const tensor_view<const T, 2> values{converted.data(), {n, k}};
+      for (const std::size_t m : {1u, 2u, 5u, 16u, 17u, 40u}) {
+        const auto x = numbers<T>(m * (n + k), 1), bias = numbers<T>(n, 3);
+        const auto product = [&](const matrix_view<T>& w, std::size_t columns) {
+          std::vector<T> y(m * columns);
+          backend.linear(tensor_view<const T, 2>{x.data(), {m, k}}, w, bias.data(),
+                         tensor_view<T, 2>{y.data(), {m, columns}});
+          return y;
+        };
+        CHECK_EQ(product(stored, n), product(values, n));
+        if (n % 3 == 0) {
+          const std::size_t third = n / 3;
+          const matrix_view<T> parts{stored.slice(third, third), stored.slice(0, third),
+                                     stored.slice(2 * third, third)};
+          std::vector<T> turned(n * k);
+          parts.copy_to(turned.data());
+          CHECK(std::equal(turned.begin(), turned.begin() + static_cast<std::ptrdiff_t>(third * k),
+                           converted.begin() + static_cast<std::ptrdiff_t>(third * k)));
+          CHECK_EQ(product(parts, n), product(tensor_view<const T, 2>{turned.data(), {n, k}}, n));
+          const std::size_t count = n - 2;
+          CHECK_EQ(product(parts.slice(1, count), count),
+                   product(tensor_view<const T, 2>{turned.data() + k, {count, k}}, count));
+        }
+        if constexpr (requires { backend.linear_backward(values, stored, tensor_view<T, 2>{}); }) {
+          std::vector<T> y(m * k), expected(m * k);
+          const tensor_view<const T, 2> rows{x.data(), {m, n}};
+          backend.linear_backward(rows, stored, tensor_view<T, 2>{y.data(), {m, k}});
+          backend.linear_backward(rows, values, tensor_view<T, 2>{expected.data(), {m, k}});
+          CHECK_EQ(y, expected);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE_TEMPLATE("nothing of what lies between rows or in y before is read", On, cpu_float, cpu_double, cblas_float,

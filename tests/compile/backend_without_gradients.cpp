@@ -8,7 +8,7 @@ class backend {  // all of backend_for, by way of cpu
   using out = tensor_view<float, 2>;
 
  public:
-  void linear(in x, in w, const float* bias, out y) { cpu_.linear(x, w, bias, y); }
+  void linear(in x, matrix_view<float> w, const float* bias, out y) { cpu_.linear(x, w, bias, y); }
   void layer_norm(in x, const float* gamma, const float* beta, out y) { cpu_.layer_norm(x, gamma, beta, y); }
   void activate(activation kind, out x) { cpu_.activate(kind, x); }
   void add(in x, out y) { cpu_.add(x, y); }
@@ -20,7 +20,7 @@ class backend {  // all of backend_for, by way of cpu
   thread_pool& pool() const { return cpu_.pool(); }
   backend with_threads(std::size_t) const { return *this; }
 #ifndef MUST_FAIL
-  void linear_backward(in x, in w, out y) { cpu_.linear_backward(x, w, y); }
+  void linear_backward(in x, matrix_view<float> w, out y) { cpu_.linear_backward(x, w, y); }
 #endif
 
  private:

@@ -13,4 +13,4 @@ struct block {
   template <class Layer>
   void operator()(Layer&, int&) const {}
 };
-void run(model<opt_125m, float, cpu, streamed_weights<float>, block>& opt) { opt.run({{2}}); }
+void run(model<opt_125m, float, cpu, mapped_weights<float>, block>& opt) { opt.run({{2}}); }

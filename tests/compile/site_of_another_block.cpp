@@ -16,6 +16,6 @@ struct block {
   template <class Layer>
   void operator()(Layer&, int&) const {}
 };
-void run(model<opt_125m, float, cpu, streamed_weights<float>, block>& opt, capture<site::mlp_out>& probe) {
+void run(model<opt_125m, float, cpu, mapped_weights<float>, block>& opt, capture<site::mlp_out>& probe) {
   opt.run({{2}}, probe);
 }

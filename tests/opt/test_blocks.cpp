@@ -10,8 +10,8 @@
 #include <numeric>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/frozen_block.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
 #include <utility>
@@ -24,7 +24,7 @@ using namespace optscope;
 namespace {
 
 template <class Block, class T = double>
-using with_block = model<any_opt, T, cpu, resident_weights<T>, Block>;
+using with_block = model<any_opt, T, cpu, mapped_weights<T>, Block>;
 
 /// Attention and MLP side by side, both of the same LayerNorm: stream += attention(ln1(stream)) + mlp(ln1(stream)).
 /// Written with plain loops but for the products.

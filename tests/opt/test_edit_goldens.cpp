@@ -8,8 +8,8 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/probe/edit_list.hpp>
 #include <optscope/probe/editor.hpp>
@@ -133,7 +133,7 @@ TEST_CASE_TEMPLATE("edited runs agree with forward hooks on transformers in floa
 }
 
 TEST_CASE("while generating, editors count over all runs, and one that never fired is found at the end") {
-  model<any_opt, float, cpu, resident_weights<float>> opt{checkpoint{folder_of("head-dim-7")}};
+  model<any_opt, float, cpu, mapped_weights<float>> opt{checkpoint{folder_of("head-dim-7")}};
   const generation what{.new_tokens = 6, .stop = {}};
   edit_list edits;
   edits.add("mlp_post", scale{0.5}, where{}.layers({1}))
@@ -161,7 +161,7 @@ TEST_CASE("while generating, editors count over all runs, and one that never fir
 }
 
 TEST_CASE("a capture has a whole generation: what a run over prompt and new tokens shows") {
-  model<any_opt, float, cpu, resident_weights<float>> opt{checkpoint{folder_of("head-dim-7")}};
+  model<any_opt, float, cpu, mapped_weights<float>> opt{checkpoint{folder_of("head-dim-7")}};
   capture<site::mlp_post, site::pattern, site::scores, site::logits> steps, whole;
   const token_batch ids = generate(opt, texts, {.new_tokens = 6, .stop = {}}, steps);
   token_batch all = texts;

@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
 #include <string_view>
@@ -22,7 +22,7 @@ using namespace optscope;
 
 namespace {
 
-using resident = model<any_opt, float, cpu, resident_weights<float>>;
+using resident = model<any_opt, float, cpu, mapped_weights<float>>;
 const std::vector<std::string> shapes{"head-dim-80", "head-dim-7", "no-bias-gelu", "post-ln-projected"};
 
 /// Calls `edit(view, place)` with what it is shown of a site.

@@ -8,8 +8,8 @@
 #include <optscope/checkpoint/generation_config.hpp>
 #include <optscope/core/json.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/resident_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <string>
@@ -27,7 +27,7 @@ namespace {
 const std::vector<std::string> generated_shapes{"head-dim-64", "head-dim-80",  "head-dim-128",
                                                 "head-dim-7",  "no-bias-gelu", "post-ln-projected"};
 
-using resident = model<any_opt, float, cpu, resident_weights<float>>;
+using resident = model<any_opt, float, cpu, mapped_weights<float>>;
 
 token_list part(const token_list& text, std::size_t first, std::size_t last) {
   return {text.begin() + static_cast<std::ptrdiff_t>(first), text.begin() + static_cast<std::ptrdiff_t>(last)};

@@ -9,10 +9,9 @@
 #include <map>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
-#include <optscope/opt/resident_weights.hpp>
-#include <optscope/opt/streamed_weights.hpp>
 #include <optscope/probe/capture.hpp>
 #include <string>
 #include <vector>
@@ -115,21 +114,19 @@ class eight_bit_weights {
                          .beta = matrix("decoder.final_layer_norm.bias", 3).data()};
     return result;
   }
-  tensor_view<const float, 2> unembedding(std::size_t first, std::size_t count, thread_pool&) {
+  matrix_view<float> unembedding() {
     const auto head = tensors_.find("lm_head.weight");
     const eight_bit_matrix& table = head != tensors_.end() ? head->second : tensors_.at("decoder.embed_tokens.weight");
-    part_.resize(count * table.width());
-    for (std::size_t i = 0; i < count; ++i) table.row(first + i, part_.data() + i * table.width());
-    return {part_.data(), {count, table.width()}};
+    unembedding_ = table.all();
+    return {unembedding_.data(), {table.rows(), table.width()}};
   }
-  void keep_unembedding(thread_pool&) {}
 
  private:
   architecture shape_;
   std::map<std::string, eight_bit_matrix> tensors_;
   std::array<std::vector<float>, 12> layer_;
   std::array<std::vector<float>, 4> outer_;
-  std::vector<float> part_;
+  std::vector<float> unembedding_;
 };
 
 static_assert(weight_policy<eight_bit_weights, float> && !weight_policy<eight_bit_weights, double>);
@@ -152,7 +149,7 @@ TEST_CASE("a model in eight bits is near the model: embeddings, layers, projecti
   for (const std::string name : {"pre-ln", "post-ln-projected", "pre-ln-wide-embedding", "no-bias", "untied"}) {
     CAPTURE(name);
     const checkpoint files{folder_of(name)};
-    with_weights<resident_weights<float>> exact{files};
+    with_weights<mapped_weights<float>> exact{files};
     with_weights<eight_bit_weights> rounded{files};
     capture<site::embed, site::pos_embed, site::resid_post, site::logits> of_exact, of_rounded;
     const token_batch texts{{2, 7, 9, 11}, {2, 5}};
@@ -183,7 +180,7 @@ TEST_CASE("a model in eight bits is near the model: embeddings, layers, projecti
   }
 }
 
-TEST_CASE("removal works on any weights: resident, streamed, in eight bits") {
+TEST_CASE("removal works on any weights: as they are stored, in eight bits") {
   const checkpoint files{folder_of("pre-ln")};
   const std::string constants = "with constants";
   removal what;
@@ -197,13 +194,9 @@ TEST_CASE("removal works on any weights: resident, streamed, in eight bits") {
     kv_cache<float> cache;
     return opt.next_logits(texts, cache);
   };
-  using resident = resident_weights<float>;
-  using streamed = streamed_weights<float>;
-  const tensor<float, 2> expected = logits.operator()<resident>(with_weights<pruned_weights<float>>{files}, true);
-  const tensor<float, 2> found =
-      logits.operator()<streamed>(with_weights<pruned_weights<float, streamed>>{files}, true);
-  CHECK(largest_difference(found, expected) == 0);
-  CHECK(largest_difference(logits.operator()<resident>(with_weights<pruned_weights<float>>{files}, false), expected) >
+  using mapped = mapped_weights<float>;
+  const tensor<float, 2> expected = logits.operator()<mapped>(with_weights<pruned_weights<float>>{files}, true);
+  CHECK(largest_difference(logits.operator()<mapped>(with_weights<pruned_weights<float>>{files}, false), expected) >
         1e-3);
   using eight_bit = pruned_weights<float, eight_bit_weights>;
   const tensor<float, 2> rounded = logits.operator()<eight_bit_weights>(with_weights<eight_bit>{files}, true);
@@ -217,13 +210,15 @@ TEST_CASE("copy_layer gives the same layer in another scalar, and refers to its 
   const checkpoint files{folder_of("no-bias")};
   const architecture shape = architecture_of(files.configuration(), "config.json");
   thread_pool pool{1};
-  resident_weights<double> weights{files, shape, pool};
+  mapped_weights<double> weights{files, shape, pool};
   const layer_weights<double> from = weights.layer(1, 2, pool);
   std::vector<float> buffer;
-  const layer_weights<float> to = copy_layer(from, buffer);
+  const layer_values<float> to = copy_layer(from, buffer);
   CHECK(to.fc2.bias == nullptr);
   CHECK_EQ(to.qkv.weight.shape(), from.qkv.weight.shape());
-  CHECK_EQ(to.fc2.weight(3, 5), static_cast<float>(from.fc2.weight(3, 5)));
+  std::vector<double> row(from.fc2.weight.cols());
+  from.fc2.weight.copy_rows(3, 1, row.data());
+  CHECK_EQ(to.fc2.weight(3, 5), static_cast<float>(row[5]));
   CHECK_EQ(to.ln2.beta[7], static_cast<float>(from.ln2.beta[7]));
   CHECK(to.qkv.weight.data() >= buffer.data());
   CHECK(to.fc2.weight.data() + to.fc2.weight.size() <= buffer.data() + buffer.size());

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <optscope/core/architecture.hpp>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <span>
@@ -25,7 +26,8 @@ struct attention_text {
 /// All views are row-major, and (m, k) means m rows of k elements; rows may be further apart in memory than they are
 /// long (`stride()`). A result never overlaps an operand unless it says so below. Any size may be 0.
 ///
-/// - `linear(x, w, bias, y)`: y (m, n) = x (m, k) wᵀ + bias; w (n, k) as stored, [out, in]; bias (n) or null.
+/// - `linear(x, w, bias, y)`: y (m, n) = x (m, k) wᵀ + bias; w (n, k), [out, in], a `matrix_view`, which has elements
+///   of the type they are stored in; bias (n) or null.
 /// - `layer_norm(x, gamma, beta, y)`: y = (x - mean) / sqrt(var + 1e-5) * gamma + beta for each row of x (m, n), with
 ///   the biased variance; gamma and beta (n) or null; y may be x.
 /// - `activate(kind, x)`: the nonlinearity of the MLP, in place.
@@ -46,7 +48,7 @@ struct attention_text {
 /// scalar only:
 ///
 ///     struct reference {
-///       void linear(tensor_view<const float, 2> x, tensor_view<const float, 2> w, const float* bias,
+///       void linear(tensor_view<const float, 2> x, matrix_view<float> w, const float* bias,
 ///                   tensor_view<float, 2> y);
 ///       …
 ///     };
@@ -56,10 +58,10 @@ struct attention_text {
 /// README.md in this folder has a whole backend.
 template <class B, class T>
 concept backend_for = std::copy_constructible<B> &&
-                      requires(B backend, const B& same, tensor_view<const T, 2> in, tensor_view<T, 2> out,
-                               tensor_view<T, 3> square, tensor_view<const T, 3> pattern,
+                      requires(B backend, const B& same, tensor_view<const T, 2> in, matrix_view<T> weights,
+                               tensor_view<T, 2> out, tensor_view<T, 3> square, tensor_view<const T, 3> pattern,
                                std::span<const attention_text<T>> texts, const T* vector, std::size_t count) {
-                        backend.linear(in, in, vector, out);
+                        backend.linear(in, weights, vector, out);
                         backend.layer_norm(in, vector, vector, out);
                         backend.activate(activation::relu, out);
                         backend.add(in, out);
@@ -76,7 +78,7 @@ concept backend_for = std::copy_constructible<B> &&
 /// `linear`.
 template <class B, class T>
 concept gradient_backend_for =
-    backend_for<B, T> &&
-    requires(B backend, tensor_view<const T, 2> in, tensor_view<T, 2> out) { backend.linear_backward(in, in, out); };
+    backend_for<B, T> && requires(B backend, tensor_view<const T, 2> in, matrix_view<T> weights,
+                                  tensor_view<T, 2> out) { backend.linear_backward(in, weights, out); };
 
 }  // namespace optscope

@@ -7,9 +7,11 @@
 #include <optscope/backend/backend.hpp>
 #include <optscope/backend/worker_memory.hpp>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <span>
+#include <type_traits>
 
 namespace optscope {
 
@@ -35,9 +37,10 @@ class cblas {
   [[nodiscard]] bool row_invariant() const noexcept { return false; }
 
   template <class T>
-  void linear(tensor_view<const T, 2> x, tensor_view<const T, 2> w, const T* bias, tensor_view<T, 2> y);
+  void linear(tensor_view<const T, 2> x, const std::type_identity_t<matrix_view<T>>& w, const T* bias,
+              tensor_view<T, 2> y);
   template <class T>
-  void linear_backward(tensor_view<const T, 2> x, tensor_view<const T, 2> w, tensor_view<T, 2> y);
+  void linear_backward(tensor_view<const T, 2> x, const std::type_identity_t<matrix_view<T>>& w, tensor_view<T, 2> y);
   template <class T>
   void layer_norm(tensor_view<const T, 2> x, const T* gamma, const T* beta, tensor_view<T, 2> y);
   template <class T>

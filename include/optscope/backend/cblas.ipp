@@ -43,20 +43,25 @@ tensor_view<T, 2> columns(tensor_view<T, 2> of, std::size_t first, std::size_t c
   return {of.data() + first, {of.rows(), count}, of.stride()};
 }
 
-/// The same product plus a bias, columns shared out over a pool.
+/// The same product plus a bias, columns shared out over a pool. Weights that are not stored as T are converted by the
+/// task that multiplies by them.
 template <class T>
-void product(thread_pool& pool, tensor_view<const T, 2> x, tensor_view<const T, 2> w, bool transposed, const T* bias,
-             tensor_view<T, 2> y) {
+void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> x, const matrix_view<T>& w,
+             bool transposed, const T* bias, tensor_view<T, 2> y) {
   if (y.rows() == 0) return;
   const openblas::single_threaded guard;
-  pool.parallel_for(tasks(y.cols(), columns_a_task), [&](std::size_t task, std::size_t) {
+  scratch.reserve<T>(std::min(columns_a_task, y.cols()) * x.cols());
+  pool.parallel_for(tasks(y.cols(), columns_a_task), [&](std::size_t task, std::size_t worker) {
     const std::size_t first = task * columns_a_task, count = std::min(columns_a_task, y.cols() - first);
     const tensor_view<T, 2> part = columns(y, first, count);
     for (std::size_t row = 0; bias != nullptr && row < y.rows(); ++row) {
       std::copy_n(bias + first, count, part.row(row).data());
     }
-    multiply<T>(1, x, transposed ? w.slice(first, count) : columns(w, first, count), transposed,
-                bias == nullptr ? T{0} : T{1}, part);
+    const matrix_view<T> stored = transposed ? w.slice(first, count) : w.columns(first, count);
+    if (!stored.holds_values()) stored.copy_to(scratch.of<T>(worker));
+    multiply<T>(
+        1, x, stored.holds_values() ? stored.values() : tensor_view<const T, 2>{scratch.of<T>(worker), stored.shape()},
+        transposed, bias == nullptr ? T{0} : T{1}, part);
   });
 }
 
@@ -129,13 +134,15 @@ OPTSCOPE_INLINE cblas::cblas(std::size_t threads)
 }
 
 template <class T>
-void cblas::linear(tensor_view<const T, 2> x, tensor_view<const T, 2> w, const T* bias, tensor_view<T, 2> y) {
-  detail::blas_backend::product(*pool_, x, w, true, bias, y);
+void cblas::linear(tensor_view<const T, 2> x, const std::type_identity_t<matrix_view<T>>& w, const T* bias,
+                   tensor_view<T, 2> y) {
+  detail::blas_backend::product<T>(*pool_, scratch_, x, w, true, bias, y);
 }
 
 template <class T>
-void cblas::linear_backward(tensor_view<const T, 2> x, tensor_view<const T, 2> w, tensor_view<T, 2> y) {
-  detail::blas_backend::product(*pool_, x, w, false, static_cast<const T*>(nullptr), y);
+void cblas::linear_backward(tensor_view<const T, 2> x, const std::type_identity_t<matrix_view<T>>& w,
+                            tensor_view<T, 2> y) {
+  detail::blas_backend::product<T>(*pool_, scratch_, x, w, false, nullptr, y);
 }
 
 template <class T>
@@ -225,13 +232,12 @@ void cblas::attention_mix(tensor_view<const T, 3> pattern, tensor_view<const T, 
 }
 
 #ifdef OPTSCOPE_COMPILED
-template void cblas::linear(tensor_view<const float, 2>, tensor_view<const float, 2>, const float*,
+template void cblas::linear(tensor_view<const float, 2>, const matrix_view<float>&, const float*,
                             tensor_view<float, 2>);
-template void cblas::linear(tensor_view<const double, 2>, tensor_view<const double, 2>, const double*,
+template void cblas::linear(tensor_view<const double, 2>, const matrix_view<double>&, const double*,
                             tensor_view<double, 2>);
-template void cblas::linear_backward(tensor_view<const float, 2>, tensor_view<const float, 2>, tensor_view<float, 2>);
-template void cblas::linear_backward(tensor_view<const double, 2>, tensor_view<const double, 2>,
-                                     tensor_view<double, 2>);
+template void cblas::linear_backward(tensor_view<const float, 2>, const matrix_view<float>&, tensor_view<float, 2>);
+template void cblas::linear_backward(tensor_view<const double, 2>, const matrix_view<double>&, tensor_view<double, 2>);
 template void cblas::layer_norm(tensor_view<const float, 2>, const float*, const float*, tensor_view<float, 2>);
 template void cblas::layer_norm(tensor_view<const double, 2>, const double*, const double*, tensor_view<double, 2>);
 template void cblas::activate(activation, tensor_view<float, 2>);

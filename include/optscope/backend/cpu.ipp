@@ -16,6 +16,7 @@ namespace detail {
 // A slice of the weights is 768 bytes of columns wide and 768 elements deep, 576 kB in float: it stays in a
 // second-level cache while the rows are multiplied by it.
 inline constexpr std::size_t slice_bytes = 768, deepest = 768;
+inline constexpr std::size_t few_rows = 16, few_deep = 128;
 inline constexpr std::size_t row_block = 256;      // rows of a task; with fewer, packing costs more than it saves
 inline constexpr std::size_t least_queries = 512;  // queries of a task, likewise
 
@@ -41,39 +42,67 @@ tensor_view<T, 2> tile_of(tensor_view<T, 3> square, std::size_t head, const quer
   return {square.row(head).data() + at.first * keys, {at.count, keys}};
 }
 
-/// y (m, n) = bias + x (m, k) w, w (k, n) or, if `transposed`, (n, k). Each task packs some columns into its core's
-/// second-level cache and passes all rows of x along them.
+/// How a product is cut: each task takes `columns` of the weights, `width` of them and `depth` elements at a time.
+struct product_cut {
+  std::size_t columns, width, depth;
+};
+
+/// Many rows pass along a slice that fills the second-level cache. Few leave no time for that: two panels that stay in
+/// the first-level one, while the next ones are fetched from memory.
 template <class T>
-void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> x, tensor_view<const T, 2> w,
+product_cut cut_of(std::size_t rows, std::size_t n, std::size_t tasks) {
+  const std::size_t panel = kernel::panel_width<T>();
+  if (rows <= few_rows) {
+    const std::size_t width = 2 * panel;
+    return {.columns = width * std::clamp<std::size_t>(n / (width * tasks), 1, 16), .width = width, .depth = few_deep};
+  }
+  const std::size_t most = slice_bytes / (panel * sizeof(T));
+  const std::size_t columns = panel * std::clamp<std::size_t>(blocks(n, panel) / tasks, 1, most);
+  return {.columns = columns, .width = columns, .depth = deepest};
+}
+
+/// y (m, n) = bias + x (m, k) w, w (k, n) or, if `transposed`, (n, k). Each task packs some columns into its core's
+/// cache and passes rows of x along them.
+template <class T>
+void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> x, const matrix_view<T>& w,
              bool transposed, const T* bias, tensor_view<T, 2> y) {
   const std::size_t n = transposed ? w.rows() : w.cols();
   if (x.rows() == 0 || n == 0) return;
-  const std::size_t width = kernel::panel_width<T>(), wanted = 2 * pool.size();  // tasks
-  const std::size_t panels = blocks(n, width);
-  const std::size_t columns = width * std::clamp<std::size_t>(panels / wanted, 1, slice_bytes / (width * sizeof(T)));
-  const std::size_t slices = blocks(n, columns);
+  const std::size_t wanted = (x.rows() <= few_rows ? 4 : 2) * pool.size();  // tasks
+  const product_cut cut = cut_of<T>(x.rows(), n, wanted);
+  const std::size_t slices = blocks(n, cut.columns);
   const std::size_t parts = std::clamp<std::size_t>(wanted / slices, 1, blocks(x.rows(), row_block));
   const std::size_t rows = blocks(blocks(x.rows(), parts), 8) * 8;
-  scratch.reserve<T>(kernel::packed_size<T>(columns, std::min(x.cols(), deepest)));
+  scratch.reserve<T>(kernel::packed_size<T>(cut.width, std::min(x.cols(), cut.depth)));
+  const auto part_of = [&](std::size_t first, std::size_t end, std::size_t k) -> matrix_view<T> {
+    const std::size_t count = std::min(cut.width, end - first), depth = std::min(cut.depth, x.cols() - k);
+    return transposed ? w.slice(first, count).columns(k, depth) : w.slice(k, depth).columns(first, count);
+  };
   pool.parallel_for(slices * parts, [&](std::size_t task, std::size_t worker) {
-    const std::size_t first = task / parts * columns, count = std::min(columns, n - first);
+    const std::size_t begin = task / parts * cut.columns, end = std::min(n, begin + cut.columns);
     const std::size_t row = std::min(x.rows(), task % parts * rows), m = std::min(rows, x.rows() - row);
     if (m == 0) return;
     T* memory = scratch.of<T>(worker);
-    std::size_t k = 0;
-    do {  // once for x without columns, too
-      const std::size_t depth = std::min(deepest, x.cols() - k);
-      const kernel::packed_matrix<T> slice =
-          transposed ? kernel::pack_transposed<T>({w.row(first).data() + k, {count, depth}, w.stride()}, memory)
-                     : kernel::pack<T>({w.row(k).data() + first, {depth, count}, w.stride()}, memory);
-      kernel::multiply_packed<T>({x.row(row).data() + k, {m, depth}, x.stride()}, slice,
-                                 k != 0            ? kernel::product_start::y
+    for (std::size_t first = begin, k = 0; first < end;) {
+      const matrix_view<T> part = part_of(first, end, k);
+      const std::size_t count = std::min(cut.width, end - first), depth = std::min(cut.depth, x.cols() - k);
+      const std::size_t this_first = first, this_k = k;
+      k += depth;
+      if (k >= x.cols()) {  // once for x without columns, too
+        k = 0;
+        first += count;
+      }
+      const bool ahead = transposed && x.rows() <= few_rows && first < end;
+      const kernel::packed_matrix<T> packed =
+          transposed ? kernel::pack_transposed<T>(part, memory, ahead ? part_of(first, end, k) : matrix_view<T>{})
+                     : kernel::pack<T>(part, memory);
+      kernel::multiply_packed<T>({x.row(row).data() + this_k, {m, depth}, x.stride()}, packed,
+                                 this_k != 0       ? kernel::product_start::y
                                  : bias != nullptr ? kernel::product_start::bias
                                                    : kernel::product_start::zero,
-                                 bias == nullptr ? nullptr : bias + first,
-                                 {y.row(row).data() + first, {m, count}, y.stride()});
-      k += depth;
-    } while (k < x.cols());
+                                 bias == nullptr ? nullptr : bias + this_first,
+                                 {y.row(row).data() + this_first, {m, count}, y.stride()});
+    }
   });
 }
 
@@ -164,13 +193,15 @@ OPTSCOPE_INLINE cpu::cpu(std::size_t threads)
     : pool_{std::make_shared<thread_pool>(threads)}, scratch_{pool_->size()} {}
 
 template <class T>
-void cpu::linear(tensor_view<const T, 2> x, tensor_view<const T, 2> w, const T* bias, tensor_view<T, 2> y) {
-  detail::product(*pool_, scratch_, x, w, true, bias, y);
+void cpu::linear(tensor_view<const T, 2> x, const std::type_identity_t<matrix_view<T>>& w, const T* bias,
+                 tensor_view<T, 2> y) {
+  detail::product<T>(*pool_, scratch_, x, w, true, bias, y);
 }
 
 template <class T>
-void cpu::linear_backward(tensor_view<const T, 2> x, tensor_view<const T, 2> w, tensor_view<T, 2> y) {
-  detail::product(*pool_, scratch_, x, w, false, static_cast<const T*>(nullptr), y);
+void cpu::linear_backward(tensor_view<const T, 2> x, const std::type_identity_t<matrix_view<T>>& w,
+                          tensor_view<T, 2> y) {
+  detail::product<T>(*pool_, scratch_, x, w, false, nullptr, y);
 }
 
 template <class T>
@@ -279,12 +310,11 @@ void cpu::attention_mix(tensor_view<const T, 3> pattern, tensor_view<const T, 2>
 }
 
 #ifdef OPTSCOPE_COMPILED
-template void cpu::linear(tensor_view<const float, 2>, tensor_view<const float, 2>, const float*,
-                          tensor_view<float, 2>);
-template void cpu::linear(tensor_view<const double, 2>, tensor_view<const double, 2>, const double*,
+template void cpu::linear(tensor_view<const float, 2>, const matrix_view<float>&, const float*, tensor_view<float, 2>);
+template void cpu::linear(tensor_view<const double, 2>, const matrix_view<double>&, const double*,
                           tensor_view<double, 2>);
-template void cpu::linear_backward(tensor_view<const float, 2>, tensor_view<const float, 2>, tensor_view<float, 2>);
-template void cpu::linear_backward(tensor_view<const double, 2>, tensor_view<const double, 2>, tensor_view<double, 2>);
+template void cpu::linear_backward(tensor_view<const float, 2>, const matrix_view<float>&, tensor_view<float, 2>);
+template void cpu::linear_backward(tensor_view<const double, 2>, const matrix_view<double>&, tensor_view<double, 2>);
 template void cpu::layer_norm(tensor_view<const float, 2>, const float*, const float*, tensor_view<float, 2>);
 template void cpu::layer_norm(tensor_view<const double, 2>, const double*, const double*, tensor_view<double, 2>);
 template void cpu::activate(activation, tensor_view<float, 2>);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
 
@@ -28,7 +29,7 @@ template <class T>
 [[nodiscard]] inline std::size_t tile_rows() { return simd::vector_bytes() == 64 ? 8 : 4; }
 
 /// Elements of a packed matrix of this many columns: panels one after the other, each (depth, its width), the last one
-/// rounded up to whole vectors with zeros.
+/// rounded up to whole vectors.
 template <class T>
 [[nodiscard]] std::size_t packed_size(std::size_t columns, std::size_t depth) {
   return (columns + lanes<T>() - 1) / lanes<T>() * lanes<T>() * depth;
@@ -56,13 +57,14 @@ template <class T>
   return {w.data(), w.rows(), w.cols(), w.stride()};
 }
 
-/// Packs wᵀ into `memory`: the columns of the result are the rows of w (columns, depth).
+/// Packs wᵀ into `memory`: the columns of the result are the rows of w (columns, depth). Meanwhile the cache fetches
+/// `ahead`, the matrix that will be packed next, of the same depth or empty.
 template <class T>
-packed_matrix<T> pack_transposed(tensor_view<const T, 2> w, T* memory);
+packed_matrix<T> pack_transposed(const matrix_view<T>& w, T* memory, const matrix_view<T>& ahead = {});
 
 /// Packs w (depth, columns) as it is into `memory`.
 template <class T>
-packed_matrix<T> pack(tensor_view<const T, 2> w, T* memory);
+packed_matrix<T> pack(const matrix_view<T>& w, T* memory);
 
 /// What a product begins with: zeros, the bias in every row, or what y holds already.
 enum class product_start { zero, bias, y };

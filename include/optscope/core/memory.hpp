@@ -16,6 +16,9 @@ namespace optscope {
 /// The largest resident size of this process so far, in bytes; 0 where Linux does not report it.
 [[nodiscard]] std::size_t peak_memory();
 
+/// How often this process has waited so far for a page of memory or of a mapped file to be read from a disk.
+[[nodiscard]] std::size_t disk_waits();
+
 /// "5.5 GB": decimal units, as memory is sold and limits are stated.
 [[nodiscard]] std::string memory_text(std::size_t bytes);
 

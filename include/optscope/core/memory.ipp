@@ -2,6 +2,8 @@
 #pragma once
 // Bodies of memory.hpp.
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -31,6 +33,12 @@ OPTSCOPE_INLINE std::size_t peak_memory() {
     if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
   }
   return 0;
+}
+
+OPTSCOPE_INLINE std::size_t disk_waits() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::size_t>(usage.ru_majflt);
 }
 
 OPTSCOPE_INLINE std::string memory_text(std::size_t bytes) {

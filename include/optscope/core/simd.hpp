@@ -20,11 +20,11 @@ enum class level { baseline, avx2, avx512 };
 #if defined(__x86_64__)
 namespace detail {
 template <class Body>
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma"))) void run_avx512(Body& body) {
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c"))) void run_avx512(Body& body) {
   body();
 }
 template <class Body>
-__attribute__((target("avx2,fma"))) void run_avx2(Body& body) {
+__attribute__((target("avx2,fma,f16c"))) void run_avx2(Body& body) {
   body();
 }
 }  // namespace detail

@@ -2,9 +2,23 @@
 #pragma once
 // Bodies of simd.hpp.
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <optscope/core/simd.hpp>
 
 namespace optscope::simd {
+
+#if defined(__x86_64__)
+namespace detail {
+/// Not a name that `__builtin_cpu_supports` of clang 14 knows.
+inline bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+}  // namespace detail
+#endif
 
 OPTSCOPE_INLINE level best() {
 #if defined(__x86_64__)
@@ -14,7 +28,8 @@ OPTSCOPE_INLINE level best() {
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd")) {
       return level::avx512;
     }
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? level::avx2 : level::baseline;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && detail::has_f16c() ? level::avx2
+                                                                                                 : level::baseline;
   }();
   return found;
 #else

@@ -24,7 +24,7 @@ namespace optscope {
 ///       template <class Layer>                                             // once per layer and chunk
 ///       void operator()(Layer& at, tensor<typename Layer::scalar, 2>& memory) const;
 ///     };
-///     model<any_opt, float, cpu, streamed_weights<float>, mlp_only> opt{files};
+///     model<any_opt, float, cpu, mapped_weights<float>, mlp_only> opt{files};
 ///
 /// * `sites` lists the sites that the block offers; a probe that lists another one does not compile. The model itself
 ///   offers `resid_pre` before the block and `resid_post` after it.

@@ -65,7 +65,7 @@ void sum_edited_heads(tensor_view<const T, 3> result, const T* before, const T* 
 /// Shows `result`: each head's z (row, width) through its columns of W_O, text by text; an edit of it changes `out`.
 template <class Layer, class T>
 void show_result(Layer& at, tensor_view<T, 2> z, const T* bias, tensor_view<T, 2> out, decoder_memory<T>& memory) {
-  const tensor_view<const T, 2> w = at.weights().out.weight;
+  const matrix_view<T>& w = at.weights().out.weight;
   const std::size_t width = at.shape().head_dim(), hidden = at.shape().hidden, heads = z.cols() / width;
   at.for_texts([&](const text_rows& text) {
     if (text.rows == 0) return;
@@ -73,7 +73,7 @@ void show_result(Layer& at, tensor_view<T, 2> z, const T* bias, tensor_view<T, 2
     for (std::size_t head = 0; head < heads; ++head) {
       at.backend().linear(
           tensor_view<const T, 2>{z.row(text.row).data() + head * width, {text.rows, width}, z.stride()},
-          tensor_view<const T, 2>{w.data() + head * width, {hidden, width}, w.stride()}, static_cast<const T*>(nullptr),
+          w.columns(head * width, width), static_cast<const T*>(nullptr),
           tensor_view<T, 2>{result.data() + head * hidden, {text.rows, hidden}, heads * hidden});
     }
     constexpr bool edited = Layer::template edits<site::result>;

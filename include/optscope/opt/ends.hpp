@@ -23,7 +23,7 @@ template <class T, class Backend, class Weights>
 void embed(const token_batch& texts, const run_plan& plan, const text_chunk& chunk, Backend& backend, Weights& weights,
            tensor_view<T, 2> stream, tensor_view<T, 2> positions) {
   const outer_weights<T> outer = weights.outer();
-  const tensor_view<const T, 2> project_in = outer.project_in;
+  const matrix_view<T>& project_in = outer.project_in;
   tensor<T, 2> narrow;
   if (project_in.size() != 0) narrow.resize({chunk.rows, project_in.cols()});
   const tensor_view<T, 2> tokens = project_in.size() != 0 ? narrow.view() : stream;
@@ -66,24 +66,17 @@ class unembedding {
   /// x (position, hidden), after the LayerNorm, to (position, embed_dim): in `narrow`, or x itself.
   [[nodiscard]] tensor_view<const T, 2> project(tensor_view<const T, 2> x, tensor<T, 2>& narrow) {
     const outer_weights<T> outer = weights_.outer();
-    const tensor_view<const T, 2> project_out = outer.project_out;
+    const matrix_view<T>& project_out = outer.project_out;
     if (project_out.size() == 0) return x;
     narrow.resize({x.rows(), project_out.rows()});
     backend_.linear(x, project_out, static_cast<const T*>(nullptr), narrow.view());
     return std::as_const(narrow).view();
   }
 
-  /// x (position, hidden), after the LayerNorm, to logits (position, vocabulary): some rows of the unembedding at a
-  /// time, so that it need not be whole in memory.
+  /// x (position, hidden), after the LayerNorm, to logits (position, vocabulary).
   void logits(tensor_view<const T, 2> x, tensor_view<T, 2> logits) {
-    constexpr std::size_t together = 4096;
-    const tensor_view<const T, 2> narrow = project(x, narrow_);
-    for (std::size_t first = 0; first < shape_.vocabulary; first += together) {
-      const std::size_t count = std::min(together, shape_.vocabulary - first);
-      const tensor_view<const T, 2> rows = weights_.unembedding(first, count, backend_.pool());
-      backend_.linear(narrow, rows, static_cast<const T*>(nullptr),
-                      tensor_view<T, 2>{logits.data() + first, {x.rows(), count}, logits.stride()});
-    }
+    backend_.linear(project(x, narrow_), matrix_view<T>{weights_.unembedding()}, static_cast<const T*>(nullptr),
+                    logits);
   }
 
   /// rows (text, hidden), which the LayerNorm is applied to first if `normalise`, to the logits of those `texts`.

@@ -69,7 +69,7 @@ void apply_gates(tensor_view<const T, 2> gates, std::size_t first, T constant, t
 ///     const auto record = std::make_shared<frozen_activations<float>>();
 ///     opt.run(texts, *record);
 ///     using frozen = frozen_block<float>;
-///     model<any_opt, float, cpu, streamed_weights<float>, frozen> linear{files, cpu{}, frozen{.from = record}};
+///     model<any_opt, float, cpu, mapped_weights<float>, frozen> linear{files, cpu{}, frozen{.from = record}};
 ///     linear.run_from(0, stream, texts, probe);  // what becomes of any other stream
 ///
 /// On the stream of the recorded run it gives that run's activations, to rounding. Without `constants`, biases,

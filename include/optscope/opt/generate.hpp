@@ -84,7 +84,7 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 
 /// The new ids of each prompt.
 ///
-///     model<any_opt, float, cpu, resident_weights<float>> opt{files};
+///     model<any_opt, float, cpu, mapped_weights<float>> opt{files};
 ///     const tokenizer words{files.folder()};
 ///     const token_batch prompts{words.encode("Paris is"), words.encode("The capital of Japan")};
 ///     for (const token_list& ids : generate(opt, prompts, {.new_tokens = 20, .tokens = words.size()}))

@@ -19,7 +19,7 @@
 #include <optscope/opt/ends.hpp>
 #include <optscope/opt/forward.hpp>
 #include <optscope/opt/kv_cache.hpp>
-#include <optscope/opt/streamed_weights.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/variants.hpp>
 #include <optscope/opt/weights.hpp>
 #include <type_traits>
@@ -57,7 +57,7 @@ struct model_shows_site {
 /// `Variant` names the architecture (`any_opt`: the checkpoint's), `Scalar` is what it computes in (float, or double
 /// for reference values), `Backend` the arithmetic, `Weights` where the weights are while it runs, `Block` what happens
 /// in a layer.
-template <class Variant = any_opt, class Scalar = float, class Backend = cpu, class Weights = streamed_weights<Scalar>,
+template <class Variant = any_opt, class Scalar = float, class Backend = cpu, class Weights = mapped_weights<Scalar>,
           class Block = decoder_block>
 class model {
   static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>, "a model computes in float or double");
@@ -159,8 +159,7 @@ class model {
   }
 
   /// A run that returns the logits after the last token of each text: (text, vocabulary), zeros for a text without new
-  /// tokens. Editors of `ln_final` and `logits` change them. Keeps the unembedding in memory: vocabulary x embed_dim
-  /// scalars, from the first call on.
+  /// tokens. Editors of `ln_final` and `logits` change them.
   template <class... Probes>
     requires(detail::probe_argument<Probes, Scalar> && ...)
   [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
@@ -206,7 +205,7 @@ class model {
   /// Rows of the stream (position, hidden), from any depth, as if they were the last `resid_post`: logits (position,
   /// vocabulary), by the final LayerNorm with each row's own mean and variance, project_out, and the unembedding, as
   /// far as the model has them. Of `resid_post` of layer l that is the logit lens (nostalgebraist 2020); of the last
-  /// layer it is `logits`. Keeps the unembedding in memory, as `next_logits` does. Throws `bad_input` if the rows are
+  /// layer it is `logits`. Throws `bad_input` if the rows are
   /// not as wide as the stream.
   ///
   ///     const tensor<float, 2> belief = opt.logits_of(probe(site::resid_post{}, 5));  // (vector, vocabulary)
@@ -214,7 +213,6 @@ class model {
     tensor<Scalar, 2> last, logits{{rows.rows(), shape_.vocabulary}};
     detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
     end.norm_copy(rows, last);
-    weights_.keep_unembedding(backend_.pool());
     end.logits(std::as_const(last).view(), logits.view());
     return logits;
   }
@@ -308,7 +306,6 @@ class model {
     const bool all = logits || pass.template wanted<site::ln_final>(0) || pass.template wanted<site::ln_final_scale>(0);
     if (!all && next == nullptr) return;
     detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
-    if (next != nullptr) weights_.keep_unembedding(backend_.pool());
     const bool only_last = next != nullptr && !logits;
     tensor<Scalar, 2> last{{only_last ? pass.plan().lengths.size() : 0, shape_.hidden}}, normed;
     std::vector<std::size_t> texts;  // of the rows of `last`

@@ -10,8 +10,8 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/removal.hpp>
-#include <optscope/opt/resident_weights.hpp>
 #include <optscope/opt/weights.hpp>
 #include <span>
 #include <vector>
@@ -33,10 +33,15 @@ class pruned_layer {
   [[nodiscard]] layer_weights<T> in(layer_weights<T> whole) const;
 
  private:
+  /// As many bytes an element as the whole matrix has.
   struct matrix {
-    std::vector<T> weight, bias;
-    std::size_t rows = 0;
+    std::vector<std::byte> weight;
+    dtype type = dtype::f32;
+    std::size_t rows = 0, columns = 0;
+    std::vector<T> bias;
 
+    void resize(dtype stored, std::size_t rows, std::size_t columns);
+    [[nodiscard]] std::byte* at(std::size_t row, std::size_t column = 0);
     [[nodiscard]] linear_weights<T> view() const;
   };
 
@@ -58,7 +63,7 @@ class pruned_layer {
 /// W_K and W_V and columns of W_O. What their constant activations would add to the stream is in the biases. The logits
 /// are those of the model whose activations are overwritten, to rounding. `mlp_pre` and `mlp_post` have the neurons
 /// that are left, sites of heads the heads, in order.
-template <class T, class Base = resident_weights<T>>
+template <class T, class Base = mapped_weights<T>>
   requires weight_policy<Base, T>
 class pruned_weights {
  public:
@@ -93,10 +98,7 @@ class pruned_weights {
   void token_embedding(std::span<const token_id> ids, tensor_view<T, 2> rows) { whole_.token_embedding(ids, rows); }
   void position_embedding(std::size_t first, tensor_view<T, 2> rows) { whole_.position_embedding(first, rows); }
   [[nodiscard]] outer_weights<T> outer() { return whole_.outer(); }
-  [[nodiscard]] tensor_view<const T, 2> unembedding(std::size_t first, std::size_t count, thread_pool& pool) {
-    return whole_.unembedding(first, count, pool);
-  }
-  void keep_unembedding(thread_pool& pool) { whole_.keep_unembedding(pool); }
+  [[nodiscard]] matrix_view<T> unembedding() { return whole_.unembedding(); }
 
  private:
   Base whole_;

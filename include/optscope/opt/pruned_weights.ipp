@@ -3,6 +3,7 @@
 // Bodies of pruned_weights.hpp.
 
 #include <algorithm>
+#include <cstring>
 #include <optscope/opt/pruned_weights.hpp>
 
 namespace optscope::detail {
@@ -24,8 +25,34 @@ std::vector<T> bias_to_add_to(const T* from, bool needed, std::size_t size) {
 }
 
 template <class T>
+void pruned_layer<T>::matrix::resize(dtype stored, std::size_t height, std::size_t width) {
+  type = stored;
+  rows = height;
+  columns = width;
+  weight.assign(rows * columns * size_of(type), std::byte{0});  // 0 in every type
+}
+
+template <class T>
+std::byte* pruned_layer<T>::matrix::at(std::size_t row, std::size_t column) {
+  return weight.data() + (row * columns + column) * size_of(type);
+}
+
+template <class T>
 linear_weights<T> pruned_layer<T>::matrix::view() const {
-  return {.weight = {weight.data(), {rows, weight.size() / rows}}, .bias = bias.empty() ? nullptr : bias.data()};
+  return {.weight = {weight.data(), type, {rows, columns}}, .bias = bias.empty() ? nullptr : bias.data()};
+}
+
+/// bias += what the inputs `columns` of a row add to it, each with its constant value.
+template <class T>
+void add_constants(const matrix_view<T>& of, std::size_t row, const std::vector<std::size_t>& columns,
+                   const std::vector<float>& values, T& bias) {
+  std::vector<T> weights(of.cols());
+  of.copy_rows(row, 1, weights.data());
+  double sum = static_cast<double>(bias);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    sum += static_cast<double>(values[i]) * static_cast<double>(weights[columns[i]]);
+  }
+  bias = static_cast<T>(sum);
 }
 
 template <class T>
@@ -57,25 +84,19 @@ void pruned_layer<T>::cut_neurons(const layer_weights<T>& whole, const layer_rem
   // One neuron without effect stays where none is left, so that no matrix is empty.
   const std::size_t left = std::max<std::size_t>(1, kept.size());
   const bool constants = !what.neuron_values.empty();
-  fc1_.rows = left;
-  fc1_.weight.assign(left * hidden, T{0});
+  fc1_.resize(whole.fc1.weight.type(), left, hidden);
   fc1_.bias.assign(whole.fc1.bias == nullptr ? 0 : left, T{0});
-  fc2_.rows = hidden;
-  fc2_.weight.assign(hidden * left, T{0});
+  fc2_.resize(whole.fc2.weight.type(), hidden, left);
   fc2_.bias = bias_to_add_to(whole.fc2.bias, constants, hidden);
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    std::ranges::copy(whole.fc1.weight.row(kept[i]), fc1_.weight.data() + i * hidden);
+    std::memcpy(fc1_.at(i), whole.fc1.weight.row(kept[i]), whole.fc1.weight.row_bytes());
     if (whole.fc1.bias != nullptr) fc1_.bias[i] = whole.fc1.bias[kept[i]];
   }
+  const std::size_t element = size_of(fc2_.type);
   pool.parallel_for(hidden, [&](std::size_t row, std::size_t) {
-    const T* from = whole.fc2.weight.row(row).data();
-    for (std::size_t i = 0; i < kept.size(); ++i) fc2_.weight[row * left + i] = from[kept[i]];
-    if (!constants) return;
-    double sum = static_cast<double>(fc2_.bias[row]);
-    for (std::size_t i = 0; i < what.neurons.size(); ++i) {
-      sum += static_cast<double>(what.neuron_values[i]) * static_cast<double>(from[what.neurons[i]]);
-    }
-    fc2_.bias[row] = static_cast<T>(sum);
+    const std::byte* from = whole.fc2.weight.row(row);
+    for (std::size_t i = 0; i < kept.size(); ++i) std::memcpy(fc2_.at(row, i), from + kept[i] * element, element);
+    if (constants) add_constants(whole.fc2.weight, row, what.neurons, what.neuron_values, fc2_.bias[row]);
   });
 }
 
@@ -88,30 +109,29 @@ void pruned_layer<T>::cut_heads(const layer_weights<T>& whole, const layer_remov
   if (none) kept.push_back(0);  // stays without effect: its columns of W_O are zero
   const std::size_t left = kept.size(), width = left * head_dim;
   const bool constants = !what.head_values.empty();
-  qkv_.rows = 3 * width;
-  qkv_.weight.resize(3 * width * hidden);
+  qkv_.resize(whole.qkv.weight.type(), 3 * width, hidden);
   qkv_.bias.assign(whole.qkv.bias == nullptr ? 0 : 3 * width, T{0});
-  out_.rows = hidden;
-  out_.weight.assign(hidden * width, T{0});
+  out_.resize(whole.out.weight.type(), hidden, width);
   out_.bias = bias_to_add_to(whole.out.bias, constants, hidden);
   pool.parallel_for(3 * left, [&](std::size_t i, std::size_t) {
     const std::size_t which = i / left, head = kept[i % left];  // which: 0 is q, 1 is k, 2 is v
     const std::size_t row = (which * heads + head) * head_dim;
-    std::copy_n(whole.qkv.weight.row(row).data(), head_dim * hidden, qkv_.weight.data() + i * head_dim * hidden);
+    for (std::size_t d = 0; d < head_dim; ++d) {
+      std::memcpy(qkv_.at(i * head_dim + d), whole.qkv.weight.row(row + d), whole.qkv.weight.row_bytes());
+    }
     if (whole.qkv.bias != nullptr) std::copy_n(whole.qkv.bias + row, head_dim, qkv_.bias.data() + i * head_dim);
   });
+  std::vector<std::size_t> removed;  // columns of W_O
+  for (const std::size_t head : what.heads) {
+    for (std::size_t d = 0; constants && d < head_dim; ++d) removed.push_back(head * head_dim + d);
+  }
+  const std::size_t bytes = head_dim * size_of(out_.type);  // of a head in a row of W_O
   pool.parallel_for(hidden, [&](std::size_t row, std::size_t) {
-    const T* from = whole.out.weight.row(row).data();
+    const std::byte* from = whole.out.weight.row(row);
     for (std::size_t i = 0; i < left && !none; ++i) {
-      std::copy_n(from + kept[i] * head_dim, head_dim, out_.weight.data() + row * width + i * head_dim);
+      std::memcpy(out_.at(row, i * head_dim), from + kept[i] * bytes, bytes);
     }
-    if (!constants) return;
-    double sum = static_cast<double>(out_.bias[row]);
-    for (std::size_t i = 0; i < what.head_values.size(); ++i) {
-      const std::size_t column = what.heads[i / head_dim] * head_dim + i % head_dim;
-      sum += static_cast<double>(what.head_values[i]) * static_cast<double>(from[column]);
-    }
-    out_.bias[row] = static_cast<T>(sum);
+    if (constants) add_constants(whole.out.weight, row, removed, what.head_values, out_.bias[row]);
   });
 }
 

@@ -8,6 +8,7 @@
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/compiled.hpp>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
@@ -16,10 +17,10 @@
 
 namespace optscope {
 
-/// y = x weightᵀ + bias; weight [out, in]; bias null where the model has none.
-template <class T>
+/// y = x weightᵀ + bias; weight [out, in]; bias null where the model has none. `Matrix` is how the weight is stored.
+template <class T, class Matrix = matrix_view<T>>
 struct linear_weights {
-  tensor_view<const T, 2> weight;
+  Matrix weight;
   const T* bias = nullptr;
 };
 
@@ -30,24 +31,28 @@ struct norm_weights {
   const T* beta = nullptr;
 };
 
-/// One layer. The three input maps of attention are one matrix: the rows of q, then those of k, then those of v. In a
-/// layer with fewer heads than the model's `heads`, `qkv` is (3 head_dim heads, hidden) and `out` (hidden,
-/// head_dim heads); with fewer neurons, `fc1` and `fc2` are smaller likewise.
-template <class T>
+/// One layer, its matrices as they are stored. The three input maps of attention are one matrix: the rows of q, then
+/// those of k, then those of v. In a layer with fewer heads than the model's `heads`, `qkv` is (3 head_dim heads,
+/// hidden) and `out` (hidden, head_dim heads); with fewer neurons, `fc1` and `fc2` are smaller likewise.
+template <class T, class Matrix = matrix_view<T>>
 struct layer_weights {
   norm_weights<T> ln1, ln2;
-  linear_weights<T> qkv;  // (3 hidden, hidden)
-  linear_weights<T> out;  // (hidden, hidden)
-  linear_weights<T> fc1;  // (ffn, hidden)
-  linear_weights<T> fc2;  // (hidden, ffn)
+  linear_weights<T, Matrix> qkv;  // (3 hidden, hidden)
+  linear_weights<T, Matrix> out;  // (hidden, hidden)
+  linear_weights<T, Matrix> fc1;  // (ffn, hidden)
+  linear_weights<T, Matrix> fc2;  // (hidden, ffn)
 };
+
+/// A layer whose matrices hold T, with elements that can be read one by one.
+template <class T>
+using layer_values = layer_weights<T, tensor_view<const T, 2>>;
 
 /// One head of a layer, as views of the layer's weights. What it reads and writes in the stream are the products
 /// W_Qᵀ W_K = qᵀ k and W_O W_V = out v, both (hidden, hidden) of rank head_dim (Elhage et al. 2021).
 template <class T>
 struct head_weights {
-  linear_weights<T> q, k, v;    // weight (head_dim, hidden), bias (head_dim)
-  tensor_view<const T, 2> out;  // (hidden, head_dim): the head's columns of W_O; the bias of W_O belongs to no head
+  linear_weights<T> q, k, v;  // weight (head_dim, hidden), bias (head_dim)
+  matrix_view<T> out;         // (hidden, head_dim): the head's columns of W_O; the bias of W_O belongs to no head
 };
 
 /// The weights of a head, valid as long as those of the layer. A head that the layer does not have is an assertion.
@@ -63,21 +68,18 @@ template <class T>
     return {.weight = layer.qkv.weight.slice(first, width),
             .bias = layer.qkv.bias == nullptr ? nullptr : layer.qkv.bias + first};
   };
-  return {.q = part(0),
-          .k = part(1),
-          .v = part(2),
-          .out = {layer.out.weight.data() + head * width, {shape.hidden, width}, layer.out.weight.stride()}};
+  return {.q = part(0), .k = part(1), .v = part(2), .out = layer.out.weight.columns(head * width, width)};
 }
 
 /// What a model has before and after its layers, except for the tables of its vocabulary and positions.
 template <class T>
 struct outer_weights {
-  tensor_view<const T, 2> project_in;   // (hidden, embed_dim); empty where the embedding is as wide as the stream
-  norm_weights<T> final_norm;           // null where the model has no final LayerNorm, or one without weights
-  tensor_view<const T, 2> project_out;  // (embed_dim, hidden); empty likewise
+  matrix_view<T> project_in;   // (hidden, embed_dim); empty where the embedding is as wide as the stream
+  norm_weights<T> final_norm;  // null where the model has no final LayerNorm, or one without weights
+  matrix_view<T> project_out;  // (embed_dim, hidden); empty likewise
 };
 
-/// A weight policy: provides the weights of a model in its scalar T, whatever they are stored as. It must be movable,
+/// A weight policy: provides the weights of a model that computes in T, as they are stored. It must be movable,
 /// and copyable for `side_by_side` and `model(other, backend)`. Its members:
 ///
 /// * `W{files, shape, pool}` checks the tensors; throws `checkpoint_error` if one is missing or has another shape.
@@ -85,14 +87,12 @@ struct outer_weights {
 /// * `token_embedding(ids, rows)` fills rows (id, embed_dim).
 /// * `position_embedding(first, rows)` fills rows (position, hidden) for the positions from `first` on.
 /// * `outer()` returns the projections and the final LayerNorm, valid until the next call.
-/// * `unembedding(first, count, pool)` returns rows of the unembedding, (count, embed_dim), valid until the next call.
-/// * `keep_unembedding(pool)` announces that every row of the unembedding will be asked for again and again; it may do
-///   nothing.
+/// * `unembedding()` returns the unembedding, (vocabulary, embed_dim), valid until the next call.
 ///
-/// A policy that is about the layers alone inherits all but `layer` from `outer_reader`:
+/// A policy that is about the layers alone inherits the rest from `mapped_weights`:
 ///
-///     struct my_weights : outer_reader<float> {
-///       my_weights(const checkpoint& files, const architecture& shape, thread_pool& pool);
+///     struct my_weights : mapped_weights<float> {
+///       using mapped_weights<float>::mapped_weights;
 ///       layer_weights<float> layer(std::size_t index, std::size_t end, thread_pool& pool);
 ///     };
 ///
@@ -106,13 +106,12 @@ concept weight_policy = std::move_constructible<W> &&
                           weights.token_embedding(ids, rows);
                           weights.position_embedding(number, rows);
                           { weights.outer() } -> std::convertible_to<outer_weights<T>>;
-                          { weights.unembedding(number, number, pool) } -> std::convertible_to<tensor_view<const T, 2>>;
-                          weights.keep_unembedding(pool);
+                          { weights.unembedding() } -> std::convertible_to<matrix_view<T>>;
                         };
 
 /// Copies a layer, converting it to another scalar, into `buffer`, and returns views of that.
 template <class To, class From>
-[[nodiscard]] layer_weights<To> copy_layer(const layer_weights<From>& from, std::vector<To>& buffer);
+[[nodiscard]] layer_values<To> copy_layer(const layer_weights<From>& from, std::vector<To>& buffer);
 
 }  // namespace optscope
 

@@ -9,7 +9,7 @@
 namespace optscope {
 
 template <class To, class From>
-layer_weights<To> copy_layer(const layer_weights<From>& from, std::vector<To>& buffer) {
+layer_values<To> copy_layer(const layer_weights<From>& from, std::vector<To>& buffer) {
   const std::size_t hidden = from.fc2.weight.rows();
   const auto size = [](const linear_weights<From>& map) {
     return map.weight.size() + (map.bias == nullptr ? 0 : map.weight.rows());
@@ -22,15 +22,17 @@ layer_weights<To> copy_layer(const layer_weights<From>& from, std::vector<To>& b
     std::transform(values, values + count, begin, [](From value) { return static_cast<To>(value); });
     return begin;
   };
-  const auto linear = [&](const linear_weights<From>& map) -> linear_weights<To> {
-    const To* const weight = end;
-    for (std::size_t row = 0; row < map.weight.rows(); ++row) copy(map.weight.row(row).data(), map.weight.cols());
+  const auto linear = [&](const linear_weights<From>& map) -> linear_weights<To, tensor_view<const To, 2>> {
+    To* const weight = std::exchange(end, end + map.weight.size());
+    for (std::size_t row = 0; row < map.weight.rows(); ++row) {
+      convert(map.weight.row(row), map.weight.type(), map.weight.cols(), weight + row * map.weight.cols());
+    }
     return {.weight = {weight, map.weight.shape()}, .bias = copy(map.bias, map.weight.rows())};
   };
   const auto norm = [&](const norm_weights<From>& weights) -> norm_weights<To> {
     return {.gamma = copy(weights.gamma, hidden), .beta = copy(weights.beta, hidden)};
   };
-  layer_weights<To> result;
+  layer_values<To> result;
   result.ln1 = norm(from.ln1);
   result.ln2 = norm(from.ln2);
   result.qkv = linear(from.qkv);
@@ -41,10 +43,10 @@ layer_weights<To> copy_layer(const layer_weights<From>& from, std::vector<To>& b
 }
 
 #ifdef OPTSCOPE_COMPILED
-template layer_weights<float> copy_layer(const layer_weights<float>&, std::vector<float>&);
-template layer_weights<float> copy_layer(const layer_weights<double>&, std::vector<float>&);
-template layer_weights<double> copy_layer(const layer_weights<float>&, std::vector<double>&);
-template layer_weights<double> copy_layer(const layer_weights<double>&, std::vector<double>&);
+template layer_values<float> copy_layer(const layer_weights<float>&, std::vector<float>&);
+template layer_values<float> copy_layer(const layer_weights<double>&, std::vector<float>&);
+template layer_values<double> copy_layer(const layer_weights<float>&, std::vector<double>&);
+template layer_values<double> copy_layer(const layer_weights<double>&, std::vector<double>&);
 #endif
 
 }  // namespace optscope

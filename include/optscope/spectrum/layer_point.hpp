@@ -27,7 +27,7 @@ template <class T>
 struct layer_point {
   architecture shape;
   std::size_t layer = 0, tokens = 0;
-  layer_weights<T> weights;
+  layer_values<T> weights;
   norm_jacobian<T> ln1, ln2;
   tensor<T, 2> q, k, v, z;  // (token, hidden), heads side by side; q before its factor
   tensor<T, 3> pattern;     // (head, query, key)

@@ -198,10 +198,12 @@ class ablation_pass {
   /// fc2 of a layer, neuron by neuron, and the LayerNorm that follows it in a post-LN model.
   void read_layer(std::size_t layer) {
     const layer_weights<T> w = opt_.weights().layer(layer, layer + 1, opt_.backend().pool());
-    const tensor_view<const T, 2> fc2 = w.fc2.weight;
+    const matrix_view<T>& fc2 = w.fc2.weight;
     columns_ = tensor<T, 2>{{fc2.cols(), fc2.rows()}};
+    std::vector<T> values(fc2.cols());
     for (std::size_t row = 0; row < fc2.rows(); ++row) {
-      for (std::size_t n = 0; n < fc2.cols(); ++n) columns_(n, row) = fc2(row, n);
+      fc2.copy_rows(row, 1, values.data());
+      for (std::size_t n = 0; n < fc2.cols(); ++n) columns_(n, row) = values[n];
     }
     gamma_.clear();
     beta_.clear();

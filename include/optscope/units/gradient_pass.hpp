@@ -259,11 +259,8 @@ class gradient_pass {
   template <class Shown>
   tensor<T, 2> after_last_layer(Shown& shown) {
     const architecture& shape = opt_.shape();
-    thread_pool& pool = opt_.backend().pool();
     show(shown, site::logits{}, 0, logits_.all());
-    opt_.weights().keep_unembedding(pool);
-    const view unembedding = opt_.weights().unembedding(0, shape.vocabulary, pool);
-    tensor<T, 2> stream = times(logits_.all(), unembedding);  // (row, embed_dim)
+    tensor<T, 2> stream = times(logits_.all(), opt_.weights().unembedding());  // (row, embed_dim)
     const outer_weights<T> outer = opt_.weights().outer();
     if (outer.project_out.size() != 0) stream = times(stream, outer.project_out);
     if (!shape.final_layer_norm) return stream;
@@ -280,7 +277,7 @@ class gradient_pass {
   static view matrix_of(tensor_view<const T, 3> x) { return x.template reshape<2>({x.rows(), x.cols()}); }
 
   /// x (m, out) w (out, in) to (m, in).
-  tensor<T, 2> times(view x, view w) {
+  tensor<T, 2> times(view x, const matrix_view<T>& w) {
     tensor<T, 2> y{{x.rows(), w.cols()}};
     opt_.backend().linear_backward(x, w, y.view());
     return y;

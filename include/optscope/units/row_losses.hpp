@@ -15,13 +15,13 @@
 namespace optscope {
 
 /// Collects rows of the last layer's `resid_post` with the token that follows each, and computes all losses in large
-/// products. Keeps the unembedding in memory.
+/// products.
 template <class Model>
 class row_losses {
  public:
   using T = typename Model::scalar;
 
-  explicit row_losses(Model& opt) : opt_{opt} { opt.weights().keep_unembedding(opt.backend().pool()); }
+  explicit row_losses(Model& opt) : opt_{opt} {}
 
   /// Asks for the loss of `next` after `row` (hidden); `measure` writes it to `to`.
   void want(std::span<const T> row, token_id next, double& to) {
@@ -33,7 +33,7 @@ class row_losses {
   void measure() {
     const std::size_t vocabulary = opt_.shape().vocabulary;
     const std::size_t most = std::max<std::size_t>(64, (std::size_t{1} << 23) / vocabulary);  // rows at a time
-    const tensor_view<const T, 2> weights = opt_.weights().unembedding(0, vocabulary, opt_.backend().pool());
+    const matrix_view<T> weights = opt_.weights().unembedding();
     const tensor_view<const T, 2> rows{rows_.data(), {wanted_.size(), opt_.shape().hidden}};
     for (std::size_t begin = 0; begin < wanted_.size(); begin += most) {
       const std::size_t count = std::min(most, wanted_.size() - begin);
