@@ -345,3 +345,21 @@ TEST_CASE("a run over named texts names them where it refuses them, one text a r
                        bad_input);
   CHECK_THROWS_WITH_AS(opt.run({{2, 999}}), "text 0: expected ids below 40, found 999 at position 1", bad_input);
 }
+
+TEST_CASE("hidden states that there are not are refused by name") {
+  model<> opt{checkpoint{model_goldens + "pre-ln"}};
+  hidden_states states{opt};
+  const auto refusal = [&](std::size_t index, std::size_t text) -> std::string {
+    try {
+      static_cast<void>(states(index, text));
+    } catch (const bad_input& e) {
+      return e.what();
+    }
+    return "read";
+  };
+  CHECK_EQ(refusal(0, 0), "hidden_states: expected a run before they are read, found none");
+  opt.run({{2, 5}}, states);
+  CHECK_EQ(refusal(2, 0), "read");
+  CHECK_EQ(refusal(3, 0), "hidden_states: expected a number below 3, found 3");
+  CHECK_EQ(refusal(0, 1), "hidden_states: expected a text below 1, found 1");
+}

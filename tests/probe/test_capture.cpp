@@ -87,6 +87,8 @@ TEST_CASE("what a capture does not have is refused by name, and layers beyond th
     return refusal([&] { static_cast<void>(probe(site::attn_out{}, layer, text)); });
   };
   CHECK_EQ(of(0), "capture of attn_out: expected a run before it is read, found none");
+  CHECK_EQ(refusal([&] { static_cast<void>(probe.positions_of(0)); }),
+           "capture: expected a run before it is read, found none");
   probe.only_layers({1}).only_sites({"attn_out"});
   probe.begin({capture_shape, {3, 4}});
   CHECK_EQ(of(1), "");
@@ -95,6 +97,8 @@ TEST_CASE("what a capture does not have is refused by name, and layers beyond th
   CHECK_EQ(of_text(0, 1), of(0));
   CHECK_EQ(of(2), "capture of attn_out: expected a layer below 2, found 2");
   CHECK_EQ(of_text(1, 2), "capture of attn_out: expected a text below 2, found 2");
+  CHECK_EQ(refusal([&] { static_cast<void>(probe.positions_of(2)); }), "capture: expected a text below 2, found 2");
+  CHECK_EQ(refusal([&] { static_cast<void>(probe.row_of(2, 0)); }), "capture: expected a text below 2, found 2");
   CHECK_EQ(refusal([&] { static_cast<void>(probe(site::embed{})); }),
            "capture of embed: expected a site that is kept, found one that only_sites() left out");
   CHECK(probe.keeps(site::attn_out{}, 1));

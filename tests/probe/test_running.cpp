@@ -315,6 +315,13 @@ TEST_CASE("statistics that there are not are refused by name, not read") {
            "running statistics of z: expected a layer that is kept, found 0, which only_layers() left out");
   CHECK_EQ(message(site::z{}, 2), "running statistics of z: expected a layer below 2, found 2");
   CHECK_EQ(message(site::ln_final{}, 1), "running statistics of ln_final: expected a layer below 1, found 1");
+  running<running_top, site::z> top{running_top{2}};
+  running<running_quantiles, site::z> quantiles;
+  top.begin({running_shape, {3}});
+  quantiles.begin({running_shape, {3}});
+  const char* const expected = "running statistics: expected a unit below 6, found 6";
+  CHECK_THROWS_WITH_AS(static_cast<void>(top(site::z{}, 1)(6)), expected, bad_input);
+  CHECK_THROWS_WITH_AS(static_cast<void>(quantiles(site::z{}, 1)(6)), expected, bad_input);
 }
 
 TEST_CASE_TEMPLATE("saved statistics continue as if they had never been interrupted", Statistic, running_moments,

@@ -189,6 +189,9 @@ TEST_CASE("gradients of a text do not depend on the other texts, nor on which la
   CHECK(std::ranges::equal(together(site::resid_pre{}, 1, 1).row(1), alone(site::resid_pre{}, 1).row(0)));
   CHECK(std::ranges::equal(together(site::resid_pre{}, 0, 1).row(0), together(site::embed{}, 0, 1).row(0)));
   CHECK_FALSE(alone.keeps(site::resid_pre{}, 0));
+  const named_texts wrong{{{2, -1}}, {"wrong.txt"}};
+  CHECK_THROWS_WITH_AS(gradients.run(wrong, squares, alone), "wrong.txt: expected ids below 50, found -1 at position 1",
+                       bad_input);
 }
 
 TEST_CASE("gradients are the same on the library's kernels, on the user's BLAS and on plain loops") {

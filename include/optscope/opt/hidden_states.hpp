@@ -2,11 +2,14 @@
 #pragma once
 // The residual stream as transformers gives it with `output_hidden_states=True`.
 
+#include <algorithm>
 #include <cstddef>
+#include <optscope/core/errors.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/opt/model.hpp>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -47,9 +50,18 @@ class hidden_states {
 
   [[nodiscard]] std::size_t size() const noexcept { return states_.size(); }  ///< layers + 1
 
-  /// Number `index` of a text, from the last run: (position, hidden); of the last number (position, embed_dim).
+  /// Number `index` of a text, from the last run: (position, hidden); of the last number (position, embed_dim). Throws
+  /// `bad_input` for a number or text that there is not, and before the first run.
   [[nodiscard]] tensor_view<const scalar, 2> operator()(std::size_t index, std::size_t text) const {
-    return states_.at(index).at(text).view();
+    const std::size_t texts = states_[0].size();
+    if (texts == 0) throw bad_input{"", "hidden_states", "a run before they are read", "none"};
+    if (index >= size()) {
+      throw bad_input{"", "hidden_states", "a number below " + std::to_string(size()), std::to_string(index)};
+    }
+    if (text >= texts) {
+      throw bad_input{"", "hidden_states", "a text below " + std::to_string(texts), std::to_string(text)};
+    }
+    return states_[index][text].view();
   }
 
  private:

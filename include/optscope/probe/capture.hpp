@@ -95,7 +95,7 @@ class basic_capture {
   [[nodiscard]] bool keeps(Site, std::size_t layer) const {
     return kept_.keeps(index<Site>(), layer);
   }
-  /// The positions kept of a text, in the order of the rows.
+  /// The positions kept of a text, in the order of the rows. Throws `bad_input` for a text that was not in the run.
   [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const {
     return kept_.positions_of(text);
   }

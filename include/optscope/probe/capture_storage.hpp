@@ -54,7 +54,7 @@ class capture_storage {
   /// Of what is kept of a text with this many tokens.
   [[nodiscard]] std::array<std::size_t, 3> extents(std::size_t site, const architecture& shape, std::size_t length,
                                                    std::size_t text) const;
-  [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const { return now_.chosen.at(text); }
+  [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const;
   [[nodiscard]] std::optional<std::size_t> row_of(std::size_t text, std::size_t position) const;
   [[nodiscard]] std::string name_of(std::size_t text) const;
   [[nodiscard]] captured_row origin(std::size_t row) const;
@@ -73,6 +73,7 @@ class capture_storage {
   };
 
   void check_kept(std::size_t site, std::size_t layer) const;
+  void check_text(const std::string& item, std::size_t text) const;
   tensor_view<const Scalar, 3> text_of(const part& run, std::size_t site, std::size_t layer, std::size_t text) const;
   void allocate();
   void join(std::size_t site);

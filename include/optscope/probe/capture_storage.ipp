@@ -126,6 +126,19 @@ void capture_storage<Scalar>::check_kept(std::size_t site, std::size_t layer) co
 }
 
 template <class Scalar>
+void capture_storage<Scalar>::check_text(const std::string& item, std::size_t text) const {
+  if (text < texts()) return;
+  if (texts() == 0) throw bad_input{"", item, "a run before it is read", "none"};
+  throw bad_input{"", item, "a text below " + std::to_string(texts()), std::to_string(text)};
+}
+
+template <class Scalar>
+const std::vector<std::size_t>& capture_storage<Scalar>::positions_of(std::size_t text) const {
+  check_text("capture", text);
+  return now_.chosen[text];
+}
+
+template <class Scalar>
 tensor_view<const Scalar, 3> capture_storage<Scalar>::all_texts(std::size_t site, std::size_t layer) const {
   check_kept(site, layer);
   const kept& source = now_.store[site];
@@ -136,10 +149,7 @@ template <class Scalar>
 tensor_view<const Scalar, 3> capture_storage<Scalar>::one_text(std::size_t site, std::size_t layer,
                                                                std::size_t text) const {
   check_kept(site, layer);
-  if (text >= texts()) {
-    throw bad_input{"", "capture of " + std::string{sites_[site]->name}, "a text below " + std::to_string(texts()),
-                    std::to_string(text)};
-  }
+  check_text("capture of " + std::string{sites_[site]->name}, text);
   return text_of(now_, site, layer, text);
 }
 

@@ -80,7 +80,11 @@ class running_quantiles {
   void add(std::span<const T> x, std::size_t text, std::size_t position);
   void merge(const running_quantiles& other);
 
-  [[nodiscard]] const quantile_sketch& operator()(std::size_t unit) const { return sketches_.at(unit); }
+  /// Throws `bad_input` for a unit that there is not.
+  [[nodiscard]] const quantile_sketch& operator()(std::size_t unit) const {
+    detail::require_unit(unit, sketches_.size());
+    return sketches_[unit];
+  }
 
   /// `percentile`: the 101 percentiles, 0 to 100: (unit, 101). `number` and `weight`: the numbers kept and how many
   /// each stands for: (unit, number); after the last one of a unit NaN and 0.

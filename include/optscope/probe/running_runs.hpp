@@ -35,6 +35,9 @@ void require_saved_shape(const std::string& name, std::span<const std::size_t> f
                          std::span<const std::size_t> expected);
 [[noreturn]] void refuse_missing_tensor(const std::string& name);
 
+/// Throws `bad_input` for a unit beyond those that statistics have.
+void require_unit(std::size_t unit, std::size_t units);
+
 /// The runs that statistics have seen.
 class running_runs {
  public:

@@ -31,6 +31,11 @@ OPTSCOPE_INLINE void refuse_missing_tensor(const std::string& name) {
   throw bad_input{"", "tensor " + name, "saved statistics", "no such tensor"};
 }
 
+OPTSCOPE_INLINE void require_unit(std::size_t unit, std::size_t units) {
+  if (unit < units) return;
+  throw bad_input{"", "running statistics", "a unit below " + std::to_string(units), std::to_string(unit)};
+}
+
 OPTSCOPE_INLINE bool running_runs::wants(const site_info& site, std::size_t layer) const {
   return !site.per_layer() || !layers_ || std::ranges::count(*layers_, layer) != 0;
 }

@@ -31,8 +31,9 @@ class running_top {
   void merge(const running_top& other);
   void shift_texts(std::size_t by) noexcept;
 
-  /// (k) The largest first.
+  /// (k) The largest first. Throws `bad_input` for a unit that there is not.
   [[nodiscard]] std::span<const entry> operator()(std::size_t unit) const {
+    detail::require_unit(unit, entries_.size() / k_);
     return std::span{entries_}.subspan(unit * k_, k_);
   }
 

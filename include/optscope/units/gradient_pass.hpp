@@ -3,6 +3,7 @@
 // Gradients of any function of the logits at every site, neuron and head, in closed form, by one backward pass.
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <optscope/backend/backend.hpp>
@@ -108,15 +109,13 @@ class gradient_pass {
   template <class Turn, class... Probes>
     requires(detail::probe_argument<Probes, T> && ...)
   void run(const token_batch& texts, Turn turn, Probes&&... probes) {
-    if constexpr (detail::are_probes<T, Probes...>()) {
-      (detail::check_gradient_probe<std::remove_cvref_t<Probes>, T>(), ...);
-      forward(texts, open_, turn);
-      (detail::begin(probes, logits_.plan()), ...);
-      detail::gradient_probes<T, std::remove_reference_t<Probes>...> shown{logits_.first_row(), probes...};
-      backward(open_, shown);
-      (detail::end(probes), ...);
-      (detail::finish(probes), ...);
-    }
+    run_over(texts, turn, probes...);
+  }
+  /// The same, with errors that name the texts.
+  template <std::same_as<named_texts> Texts, class Turn, class... Probes>
+    requires(detail::probe_argument<Probes, T> && ...)
+  void run(const Texts& texts, Turn turn, Probes&&... probes) {
+    run_over(texts, turn, probes...);
   }
 
   /// The same through `gates`, for neurons and heads alone. `see(unit_kind, layer, a, g)` is called for the neurons
@@ -130,8 +129,21 @@ class gradient_pass {
   }
 
  private:
-  template <class Turn>
-  void forward(const token_batch& texts, unit_gates<T>& gates, Turn& turn) {
+  template <class Texts, class Turn, class... Probes>
+  void run_over(const Texts& texts, Turn& turn, Probes&... probes) {
+    if constexpr (detail::are_probes<T, Probes...>()) {
+      (detail::check_gradient_probe<Probes, T>(), ...);
+      forward(texts, open_, turn);
+      (detail::begin(probes, logits_.plan()), ...);
+      detail::gradient_probes<T, Probes...> shown{logits_.first_row(), probes...};
+      backward(open_, shown);
+      (detail::end(probes), ...);
+      (detail::finish(probes), ...);
+    }
+  }
+
+  template <class Texts, class Turn>
+  void forward(const Texts& texts, unit_gates<T>& gates, Turn& turn) {
     opt_.run(texts, run_, gates, logits_);
     opt_.backend().pool().parallel_for(texts.size(), [&](std::size_t t, std::size_t) { turn(t, logits_.of(t)); });
   }
