@@ -144,6 +144,9 @@ class gradient_pass {
 
   template <class Texts, class Turn>
   void forward(const Texts& texts, unit_gates<T>& gates, Turn& turn) {
+    static_assert(std::invocable<Turn&, std::size_t, tensor_view<T, 2>>,
+                  "what turns logits into gradients takes (std::size_t text, tensor_view<T, 2> logits), T being the "
+                  "scalar of the model");
     opt_.run(texts, run_, gates, logits_);
     opt_.backend().pool().parallel_for(texts.size(), [&](std::size_t t, std::size_t) { turn(t, logits_.of(t)); });
   }
