@@ -46,7 +46,7 @@ def ctranslate2_peer(folder, dtype, tokens, prompts):
     from transformers import OPTForCausalLM
 
     out = pathlib.Path(folder) / f"ctranslate2-{dtype}"
-    if not out.exists():  # as its converter does, which wants a tokenizer
+    if not (out / "model.bin").exists():  # as its converter does, which wants a tokenizer
         from ctranslate2.converters import transformers as convert
         loader = convert._MODEL_LOADERS["OPTConfig"]
         model = OPTForCausalLM.from_pretrained(folder)
@@ -58,6 +58,7 @@ def ctranslate2_peer(folder, dtype, tokens, prompts):
         spec = loader(model, words())
         spec.validate()
         spec.optimize(quantization=None if dtype == "float32" else dtype)
+        out.mkdir(exist_ok=True)
         spec.save(str(out))
     model = ctranslate2.Generator(str(out), device="cpu", compute_type=dtype, intra_threads=os.cpu_count())
 
