@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
