@@ -120,9 +120,10 @@ __attribute__((target("avx,f16c"))) inline void halves_f16c(const vector_of<std:
 }
 __attribute__((target("avx512f"))) inline void halves_avx512(const vector_of<std::uint16_t, 32>::local& from,
                                                              vector_of<float, 64>::local& to) noexcept {
+  constexpr short every = -1;  // lane
   constexpr int as_it_is = 4;  // the rounding mode; halves are exact
   to = __builtin_ia32_vcvtph2ps512_mask(reinterpret_cast<vector_of<short, 32>::local>(from),
-                                        vector_of<float, 64>::local{}, 0xffff, as_it_is);
+                                        vector_of<float, 64>::local{}, every, as_it_is);
 }
 #endif
 

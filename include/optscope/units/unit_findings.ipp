@@ -142,13 +142,13 @@ OPTSCOPE_INLINE std::vector<std::string> limits_of(const unit_findings& found) {
                      std::to_string(all - in_groups) + " texts count for effect sizes alone");
   }
   for (std::size_t c = 0; c < categories; ++c) {
-    const std::size_t fewest = found.fewest(effects, unit_kind::neuron, c);
-    if (fewest == 1) continue;
+    const std::size_t together = found.fewest(effects, unit_kind::neuron, c);
+    if (together == 1) continue;
     const std::size_t tests = categories * found.sums.units().all(unit_kind::neuron).size();
     limits.push_back("category " + found.categories[c] + ": with so few texts p cannot be below " +
                      detail::table_cell(effects.smallest_p[c]) + ", so that of " + std::to_string(tests) +
                      " tests of neurons " +
-                     (fewest > tests ? "none" : "no fewer than " + std::to_string(fewest) + " findings together") +
+                     (together > tests ? "none" : "no fewer than " + std::to_string(together) + " findings together") +
                      " can be told from chance, however clear they are");
   }
   if (all > categories && !detail::any_effect_size(effects)) {
