@@ -234,8 +234,9 @@ TEST_CASE_TEMPLATE("a product with weights as they are stored has the bits of th
   typename On::backend backend{2};
   for (const dtype type : {dtype::f16, dtype::bf16, dtype::f32, dtype::f64}) {
     if (!matrix_view<T>::usable(type)) continue;
-    for (const auto& [n, k] :
+    for (const auto& shape :
          {std::pair<std::size_t, std::size_t>{1, 1}, {3, 7}, {16, 8}, {24, 130}, {51, 21}, {99, 300}, {217, 40}}) {
+      const std::size_t n = shape.first, k = shape.second;
       const std::vector<std::byte> bytes = stored_numbers(type, n * k);
       const matrix_view<T> stored{bytes.data() + 1, type, {n, k}};  // at an odd address
       CHECK_FALSE(stored.holds_values());
