@@ -40,7 +40,7 @@ TEST_CASE_TEMPLATE("on the user's BLAS every kind of checkpoint agrees with tran
   CHECK(compare_all<Scalar>(cblas{2}, tolerance, [](activation) { return true; }) > 30);
 }
 
-TEST_CASE("a backend with the members of the concept and no others runs every golden") {
+TEST_CASE("a backend with the members of the concept and no others runs every golden" * doctest::test_suite("long")) {
   const auto has = [](activation kind) {
     return kind == activation::relu || kind == activation::gelu || kind == activation::silu || kind == activation::tanh;
   };
