@@ -47,7 +47,7 @@ TEST_CASE("a backend with the members of the concept and no others runs every go
   CHECK(compare_all<double>(plain_backend<double>{2}, 1e-12, has) > 10);
 }
 
-TEST_CASE("greedy ids on each backend are those of transformers' generate") {
+TEST_CASE("greedy ids on each backend are those of transformers' generate" * doctest::test_suite("long")) {
   const auto check = [](auto backend) {
     using Backend = decltype(backend);
     for (const char* name : {"head-dim-7", "head-dim-80", "demo-model"}) {
