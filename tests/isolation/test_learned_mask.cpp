@@ -213,8 +213,7 @@ TEST_CASE("a learned mask makes what follows other texts more like the kept cate
   CHECK(gain > 0.02);
 }
 
-TEST_CASE("a mask may cost what it is told: little, and it removes little; more, and it turns more" *
-          doctest::test_suite("long")) {
+TEST_CASE("a mask with a higher cost removes more units and loses more" * doctest::test_suite("long")) {
   const std::string folder = OPTSCOPE_SOURCE_DIR "/examples/demo-model", from = OPTSCOPE_SOURCE_DIR "/examples/texts/";
   model<any_opt, float, cpu, pruned_weights<float>> opt{checkpoint{folder}};
   const tokenizer words{folder};

@@ -16,7 +16,7 @@ namespace detail {
 // A slice of the weights is 768 bytes of columns wide and 768 elements deep, 576 kB in float: it stays in a
 // second-level cache while the rows are multiplied by it.
 inline constexpr std::size_t slice_bytes = 768, deepest = 768;
-inline constexpr std::size_t few_rows = 16, few_deep = 128;
+inline constexpr std::size_t few_rows = 16, few_deep = 128;  // rows of x; elements: see `cut_of`
 inline constexpr std::size_t row_block = 256;      // rows of a task; with fewer, packing costs more than it saves
 inline constexpr std::size_t least_queries = 512;  // queries of a task, likewise
 

@@ -20,7 +20,7 @@ struct vector_of {
 
 /// c = start + a b. Every element is one chain of additions over the depth, whatever the tile: a row of c has the same
 /// bits in a tile of any other number of rows.
-/// Of several panels, each is `apart` from the one before.
+/// With several panels, each begins `apart` elements after the one before.
 template <class T, int Bytes, int Rows, int Vectors, int Panels = 1>
 [[gnu::always_inline]] inline void tile(const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t depth,
                                         const T* start, std::size_t start_stride, T* c, std::size_t ldc,
