@@ -24,9 +24,10 @@ namespace optscope {
 ///
 /// * `static constexpr bool symmetric = true` says that measure(x, y) is measure(y, x), always. `similarity` then calls
 ///   it once for a pair and not twice. Without it both are computed.
-/// * `void prepare(tensor_view<const T, 2> vectors)` is called once before the first pair, for metrics that depend on
-/// the
-///   whole set (`metric_of_prepared_vectors`).
+/// * `prepare(tensor_view<const T, 2> vectors)` is called once before the first pair, for metrics that depend on the
+///   whole set (`metric_of_prepared_vectors`). If it returns a tensor (vector, any width) of float or double, the call
+///   operator is given pairs of its rows instead (`metric_of_changed_vectors`).
+/// * `static constexpr bool distance = true` says that small is alike.
 template <class M, class T = float>
 concept metric = std::move_constructible<M> && requires(const M& measure, std::span<const T> x) {
   { measure(x, x) } -> std::convertible_to<double>;
@@ -36,6 +37,18 @@ concept metric = std::move_constructible<M> && requires(const M& measure, std::s
 template <class M, class T = float>
 concept metric_of_prepared_vectors =
     metric<M, T> && requires(M& measure, tensor_view<const T, 2> vectors) { measure.prepare(vectors); };
+
+/// A metric that compares other vectors in the place of those it is given: centred ones, for example.
+template <class M, class T = float>
+concept metric_of_changed_vectors =
+    metric_of_prepared_vectors<M, T> && requires(M& measure, tensor_view<const T, 2> vectors) {
+      typename decltype(measure.prepare(vectors))::value_type;
+      requires metric<M, typename decltype(measure.prepare(vectors))::value_type>;
+    };
+
+/// Whether small is alike under a metric, of vectors or of sets.
+template <class M>
+inline constexpr bool is_distance = requires { requires M::distance; };
 
 namespace detail {
 /// True only if the metric says so.

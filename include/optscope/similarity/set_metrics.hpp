@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The concept of a metric of two whole sets of vectors, and linear CKA.
+// The concept of a metric of two whole sets of vectors.
 
 #include <concepts>
 #include <cstddef>
-#include <optscope/core/compiled.hpp>
-#include <optscope/core/errors.hpp>
 #include <optscope/core/tensor.hpp>
+#include <span>
 #include <utility>
 
 namespace optscope {
@@ -40,34 +39,19 @@ using prepared_set = typename detail::prepared<M, T>::type;
 /// * `static constexpr bool symmetric = true`, as of a `metric` of vectors.
 /// * `auto prepare(tensor_view<const T, 2> set) const` is called once for each set. The call operator then takes two of
 ///   its results, of any type: what is expensive and depends on one set alone is computed there.
+/// * `tensor<double, 2> all_pairs(std::span<const tensor_view<const T, 2>> sets) const` gives the whole matrix (set,
+///   set), where that is cheaper than its pairs. `similarity` then calls it and not the call operator.
+/// * `static constexpr bool distance = true`, as of a `metric` of vectors.
 template <class M, class T = float>
 concept set_metric = std::move_constructible<M> && requires(const M& measure, const prepared_set<M, T>& set) {
   { measure(set, set) } -> std::convertible_to<double>;
 };
 
-/// Linear centred kernel alignment: the cosine of the Gram matrices of two sets with centred columns, in [0, 1]; 1 if
-/// one set is the other but for a shift, a rotation and a factor. The sets can differ in width. NaN if all vectors of a
-/// set are equal. Kornblith, Norouzi, Lee and Hinton, "Similarity of neural network representations revisited", 2019.
-///
-/// Memory: n² doubles for each set of n vectors; cost: n² width for each set, n² for each pair. Throws `bad_input` if
-/// two sets have different numbers of vectors.
-struct cka {
-  static constexpr const char* name = "cka";
-  static constexpr bool symmetric = true;
-
-  struct gram_matrix {
-    tensor<double, 2> products;  ///< (vector, vector) of the centred vectors
-    double norm = 0;             ///< Frobenius norm
-  };
-  template <class T>
-  [[nodiscard]] gram_matrix prepare(tensor_view<const T, 2> set) const;
-  [[nodiscard]] double operator()(const gram_matrix& x, const gram_matrix& y) const;
-};
-
-static_assert(set_metric<cka> && set_metric<cka, double>);
+/// A metric of sets that computes the whole matrix at once.
+template <class M, class T = float>
+concept set_metric_of_all_pairs =
+    set_metric<M, T> && requires(const M& measure, std::span<const tensor_view<const T, 2>> sets) {
+      { measure.all_pairs(sets) } -> std::same_as<tensor<double, 2>>;
+    };
 
 }  // namespace optscope
-
-#ifndef OPTSCOPE_COMPILED
-#include <optscope/similarity/set_metrics.ipp>
-#endif

@@ -28,6 +28,14 @@ template <class T, class Measure>
   }
   return matrix;
 }
+
+/// The same for the rows of a set.
+template <class T, class Metric, class U>
+[[nodiscard]] tensor<T, 2> matrix_of_rows(tensor_view<const U, 2> rows, const Metric& measure) {
+  return matrix_of_pairs<T>(rows.rows(), is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
+    return measure(std::span<const U>{rows.row(i)}, std::span<const U>{rows.row(j)});
+  });
+}
 }  // namespace detail
 
 /// Every vector of a set (vector, width) against every other: (vector, vector), in the order of the rows, in the scalar
@@ -45,11 +53,18 @@ template <class Metric, vector_set Vectors>
                 "the vectors, with a result that converts to double");
   if constexpr (metric<Metric, T>) {
     const detail::set_of_rows<Vectors> rows{vectors};
-    const tensor_view<const T, 2> all = rows.view();
-    if constexpr (metric_of_prepared_vectors<Metric, T>) measure.prepare(all);
-    return detail::matrix_of_pairs<T>(all.rows(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
-      return std::as_const(measure)(std::span<const T>{all.row(i)}, std::span<const T>{all.row(j)});
-    });
+    if constexpr (metric_of_changed_vectors<Metric, T>) {
+      const auto changed = measure.prepare(rows.view());
+      return detail::matrix_of_rows<T>(changed.view(), measure);
+    } else {
+      if constexpr (metric_of_prepared_vectors<Metric, T>) {
+        static_assert(std::is_void_v<decltype(measure.prepare(rows.view()))>,
+                      "prepare(vectors) of a metric returns nothing, or a tensor of two axes whose rows its call "
+                      "operator takes as std::span<const T>, T being the tensor's scalar");
+        measure.prepare(rows.view());
+      }
+      return detail::matrix_of_rows<T>(rows.view(), measure);
+    }
   } else {
     return tensor<T, 2>{};
   }
@@ -72,18 +87,25 @@ template <class Metric, list_of_vector_sets Sets>
     std::vector<detail::set_of_rows<Set>> rows;
     rows.reserve(std::size(sets));
     for (const Set& set : sets) rows.emplace_back(set);
-    std::vector<prepared_set<Metric, T>> prepared;
-    prepared.reserve(rows.size());
-    for (const detail::set_of_rows<Set>& set : rows) {
-      if constexpr (requires { std::as_const(measure).prepare(set.view()); }) {
-        prepared.push_back(std::as_const(measure).prepare(set.view()));
-      } else {
-        prepared.push_back(set.view());
+    if constexpr (set_metric_of_all_pairs<Metric, T>) {
+      std::vector<tensor_view<const T, 2>> views;
+      for (const auto& set : rows) views.push_back(set.view());
+      const tensor<double, 2> all = std::as_const(measure).all_pairs(std::span<const tensor_view<const T, 2>>{views});
+      return detail::matrix_of_pairs<T>(rows.size(), false, [&](std::size_t i, std::size_t j) { return all(i, j); });
+    } else {
+      std::vector<prepared_set<Metric, T>> prepared;
+      prepared.reserve(rows.size());
+      for (const detail::set_of_rows<Set>& set : rows) {
+        if constexpr (requires { std::as_const(measure).prepare(set.view()); }) {
+          prepared.push_back(std::as_const(measure).prepare(set.view()));
+        } else {
+          prepared.push_back(set.view());
+        }
       }
+      return detail::matrix_of_pairs<T>(rows.size(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
+        return std::as_const(measure)(prepared[i], prepared[j]);
+      });
     }
-    return detail::matrix_of_pairs<T>(rows.size(), detail::is_symmetric<Metric>, [&](std::size_t i, std::size_t j) {
-      return std::as_const(measure)(prepared[i], prepared[j]);
-    });
   } else {
     return tensor<T, 2>{};
   }
