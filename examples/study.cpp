@@ -4,13 +4,14 @@
 #include <cmath>
 #include <deque>
 #include <iostream>
-#include <map>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/plot/study_report.hpp>
 #include <optscope/plot/study_summary.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/similarity/by_layer.hpp>
+#include <optscope/similarity/named_metrics.hpp>
+#include <optscope/similarity/without.hpp>
 #include <optscope/units/selectivity.hpp>
 
 #include "support/program.hpp"
@@ -23,46 +24,53 @@ namespace {
 constexpr std::uint64_t seed = 1;  // of random labellings
 constexpr std::size_t most_of_blocks = 20'000, most_of_dimensions = 500;
 
-/// A custom metric needs one line here.
-const std::map<std::string, similarity_function> metrics{{cosine::name, similarity_under<cosine>()},
-                                                         {scaled_cosine::name, similarity_under<scaled_cosine>()}};
+/// What `--metrics` names. A custom metric needs one line: `all.push_back(named<my_metric>());`.
+std::vector<named_metric> metrics() {
+  std::vector<named_metric> all = pair_metrics();
+  return all;
+}
 
 /// The study's results; `report` refers to the tensors.
 struct study {
   plot::study_report report;
   vector_labels labels;
   std::deque<layer_similarities> similarities{};
-  std::deque<tensor<float, 4>> streams{};  // (layer, text, position, hidden)
+  std::deque<tensor<float, 4>> streams{};              // (layer, text, position, hidden)
+  std::deque<std::deque<tensor<float, 2>>> changed{};  // [site][layer]: (vector, hidden), what is compared
 };
 
 /// Similarities of one site under one metric, for the report and as files; `layers` has (vector, hidden) of each.
-void compare(study& s, const std::string& site, const std::string& metric,
+void compare(study& s, const std::string& site, const named_metric& metric,
              const std::vector<tensor_view<const float, 2>>& layers, const fs::path& data, thread_pool& pool) {
   const layer_similarities& found =
-      s.similarities.emplace_back(similarities_by_layer(layers, s.labels, metrics.at(metric), pool));
-  write_npy(data / (site + "-" + metric + ".npy"), found.all.view());
-  write_npy(data / (site + "-" + metric + "-last.npy"), found.last.view());
+      s.similarities.emplace_back(similarities_by_layer(layers, s.labels, metric.measure, pool));
+  write_npy(data / (site + "-" + metric.name + ".npy"), found.all.view());
+  write_npy(data / (site + "-" + metric.name + "-last.npy"), found.last.view());
   const auto add = [&](const plot::report_vector_set& set, const tensor<float, 3>& values) {
-    s.report.matrices.push_back({.site = site, .metric = metric, .set = set.name, .values = values});
+    s.report.matrices.push_back({.site = site, .metric = metric.name, .set = set.name, .values = values});
   };
   add(s.report.sets[0], found.all);
   if (s.report.sets.size() > 1) add(s.report.sets[1], found.last);
-  s.report.curves.push_back({.site = site, .metric = metric});
+  s.report.curves.push_back({.site = site, .metric = metric.name, .distance = metric.distance});
 }
 
 /// Means and tests of all similarities together.
 void test(study& s, const std::vector<std::string>& sites,
           const std::vector<std::vector<tensor_view<const float, 2>>>& layers) {
+  const std::size_t depth = s.report.layers.size();
   std::vector<tensor<double, 2>> of_texts;
-  for (const layer_similarities& each : s.similarities) {
-    of_texts.insert(of_texts.end(), each.of_texts.begin(), each.of_texts.end());
+  std::vector<bool> distance;
+  for (std::size_t i = 0; i < s.similarities.size(); ++i) {
+    const std::vector<tensor<double, 2>>& each = s.similarities[i].of_texts;
+    of_texts.insert(of_texts.end(), each.begin(), each.end());
+    distance.insert(distance.end(), depth, s.report.curves[i].distance);
   }
   std::vector<tensor_view<const float, 2>> sets;
   for (const auto& of_site : layers) sets.insert(sets.end(), of_site.begin(), of_site.end());
-  const std::vector<block_summary> blocks = similarity_blocks(of_texts, s.labels.category, most_of_blocks, seed);
+  const std::vector<block_summary> blocks =
+      similarity_blocks(of_texts, s.labels.category, most_of_blocks, seed, distance);
   const std::vector<label_test> means = test_of_means(sets, s.labels, most_of_blocks, seed);
   const auto p_or_none = [](const label_test& of, double p) { return of.labelings == 0 ? std::nan("") : p; };
-  const std::size_t depth = s.report.layers.size();
   for (std::size_t i = 0; i < s.report.curves.size(); ++i) {
     plot::report_curves& curves = s.report.curves[i];
     const auto site = static_cast<std::size_t>(std::ranges::find(sites, curves.site) - sites.begin());
@@ -78,6 +86,10 @@ void test(study& s, const std::vector<std::string>& sites,
       }
       curves.p_value.push_back(p_or_none(found.test, found.test.p));
       curves.p_over_all.push_back(p_or_none(found.test, found.test.p_over_all));
+      curves.p_holm.push_back(p_or_none(found.test, found.test.p_holm));
+      curves.effect.push_back(found.effect);
+      curves.effect_low.push_back(found.effect_low);
+      curves.effect_high.push_back(found.effect_high);
       curves.p_of_means.push_back(p_or_none(of_means, of_means.p));
       curves.means_p_over_all.push_back(p_or_none(of_means, of_means.p_over_all));
       curves.smallest_p = found.test.smallest_p;
@@ -138,13 +150,35 @@ plot::study_report describe_input(const program::app& app, const corpus& input, 
   report.notes = {
       "attn_out is what attention adds to the residual stream, resid_post the stream after a layer. In "
       "scaled_cosine every vector is divided by the length of the layer's longest vector, so that two short vectors "
-      "stay short. p: the share of assignments of the category labels to the texts (every different one, or "
+      "stay short. centred_cosine is the cosine of vectors less the mean of the layer's vectors; pca_cosine the same "
+      "in "
+      "the principal components that hold 90 % of the variance; whitened_cosine the same in coordinates in which all "
+      "directions vary equally, by a covariance that is shrunk where there are few vectors. euclidean is a distance: "
+      "small is alike. rbf is exp(-distance² / 2s²), s the median distance of the layer. p: the share of assignments "
+      "of the category labels to the texts (every different one, or "
       "a random sample of them) for which the mean similarity within categories minus that between them is at least "
       "the real one; over all layers, sites and metrics the largest is compared, each in standard deviations. p of "
       "means: the same for the distances of the categories' mean vectors, weighted as Welch's t is. F: variance "
       "between the categories' means over variance within categories, of the texts' means. Texts must be independent "
       "documents."};
   return report;
+}
+
+/// The layers' vectors without what `--without` names; none if it names nothing.
+std::deque<tensor<float, 2>> take_out(const std::vector<std::string>& what,
+                                      const std::vector<tensor_view<const float, 2>>& layers,
+                                      const std::vector<plot::report_vector>& vectors) {
+  std::deque<tensor<float, 2>> result;
+  std::vector<std::size_t> position;
+  for (const plot::report_vector& each : vectors) position.push_back(each.position);
+  for (std::size_t l = 0; l < layers.size() && !what.empty(); ++l) {
+    tensor<float, 2>& left = result.emplace_back(what[0] == "mean" ? without_mean_direction(layers[l])
+                                                                   : without_position(layers[l], position));
+    for (std::size_t i = 1; i < what.size(); ++i) {
+      left = what[i] == "mean" ? without_mean_direction(left) : without_position(left, position);
+    }
+  }
+  return result;
 }
 
 /// Drops repeats.
@@ -171,24 +205,32 @@ int main(int argc, char** argv) {
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
   std::vector<std::string> chosen_metrics{cosine::name, scaled_cosine::name};
   std::vector<std::size_t> dimensions;
-  std::vector<std::string> metric_names;
-  for (const auto& [name, unused] : metrics) metric_names.push_back(name);
+  const std::vector<named_metric> known_metrics = metrics();
+  std::vector<std::string> metric_names, left_out;
+  for (const named_metric& each : known_metrics) metric_names.push_back(each.name);
   app.option("--metrics", &chosen_metrics, "Similarity metrics, separated by commas")
       .separated_by(',')
       .one_of(metric_names)
       .shown();
+  app.option("--without", &left_out,
+             "What is taken out of the vectors of a layer before they are compared, in this order, separated by "
+             "commas: position is what all texts have in common at one position, mean the direction of the mean vector")
+      .separated_by(',')
+      .one_of({"position", "mean"});
   app.option("--dimensions", &dimensions,
              "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
       .separated_by(',');
 
   return app.run(argc, argv, [&] {
     keep_first(chosen_metrics);
+    keep_first(left_out);
     keep_first(dimensions);
     const corpus input = app.read_input(app.length);
     model<> opt{checkpoint{app.model}, cpu{app.threads}};
     app.report(opt);
     app.check(input, opt.shape());
     study s{.report = describe_input(app, input, opt.shape()), .labels = {.text = {}, .category = input.category_of}};
+    for (const std::string& each : left_out) s.report.facts.emplace_back("compared without", each);
     if (input.categories.size() > 1) app.survey(input, "p is too small", s.report.notes);
     for (const auto& vector : s.report.sets[0].vectors) s.labels.text.push_back(vector.text);
     for (const std::size_t d : dimensions) {
@@ -211,10 +253,15 @@ int main(int argc, char** argv) {
       std::vector<tensor_view<const float, 2>> layers;
       for (const std::size_t layer : s.report.layers) layers.push_back(probe(site, layer));
       const std::string name{Site::name};
-      for (const std::string& metric : chosen_metrics) compare(s, name, metric, layers, data, opt.backend().pool());
+      const auto& changed = s.changed.emplace_back(take_out(left_out, layers, s.report.sets[0].vectors));
+      std::vector<tensor_view<const float, 2>> compared = layers;
+      if (!changed.empty()) compared.assign(changed.begin(), changed.end());
+      for (const std::string& metric : chosen_metrics) {
+        compare(s, name, by_name(known_metrics, metric), compared, data, opt.backend().pool());
+      }
       follow(s, name, layers, data);
       names.push_back(name);
-      all.push_back(std::move(layers));
+      all.push_back(std::move(compared));
     });
     test(s, names, all);
     plot::write_summary(s.report, app.out / "summary.json", app.record(opt, input, {{"labellings", seed}}));

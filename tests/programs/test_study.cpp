@@ -7,6 +7,9 @@
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/similarity/distances.hpp>
+#include <optscope/similarity/similarity.hpp>
+#include <optscope/similarity/without.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 
 #include "compare.hpp"
@@ -182,6 +185,8 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
   CHECK_EQ(curves["metric"].get_string().value(), "cosine");
   CHECK_EQ(curves["labelings"].get_int64().value(), 4200);  // 10! / (4! 3! 3!)
   CHECK(curves["exact"].get_bool().value());
+  CHECK_FALSE(curves["distance"].get_bool().value());
+  CHECK_EQ(curves["finding"].get_string().value().substr(0, 24), "The categories separate ");
   REQUIRE_EQ(curves["by_layer"].get_array().value().size(), 2);
   for (const simdjson::dom::element layer : curves["by_layer"].get_array()) {
     for (const char* mean : {"within_text", "within_category", "between_categories"}) {
@@ -192,6 +197,8 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
     CHECK(layer["p_over_all"].get_double().value() >= p);
     CHECK(layer["p_of_means_over_all"].get_double().value() >= layer["p_of_means"].get_double().value());
     CHECK_EQ(layer["within_each"].get_object().value().size(), 3);
+    CHECK(layer["p_holm"].get_double().value() >= p);
+    CHECK(layer["more_alike"].get_double().value() > 0.5);
   }
   REQUIRE_EQ(summary["separating_dimensions"].get_array().value().size(), 2);
   for (const simdjson::dom::element site : summary["separating_dimensions"].get_array()) {
@@ -233,12 +240,17 @@ TEST_CASE("study of one position, one layer and one category draws every picture
   CHECK_EQ(simdjson::minify(summary["separating_dimensions"].at(0)["best_by_layer"]), "[]");
 }
 
-TEST_CASE("study of a model with LayerNorm after the blocks") {
+TEST_CASE("study of a model with LayerNorm after the blocks; a distance, without the mean direction") {
   const sandbox box;
   box.write("ids.json", some_ids());
-  std::vector<std::string> all = study_arguments("out", {"--positions", "7,8"});
+  std::vector<std::string> all =
+      study_arguments("out", {"--positions", "7,8", "--metrics", "euclidean", "--without", "mean"});
   all[1] = post_ln_model;
   check_refused(box.run("study", all, true), 1, "study", "gnuplot: not found");
-  CHECK_EQ(read_npy<float, 4>(box / "out/data/stream-resid_post.npy").shape(),
-           std::array<std::size_t, 4>{2, text_count, 2, 48});
+  const auto stream = read_npy<float, 4>(box / "out/data/stream-resid_post.npy");
+  CHECK_EQ(stream.shape(), std::array<std::size_t, 4>{2, text_count, 2, 48});
+  const auto found = read_npy<float, 3>(box / "out/data/resid_post-euclidean.npy");
+  const tensor_view<const float, 2> last{stream.row(1).data(), {text_count * 2, 48}};
+  const auto expected = similarity<euclidean>(without_mean_direction(last));
+  check_close(found.row(1), std::span<const float>{expected.data(), expected.size()}, 1e-6, "euclidean");
 }

@@ -80,8 +80,10 @@ TEST_CASE("wrong usage exits with 2 and says which option is meant") {
   check_refused(folder.run("capture", {"--model", model, "--ids", "ids.json", "--out", "out"}), 2, "capture",
                 "--sites is required");
   check_refused(folder.run("capture", right("capture", model, "ids.json", {"--sites", "nope"})), 2, "capture", "nope");
-  check_refused(folder.run("study", right("study", model, "ids.json", {"--metrics", "cosine,nope"})), 2, "study",
-                "--metrics: expected one of cosine, scaled_cosine, found nope");
+  check_refused(
+      folder.run("study", right("study", model, "ids.json", {"--metrics", "cosine,nope"})), 2, "study",
+      "--metrics: expected one of cosine, scaled_cosine, centred_cosine, whitened_cosine, pca_cosine, euclidean, "
+      "rbf, found nope");
   CHECK_EQ(folder.list(), std::vector<std::string>{"ids.json"});
 }
 

@@ -12,6 +12,7 @@
 #include <optscope/similarity/by_layer.hpp>
 #include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/metrics.hpp>
+#include <optscope/similarity/named_metrics.hpp>
 #include <optscope/similarity/set_metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <random>
@@ -362,4 +363,76 @@ TEST_CASE("categories of one mean and different spread: blocks are found, other 
   vector_labels one = labels();
   one.category.assign(texts, 0);
   CHECK_EQ(test_of_means({x.view()}, one)[0].labelings, 0);
+}
+
+TEST_CASE(
+    "planted categories are found under every metric of pairs, with their effect and an interval; distances too") {
+  std::mt19937_64 bits{14};
+  tensor<float, 2> x = around_one_mean(categories, {1, 1, 1}, 30, bits);
+  for (std::size_t i = 0; i < x.rows(); ++i) {
+    for (std::size_t j = 0; j < 30; ++j) x(i, j) += j / 10 == categories[i / positions] ? 3.0f : 0.0f;
+  }
+  std::vector<tensor<double, 2>> matrices;
+  std::vector<bool> distance;
+  for (const named_metric& each : pair_metrics()) {
+    matrices.push_back(similarity_of_texts(each.measure(x), labels_of(categories)));
+    distance.push_back(each.distance);
+  }
+  CHECK_EQ(std::ranges::count(distance, true), 1);
+  for (const block_summary& found : similarity_blocks(matrices, categories, 20'000, 1, distance)) {
+    CHECK(near(found.test.p, 2.0 / 4200, 1e-12));
+    CHECK(found.test.p_over_all <= 3.0 / 4200);
+    CHECK(near(found.test.p_holm, 7 * 2.0 / 4200, 1e-12));
+    CHECK(found.effect > 0.95);
+    if (found.effect == 1) continue;  // without an interval
+    CHECK((0.5 < found.effect_low && found.effect_low <= found.effect && found.effect <= found.effect_high));
+  }
+}
+
+TEST_CASE("the effect is how often a pair of one category is more alike, its interval the jackknife over texts") {
+  const std::vector<std::size_t> category{0, 0, 0, 1, 1, 1};
+  tensor<double, 2> means{{6, 6}};
+  for (std::size_t i = 0; i < 6; ++i) {
+    for (std::size_t j = 0; j < 6; ++j) means(i, j) = static_cast<double>((i + j) % 5 + (category[i] == category[j]));
+  }
+  const block_summary found = similarity_blocks({means}, category)[0];
+  // (pairs ranked in numpy: mean of [w > b] + [w == b] / 2; jackknife with Student's 2.5706 for five degrees of
+  // freedom)
+  CHECK(near(found.effect, 0.8055555555555556, 1e-12));
+  CHECK(near(found.effect_low, 0.24104906163421236, 2e-3));
+  CHECK_EQ(found.effect_high, 1.0);  // 1.37, cut
+  tensor<double, 2> apart{{6, 6}};
+  for (std::size_t i = 0; i < 36; ++i) apart.data()[i] = category[i / 6] == category[i % 6] ? 1 : 0;
+  CHECK(std::isnan(similarity_blocks({apart}, category)[0].effect_low));  // as if other texts could not differ
+  // two texts of one category: without one of them no pair is left
+  const block_summary few = similarity_blocks({means}, {0, 0, 1, 2, 3, 4})[0];
+  CHECK(std::isnan(few.effect_low));
+  CHECK_FALSE(std::isnan(few.effect));
+}
+
+TEST_CASE("without categories p is uniform over 200 draws, whatever the metric") {
+  std::mt19937_64 bits{15};
+  const vector_labels where = labels_of(categories);
+  for (const char* name : {"centred_cosine", "whitened_cosine", "euclidean"}) {
+    const std::vector<named_metric> all = pair_metrics();
+    const named_metric& metric = by_name(all, name);
+    std::vector<double> p;
+    std::size_t covered = 0;
+    for (std::size_t draw = 0; draw < 200; ++draw) {
+      const auto matrix = metric.measure(around_one_mean(categories, {1, 1, 1}, 12, bits));
+      const block_summary found =
+          similarity_blocks({similarity_of_texts(matrix, where)}, categories, 500, draw, {metric.distance})[0];
+      p.push_back(found.test.p);
+      covered += found.effect_low <= 0.5 && 0.5 <= found.effect_high;
+    }
+    std::ranges::sort(p);
+    double furthest = 0;  // Kolmogorov and Smirnov
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      furthest = std::max(
+          {furthest, std::abs(p[i] - static_cast<double>(i) / 200), std::abs(p[i] - static_cast<double>(i + 1) / 200)});
+    }
+    CAPTURE(name);
+    CHECK(furthest < 0.115);  // 1 % beyond
+    CHECK(covered >= 170);    // of 190 expected
+  }
 }

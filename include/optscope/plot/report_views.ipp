@@ -51,13 +51,17 @@ const curvesView = ({layers, curves}) => {
            ...series.map((one, i) => element(i === s ? 'strong' : 'span', {}, `${one.name} ${short(one.y[p])}; `)),
            tested ? `p = ${short(curve.p[p])}` : '', tested && curve.pMeans.length ? `, of means ${short(curve.pMeans[p])}` : '']
     });
-    const tests = tested ? [['p', 'p'], ['pAlone', 'p of the layer alone'], ['pMeans', 'p of means']].filter(
-                               ([key]) => curve[key].length) :
-                           [];
+    const percent = (v) => v === null ? 'none' : String(Math.round(100 * v));
+    const moreAlike = (i) =>
+        `${percent(curve.effect[i])} % (${percent(curve.effectLow[i])} to ${percent(curve.effectHigh[i])})`;
+    const tests = !tested ? [] : [
+      ['p', 'p'], ['pHolm', 'p by Holm'], ['pAlone', 'p of the layer alone'], ['pMeans', 'p of means'],
+      ['effect', 'more alike (95 %)']
+    ].filter(([key]) => curve[key].length);
     const rows = layers.map(
         (layer,
          i) => [String(layer), ...series.map((s) => short(s.y[i])), ...curve.each.map((one) => short(one.values[i])),
-                ...tests.map(([key]) => short(curve[key][i]))]);
+                ...tests.map(([key]) => key === 'effect' ? moreAlike(i) : short(curve[key][i]))]);
     const fold = element(
         'details', {class: 'fold'}, element('summary', {}, 'Values'),
         tableOf(
@@ -72,7 +76,8 @@ const curvesView = ({layers, curves}) => {
             `p over ${curve.exact ? 'all' : 'a random sample of'} ${
                 curve.labelings} assignments of categories to texts, for all layers, sites and metrics together; no p of so few texts can be below ${
                 short(curve.smallest)}.`);
-    box.append(element('div', {}, element('h3', {}, title), chart.box, test, fold));
+    const finding = curve.finding ? element('p', {}, curve.finding) : '';
+    box.append(element('div', {}, element('h3', {}, title), chart.box, finding, test, fold));
   }
   const dots = curves.some((curve) => curve.labelings > 0);
   return [

@@ -41,10 +41,14 @@ struct report_curves {
   std::vector<double> within_text{}, within_category{}, between_categories{};
   std::vector<std::vector<double>> within_each{};        ///< [category][layer]: in order of the categories' texts
   std::vector<double> p_value{}, p_over_all{};           ///< of the blocks: of a layer alone; of all that is tested
+  std::vector<double> p_holm{};                          ///< p_value corrected by Holm's method; may be empty
   std::vector<double> p_of_means{}, means_p_over_all{};  ///< of the categories' mean vectors; may be empty
-  double smallest_p = 1;                                 ///< that the number of texts allows
-  std::size_t labelings = 0;                             ///< assignments of categories to texts that the test compared
-  bool exact = false;                                    ///< all of them, not a random sample
+  /// How often a pair of texts of one category is more alike than a pair of two, with a 95 % interval; may be empty.
+  std::vector<double> effect{}, effect_low{}, effect_high{};
+  double smallest_p = 1;      ///< that the number of texts allows
+  std::size_t labelings = 0;  ///< assignments of categories to texts that the test compared
+  bool exact = false;         ///< all of them, not a random sample
+  bool distance = false;      ///< small is alike
 };
 
 struct report_dimension {
@@ -92,6 +96,9 @@ struct study_report {
 
 /// Consecutive texts of one category, each text counted `rows` times: the groups that `heatmap` and `streams` take.
 [[nodiscard]] std::vector<row_group> groups_of(const std::vector<report_text>& texts, std::size_t rows = 1);
+
+/// What the tests of a site and metric find, in a sentence or two; empty where nothing was tested.
+[[nodiscard]] std::string finding_of(const report_curves& curves, const std::vector<std::size_t>& layers);
 
 /// The page and its pictures. Sections without data are left out. The page has about 4/3 of the bytes of its matrices
 /// and streams (see `study_report::matrix_bytes` and `stream_bytes`).

@@ -92,22 +92,28 @@ inline void add_curves(report& page, const study_report& study) {
     }
     json.end_array();
     json.list("p", curves.p_over_all);
+    json.list("pHolm", curves.p_holm);
     json.list("pAlone", curves.p_value);
     json.list("pMeans", curves.means_p_over_all);
-    json.field("smallest", curves.smallest_p);
+    json.list("effect", curves.effect);
+    json.list("effectLow", curves.effect_low);
+    json.list("effectHigh", curves.effect_high);
+    json.field("finding", finding_of(curves, study.layers)).field("smallest", curves.smallest_p);
     json.field("labelings", curves.labelings).field("exact", curves.exact).end_object();
   }
   json.end_array();
   page.end(json);
 }
 
+inline std::string three_digits(double value) {
+  char buffer[40];
+  return std::snprintf(buffer, sizeof buffer, "%.3g", value) > 0 ? std::string{buffer} : std::string{};
+}
+
 /// What the F of the best dimensions is worth, in a sentence.
 inline std::string chance_of(const report_streams& streams) {
   if (std::isnan(streams.level) || streams.best.empty()) return "";
-  const auto number = [](double value) {
-    char buffer[40];
-    return std::snprintf(buffer, sizeof buffer, "%.3g", value) > 0 ? std::string{buffer} : std::string{};
-  };
+  const auto& number = three_digits;
   const auto above = static_cast<std::size_t>(
       std::ranges::count_if(streams.best, [](const report_dimension& each) { return each.p <= 0.05; }));
   const std::string level = number(streams.level);
@@ -222,6 +228,41 @@ inline void add_pictures(report& page, const study_report& study, const std::vec
 
 }  // namespace detail
 
+OPTSCOPE_INLINE std::string finding_of(const report_curves& curves, const std::vector<std::size_t>& layers) {
+  if (curves.labelings == 0 || layers.empty()) return "";
+  std::vector<std::size_t> found;
+  std::size_t best = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (curves.p_over_all[i] <= 0.05) found.push_back(layers[i]);
+    if (curves.p_over_all[i] < curves.p_over_all[best]) best = i;
+  }
+  if (curves.smallest_p > 0.05) {
+    return "Too few texts to tell whether the categories separate: no p can be below " +
+           detail::three_digits(curves.smallest_p) + ".";
+  }
+  std::string text;
+  if (found.empty()) {
+    text = "In no layer do the categories separate more than they do by chance in some layer, site or metric (p " +
+           detail::three_digits(curves.p_over_all[best]) + " at least).";
+  } else {
+    text = "The categories separate in " + std::to_string(found.size()) + " of " + std::to_string(layers.size()) +
+           (layers.size() == 1 ? " layer: " : " layers: ");
+    for (std::size_t i = 0; i < found.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(found[i]);
+    text += ".";
+  }
+  if (!found.empty() && !curves.effect.empty() && !std::isnan(curves.effect[best])) {
+    const auto percent = [](double share) { return std::to_string(std::lround(100 * share)); };
+    text += " In layer " + std::to_string(layers[best]) +
+            " a pair of texts of one category is more alike than a pair of two in " + percent(curves.effect[best]) +
+            " %";
+    if (!std::isnan(curves.effect_low[best])) {
+      text += " (95 % interval " + percent(curves.effect_low[best]) + " to " + percent(curves.effect_high[best]) + ")";
+    }
+    text += "; by chance in 50 %.";
+  }
+  return text;
+}
+
 OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<std::size_t>& dimensions) {
   report page{study.title, study.model};
   if (!study.facts.empty()) page.facts("Model and run", study.facts);
@@ -239,7 +280,12 @@ OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<
       "layer, "
       "site or metric separates them at least as well: of many layers one alone would be below 0.05 by chance. "
       "Similarity within a category is also high if its texts are close together and the others' are not: see the "
-      "values of each category, and p of means, which asks only whether the mean vectors differ.",
+      "values of each category, and p of means, which asks only whether the mean vectors differ. p by Holm corrects "
+      "the "
+      "p of the layer alone for the number of tests; it ignores that layers and metrics are alike, and is larger. More "
+      "alike is how often a pair of texts of one category is more alike than a pair of two, 50 % by chance; its "
+      "interval "
+      "is for other texts of the same kinds.",
       "A stream follows one hidden dimension through the layers, one line per text and position. F compares the "
       "variance of the texts' means between categories with that within them: a large F separates the categories. Of "
       "thousands of dimensions some have a large F by chance: grey ones do not exceed what exchanged labels give."};

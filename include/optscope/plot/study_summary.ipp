@@ -27,6 +27,7 @@ OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesys
   const std::vector<row_group> groups = groups_of(study.texts);
   for (const report_curves& curves : study.curves) {
     json.begin_object().field("site", curves.site).field("metric", curves.metric);
+    json.field("distance", curves.distance).field("finding", finding_of(curves, study.layers));
     json.field("labelings", curves.labelings).field("exact", curves.exact).field("smallest_p", curves.smallest_p);
     json.key("by_layer").begin_array();
     for (std::size_t i = 0; i < study.layers.size(); ++i) {
@@ -35,6 +36,14 @@ OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesys
       json.field("between_categories", curves.between_categories[i]).key("within_each").begin_object();
       for (std::size_t c = 0; c < curves.within_each.size(); ++c) json.field(groups[c].name, curves.within_each[c][i]);
       json.end_object().field("p", curves.p_value[i]).field("p_over_all", curves.p_over_all[i]);
+      if (!curves.effect.empty()) {
+        json.field("p_holm", curves.p_holm[i]).field("more_alike", curves.effect[i]);
+        json.key("more_alike_interval")
+            .begin_array()
+            .value(curves.effect_low[i])
+            .value(curves.effect_high[i])
+            .end_array();
+      }
       if (!curves.p_of_means.empty()) {
         json.field("p_of_means", curves.p_of_means[i]).field("p_of_means_over_all", curves.means_p_over_all[i]);
       }

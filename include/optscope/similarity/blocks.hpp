@@ -20,6 +20,7 @@ struct vector_labels {
 struct label_test {
   double p = 1;               ///< share of assignments of labels under which the statistic is at least as large
   double p_over_all = 1;      ///< share of them under which any of the statistics stands out at least as much
+  double p_holm = 1;          ///< p corrected for the number of statistics (Holm 1979): larger than p_over_all
   double smallest_p = 1;      ///< no p can be below: as many texts of such categories have not more assignments
   std::size_t labelings = 0;  ///< assignments of labels compared, the real one included; 0: nothing to test
   bool exact = false;         ///< all different assignments were compared, not a random sample
@@ -31,7 +32,12 @@ struct block_summary {
   double within_category = 0;  ///< pairs of vectors of different texts of one category
   double between_categories = 0;
   std::vector<double> within_each{};  ///< [category]: the same as `within_category`, of one category
-  label_test test{};                  ///< of within_category - between_categories
+  /// How often a pair of texts of one category is more alike than a pair of two categories, over all pairs of pairs;
+  /// one half by chance.
+  double effect = 0;
+  double effect_low = 0,
+         effect_high = 0;  ///< 95 % interval, the jackknife over texts; NaN if no text matters or one is needed
+  label_test test{};       ///< of within_category - between_categories
 };
 
 /// Mean similarity between texts i and j, over all pairs of their vectors, from a matrix (vector, vector): (text,
@@ -50,9 +56,12 @@ struct block_summary {
 ///
 /// `p_over_all` is corrected for the number of matrices: the largest of their statistics, each in standard deviations
 /// over the assignments, is compared (Westfall and Young 1993).
+///
+/// `distance` [matrix] says in which matrices small is alike, none if it is empty: the statistic is negated there.
 [[nodiscard]] std::vector<block_summary> similarity_blocks(const std::vector<tensor<double, 2>>& of_texts,
                                                            const std::vector<std::size_t>& category,
-                                                           std::size_t most = 20'000, std::uint64_t seed = 1);
+                                                           std::size_t most = 20'000, std::uint64_t seed = 1,
+                                                           const std::vector<bool>& distance = {});
 /// The same of one matrix (vector, vector).
 [[nodiscard]] block_summary similarity_blocks(tensor_view<const float, 2> matrix, const vector_labels& labels,
                                               std::size_t most = 20'000, std::uint64_t seed = 1);

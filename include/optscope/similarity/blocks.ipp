@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <optscope/core/permutation.hpp>
+#include <optscope/core/students_quantile.hpp>
 #include <optscope/similarity/blocks.hpp>
 #include <span>
 #include <utility>
@@ -77,6 +78,7 @@ inline std::vector<label_test> test_together(const std::vector<tensor<double, 2>
     const auto reached = std::ranges::count_if(values[t], [&](double value) { return value >= real; });
     test = {.p = static_cast<double>(reached) / count,
             .p_over_all = 1,
+            .p_holm = 1,
             .smallest_p = std::min(1.0, renamings(category) / compared.possible),
             .labelings = compared.count,
             .exact = compared.exact};
@@ -89,6 +91,12 @@ inline std::vector<label_test> test_together(const std::vector<tensor<double, 2>
     const double real = values[t][0] - 1e-9;
     const auto reached = std::ranges::count_if(furthest, [&](double value) { return value >= real; });
     result[tested[t]].p_over_all = static_cast<double>(reached) / count;
+  }
+  std::ranges::sort(tested, {}, [&](std::size_t i) { return result[i].p; });
+  double corrected = 0;
+  for (std::size_t t = 0; t < tested.size(); ++t) {
+    corrected = std::max(corrected, std::min(1.0, result[tested[t]].p * static_cast<double>(tested.size() - t)));
+    result[tested[t]].p_holm = corrected;
   }
   return result;
 }
@@ -107,6 +115,51 @@ inline pair_means category_means(const tensor<double, 2>& means, std::span<const
     }
   }
   return {sums[0] / counts[0], sums[1] / counts[1]};
+}
+
+/// How often a value of `a` is larger than one of `b`, equal ones counting half; NaN if one is empty. Sorts them.
+inline double share_larger(std::vector<double>& a, std::vector<double>& b) {
+  std::ranges::sort(a);
+  std::ranges::sort(b);
+  double larger = 0;
+  std::size_t below = 0, up_to = 0;
+  for (const double value : a) {
+    while (below < b.size() && b[below] < value) ++below;
+    while (up_to < b.size() && b[up_to] <= value) ++up_to;
+    larger += static_cast<double>(below + up_to) / 2;
+  }
+  return larger / static_cast<double>(a.size()) / static_cast<double>(b.size());
+}
+
+/// Without one text, or without none if `left_out` is none of them.
+inline double pair_effect(const tensor<double, 2>& means, const std::vector<std::size_t>& category,
+                          std::size_t left_out, bool distance) {
+  std::vector<double> within, between;
+  for (std::size_t i = 0; i < category.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (i == left_out || j == left_out) continue;
+      (category[i] == category[j] ? within : between).push_back(means(i, j));
+    }
+  }
+  return distance ? share_larger(between, within) : share_larger(within, between);
+}
+
+inline void add_effect(block_summary& of, const tensor<double, 2>& means, const std::vector<std::size_t>& category,
+                       bool distance) {
+  const std::size_t texts = category.size();
+  const auto n = static_cast<double>(texts);
+  of.effect = pair_effect(means, category, texts, distance);
+  std::vector<double> without;
+  double mean = 0, square = 0;
+  for (std::size_t t = 0; t < texts; ++t) {
+    without.push_back(pair_effect(means, category, t, distance));
+    mean += without.back() / n;
+  }
+  for (const double each : without) square += (each - mean) * (each - mean);
+  const double error = std::sqrt((n - 1) / n * square);
+  const double reach = error > 1e-9 ? students_quantile(n - 1) * error : std::numeric_limits<double>::quiet_NaN();
+  of.effect_low = std::isnan(reach) ? reach : std::max(0.0, of.effect - reach);
+  of.effect_high = std::isnan(reach) ? reach : std::min(1.0, of.effect + reach);
 }
 
 inline block_summary summary_of(const tensor<double, 2>& means, const std::vector<std::size_t>& category) {
@@ -214,15 +267,22 @@ OPTSCOPE_INLINE tensor<double, 2> similarity_of_texts(tensor_view<const double, 
 
 OPTSCOPE_INLINE std::vector<block_summary> similarity_blocks(const std::vector<tensor<double, 2>>& of_texts,
                                                              const std::vector<std::size_t>& category, std::size_t most,
-                                                             std::uint64_t seed) {
+                                                             std::uint64_t seed, const std::vector<bool>& distance) {
+  const auto is_distance_of = [&](std::size_t i) { return !distance.empty() && distance[i]; };
   const auto difference = [](const tensor<double, 2>& means, std::span<const std::size_t> labels) {
     const detail::pair_means found = detail::category_means(means, labels);
     return found.within - found.between;
   };
-  const std::vector<label_test> tests = detail::test_together(of_texts, category, difference, most, seed);
+  std::vector<tensor<double, 2>> alike = of_texts;
+  for (std::size_t i = 0; i < alike.size(); ++i) {
+    if (!is_distance_of(i)) continue;
+    for (std::size_t k = 0; k < alike[i].size(); ++k) alike[i].data()[k] *= -1;
+  }
+  const std::vector<label_test> tests = detail::test_together(alike, category, difference, most, seed);
   std::vector<block_summary> result;
   for (std::size_t i = 0; i < of_texts.size(); ++i) {
     result.push_back(detail::summary_of(of_texts[i], category));
+    detail::add_effect(result.back(), of_texts[i], category, is_distance_of(i));
     result.back().test = tests[i];
   }
   return result;

@@ -3,25 +3,14 @@
 // Similarities of texts layer by layer: the matrices of the similarity study.
 
 #include <cstddef>
-#include <functional>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/similarity/blocks.hpp>
-#include <optscope/similarity/similarity.hpp>
+#include <optscope/similarity/named_metrics.hpp>
 #include <vector>
 
 namespace optscope {
-
-/// A metric without its type: the similarity matrix (vector, vector) of vectors (vector, width). Called on several
-/// threads at once.
-using similarity_function = std::function<tensor<float, 2>(tensor_view<const float, 2> vectors)>;
-
-/// `similarity` under a metric that needs no arguments.
-template <metric Metric>
-[[nodiscard]] similarity_function similarity_under() {
-  return [](tensor_view<const float, 2> vectors) { return similarity<Metric>(vectors); };
-}
 
 /// What `similarities_by_layer` finds.
 struct layer_similarities {
