@@ -27,10 +27,12 @@ std::vector<std::string> arguments(const std::string& keep, const std::string& o
   return all;
 }
 
-/// The same command where what is written does not matter.
-std::vector<std::string> writing_little(std::vector<std::string> command) {
-  *(std::ranges::find(command, "--prompts") + 1) = "1";
-  *(std::ranges::find(command, "--new") + 1) = "2";
+/// The same command with as little work as it can do, where neither the scores nor what is written matter.
+std::vector<std::string> with_little_work(std::vector<std::string> command) {
+  for (const auto& [option, least] :
+       {std::pair{"--prompts", "1"}, {"--new", "2"}, {"--scoring-tokens", "512"}, {"--loss-tokens", "256"}}) {
+    *(std::ranges::find(command, option) + 1) = least;
+  }
   return command;
 }
 
@@ -84,10 +86,10 @@ TEST_CASE("isolate --even removes as many neurons from every layer: the smaller 
   const std::vector<std::string> few{"--share", "0.3", "--alone", "--no-curves", "--even", "--checkpoint"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), few.begin(), few.end());
-    check_done(box.run("isolate", writing_little(arguments("code", "out", more))));
+    check_done(box.run("isolate", with_little_work(arguments("code", "out", more))));
   };
   for (const std::vector<std::string>& score :
-       {std::vector<std::string>{"--by", "ratio-rms"}, {"--by", "mask", "--mask-steps", "4", "--written", "256"}}) {
+       {std::vector<std::string>{"--by", "ratio-rms"}, {"--by", "mask", "--mask-steps", "2", "--written", "64"}}) {
     CAPTURE(score[1]);
     with(score);
     std::uint64_t in_each = 0, neurons = 0, heads = 0;
@@ -177,13 +179,15 @@ TEST_CASE("isolate refuses an unknown category, and layers that leave nothing to
   check_refused(box.run("isolate", arguments("code", "out", {"--share", "2"})), 2, "isolate", "--share");
   check_refused(box.run("isolate", arguments("code", "out", {"--by", "mask", "--rounds", "2"})), 2, "isolate",
                 "scores by mask are computed once");
-  check_refused(box.run("isolate", arguments("code", "out", {"--by", "ablation", "--hours", "0.001"})), 3, "isolate",
-                "at most 0.001 hours of work");
+  check_refused(
+      box.run("isolate", with_little_work(arguments("code", "out", {"--by", "ablation", "--hours", "0.0001"}))), 3,
+      "isolate", "at most 0.0001 hours of work");
   box.write("one/a/1.txt", "The sea was calm that morning, and the boats went out early, one after the other.\n");
   box.write("one/b/1.txt",
             "int main(void)\n{\n\tint x = 1;\n\treturn x + 2;\n}\nint other(int y)\n{\n\treturn y;\n}\n");
-  check_done(box.run("isolate", {"--model", demo_model, "--texts", "one", "--keep", "b", "--out", "out", "--by",
-                                 "ratio-attribution", "--share", "0.3", "--prompts", "1", "--new", "4"}));
+  check_done(
+      box.run("isolate", {"--model", demo_model, "--texts", "one", "--keep", "b", "--out", "out", "--by",
+                          "ratio-attribution", "--share", "0.3", "--prompts", "1", "--new", "4", "--no-curves"}));
   const std::string summary = content_of(box / "out/summary.json");
   CHECK(summary.find("category a has one text") != std::string::npos);
   CHECK(summary.find("nan") == std::string::npos);
@@ -191,9 +195,9 @@ TEST_CASE("isolate refuses an unknown category, and layers that leave nothing to
 
 TEST_CASE("isolate learns a mask for one category alone, with another layer whole") {
   const sandbox box;
-  check_done(box.run("isolate", writing_little(arguments("code", "out",
-                                                         {"--by", "mask", "--alone", "--no-curves", "--keep-layers",
-                                                          "0", "--mask-steps", "4", "--written", "256"}))));
+  check_done(box.run("isolate", with_little_work(arguments("code", "out",
+                                                           {"--by", "mask", "--alone", "--no-curves", "--keep-layers",
+                                                            "0", "--mask-steps", "2", "--written", "64"}))));
   simdjson::dom::parser parser;
   const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
   CHECK_EQ(summary["kept"].get_array().size(), 1);
@@ -277,7 +281,7 @@ TEST_CASE(
   check_refused(box.run("isolate", arguments("code", "out", {"--units", "directions", "--keep-layers", "1:8"})), 3,
                 "isolate", "a layer to remove from");
 
-  auto few = writing_little(arguments("code", "few", {"--units", "directions", "--alone", "--share", "0.05"}));
+  auto few = with_little_work(arguments("code", "few", {"--units", "directions", "--alone", "--share", "0.05"}));
   *(std::ranges::find(few, "--scoring-tokens") + 1) = "256";  // a window of 255, and one of a single token
   check_done(box.run("isolate", few));
   CHECK(simdjson::dom::element{parser.load((box / "few/summary.json").string())}["overlap_of_halves"].is_null());
