@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A backend with exactly the members of `backend_for`, for one scalar, in plain loops: it shares no code with the
-// library's.
+// A backend with exactly the members of `backend_for`, for one scalar, in plain loops: its arithmetic shares no code
+// with the library's.
 
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <memory>
 #include <optscope/backend/backend.hpp>
+#include <optscope/backend/host_backend.hpp>
 #include <span>
 #include <stdexcept>
 #include <vector>
 
 template <class T>
-class plain_backend {
+class plain_backend : public optscope::host_backend {
   using in = optscope::tensor_view<const T, 2>;
   using out = optscope::tensor_view<T, 2>;
 

@@ -3,7 +3,7 @@
 #include <optscope/units/gradient_pass.hpp>
 
 using namespace optscope;
-class backend {  // all of backend_for, by way of cpu
+class backend : public host_backend {  // all of backend_for, by way of cpu
   using in = tensor_view<const float, 2>;
   using out = tensor_view<float, 2>;
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optscope/backend/backend.hpp>
+#include <optscope/backend/host_backend.hpp>
 #include <optscope/backend/worker_memory.hpp>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/matrix.hpp>
@@ -26,7 +27,7 @@ namespace optscope {
 ///
 /// Bits: the same for any number of threads if BLAS gives the same bits for the same sizes, as OpenBLAS does. They
 /// depend on how many rows are multiplied at once, so texts are computed one at a time.
-class cblas {
+class cblas : public host_backend {
  public:
   /// `threads` = 0 takes as many as the machine has cores. The first one in a process must not be made while another
   /// thread is inside BLAS.

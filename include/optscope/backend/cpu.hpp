@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optscope/backend/backend.hpp>
+#include <optscope/backend/host_backend.hpp>
 #include <optscope/backend/worker_memory.hpp>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/matrix.hpp>
@@ -20,7 +21,7 @@ namespace optscope {
 ///
 /// Bits: the same for any number of threads and any batch. Between CPUs with AVX-512, with AVX2 and with neither, the
 /// last bits differ.
-class cpu {
+class cpu : public host_backend {
  public:
   /// `threads` = 0 takes as many as the machine has cores.
   explicit cpu(std::size_t threads = 0);

@@ -24,29 +24,34 @@ namespace optscope {
 ///     std::vector<float> row(w.cols());
 ///     w.copy_rows(17, 1, row.data());
 ///
-/// Copying a view copies pointers.
-template <class T>
+/// Copying a view copies pointers. `Space` is whose memory it refers to: code that reads elements of a device's does
+/// not compile.
+template <class T, class Space = host_memory>
 class matrix_view {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
 
  public:
   using value_type = T;
+  using space = Space;
+  using pointer = pointer_to<const std::byte, Space>;
   static constexpr dtype own_type = std::is_same_v<T, float> ? dtype::f32 : dtype::f64;
 
   matrix_view() = default;
   template <class Values>
-    requires std::convertible_to<const Values&, tensor_view<const T, 2>>
+    requires std::convertible_to<const Values&, tensor_view<const T, 2, Space>>
   matrix_view(const Values& values) {
-    const tensor_view<const T, 2> rows = values;
-    parts_[0] = reinterpret_cast<const std::byte*>(rows.data());
+    const tensor_view<const T, 2, Space> rows = values;
+    parts_[0] = detail::as_pointer_to<const std::byte>(rows.data());
     shape_ = rows.shape();
     stride_ = rows.stride();
   }
-  matrix_view(const T* values, std::array<std::size_t, 2> shape)
-      : matrix_view{reinterpret_cast<const std::byte*>(values), own_type, shape} {}
+  matrix_view(pointer_to<const T, Space> values, std::array<std::size_t, 2> shape)
+      : matrix_view{detail::as_pointer_to<const std::byte>(values), own_type, shape} {}
   /// `type` is not `f64` for a matrix of float.
-  matrix_view(const std::byte* data, dtype type, std::array<std::size_t, 2> shape)
-      : parts_{data, nullptr, nullptr}, type_{type}, shape_{shape}, stride_{shape[1]} {
+  matrix_view(pointer data, dtype type, std::array<std::size_t, 2> shape) : matrix_view{data, type, shape, shape[1]} {}
+  /// `stride`: elements from row to row.
+  matrix_view(pointer data, dtype type, std::array<std::size_t, 2> shape, std::size_t stride)
+      : parts_{data, nullptr, nullptr}, type_{type}, shape_{shape}, stride_{stride} {
     assert(usable(type));
   }
   /// The rows of three matrices one after the other; all have the same type, shape and stride.
@@ -68,9 +73,10 @@ class matrix_view {
   [[nodiscard]] std::size_t cols() const noexcept { return shape_[1]; }
   [[nodiscard]] std::size_t size() const noexcept { return shape_[0] * shape_[1]; }
   [[nodiscard]] std::size_t row_bytes() const noexcept { return shape_[1] * size_of(type_); }
+  [[nodiscard]] std::size_t stride() const noexcept { return stride_; }  ///< elements from row to row of a block
 
   /// The bytes of a row, or where they would be if the matrix were longer.
-  [[nodiscard]] const std::byte* row(std::size_t i) const noexcept {
+  [[nodiscard]] pointer row(std::size_t i) const noexcept {
     std::size_t part = 0;
     for (i += first_; i >= part_rows_ && part + 1 < parts_.size(); ++part) i -= part_rows_;
     return parts_[part] + i * stride_ * size_of(type_);
@@ -88,13 +94,16 @@ class matrix_view {
   [[nodiscard]] matrix_view columns(std::size_t first, std::size_t count) const {
     assert(first <= cols() && count <= cols() - first);
     matrix_view result{*this};
-    for (const std::byte*& part : result.parts_) part += part == nullptr ? 0 : first * size_of(type_);
+    for (pointer& part : result.parts_) {
+      if (part != nullptr) part = part + first * size_of(type_);
+    }
     result.shape_[1] = count;
     return result;
   }
 
   /// Copies rows first to first + count as T.
   void copy_rows(std::size_t first, std::size_t count, T* to) const {
+    require_host();
     for (std::size_t i = 0; i < count; ++i) convert(row(first + i), type_, cols(), to + i * cols());
   }
   /// Copies all of it as T: (rows, cols).
@@ -107,6 +116,7 @@ class matrix_view {
 
   /// Whether it is stored as T, in one block and aligned: then `values` refers to it.
   [[nodiscard]] bool holds_values() const noexcept {
+    require_host();
     return type_ == own_type && (size() == 0 || (first_ + rows() - 1) / part_rows_ == first_ / part_rows_) &&
            reinterpret_cast<std::uintptr_t>(row(0)) % alignof(T) == 0;
   }
@@ -116,7 +126,11 @@ class matrix_view {
   }
 
  private:
-  std::array<const std::byte*, 3> parts_{};
+  static constexpr void require_host() {
+    static_assert(Space::host, "the host cannot read this matrix, which is in a device's memory");
+  }
+
+  std::array<pointer, 3> parts_{};
   dtype type_ = own_type;
   std::size_t first_ = 0;                                            // row of the first part that the view begins with
   std::size_t part_rows_ = std::numeric_limits<std::size_t>::max();  // of each part

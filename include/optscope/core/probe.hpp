@@ -75,6 +75,11 @@ template <class Site, class T>
   }
 }
 
+/// Those of `positions` that are among the `count` from `first` on, counted from there: for the member `rows` of
+/// probes.
+[[nodiscard]] std::vector<std::size_t> rows_among(const std::vector<std::size_t>& positions, std::size_t first,
+                                                  std::size_t count);
+
 // The optional members.
 template <class Probe>
 void begin(Probe& probe, const run_plan& plan) {
@@ -110,6 +115,12 @@ void finish(Probe& probe) {
 /// * `std::size_t first_wanted(std::size_t text) const`: of the last layer's sites from `scores` on, and of the sites
 ///   after that layer, the probe needs only the positions from this one on. Earlier ones are skipped if no other probe
 ///   needs them.
+/// * `std::vector<std::size_t> rows(Site, const place&, std::size_t count) const`: which of the `count` positions that
+/// it
+///   is shown the probe reads or edits. Where the backend's memory is not the host's, only these are fetched; the
+///   others in the view are then unspecified.
+/// * Where the backend's memory is not the host's, a call operator `(site, place, view, backend)` is called instead,
+///   with a view of the backend's memory.
 template <class Probe, class T>
 concept probe_for = detail::lists_sites<Probe> &&
                     detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;

@@ -16,4 +16,13 @@ OPTSCOPE_INLINE void run_plan::refuse(std::size_t text, std::string expected, st
   throw bad_input{named ? names[text] : "", named ? "" : name_of(text), std::move(expected), std::move(found)};
 }
 
+OPTSCOPE_INLINE std::vector<std::size_t> detail::rows_among(const std::vector<std::size_t>& positions,
+                                                            std::size_t first, std::size_t count) {
+  std::vector<std::size_t> rows;
+  for (const std::size_t position : positions) {
+    if (position >= first && position - first < count) rows.push_back(position - first);
+  }
+  return rows;
+}
+
 }  // namespace optscope

@@ -6,13 +6,14 @@
 #include <cassert>
 #include <concepts>
 #include <cstddef>
+#include <optscope/core/memory_space.hpp>
 #include <span>
 #include <type_traits>
 #include <vector>
 
 namespace optscope {
 
-template <class T, std::size_t Rank>
+template <class T, std::size_t Rank, class Space = host_memory>
 class tensor_view;
 
 /// Turns views into containers of another library. `interop/xtensor.hpp` specialises it for `xt::xtensor`; specialise
@@ -42,31 +43,36 @@ concept container_of = requires(const View& view) {
 ///
 /// Copying a view copies a pointer. A view converts to a view of const and, with `interop/xtensor.hpp` included, to
 /// `xt::xtensor<float, 2>` (a copy). An index outside and a shape that does not fit are assertions.
-template <class T, std::size_t Rank>
+///
+/// `Space` is whose memory it refers to. A view of a device's memory can be cut and reshaped, but code that reads or
+/// writes its elements does not compile: a backend lends a view of the host's.
+template <class T, std::size_t Rank, class Space>
 class tensor_view {
   static_assert(Rank >= 1, "a tensor has at least one axis");
 
  public:
   using value_type = std::remove_const_t<T>;
+  using space = Space;
+  using pointer = pointer_to<T, Space>;
   static constexpr std::size_t rank = Rank;
 
   tensor_view() = default;
-  tensor_view(T* data, std::array<std::size_t, Rank> shape) : data_{data}, shape_{shape}, stride_{inner()} {}
+  tensor_view(pointer data, std::array<std::size_t, Rank> shape) : data_{data}, shape_{shape}, stride_{inner()} {}
   /// `stride`: elements from one index of the first axis to the next.
-  tensor_view(T* data, std::array<std::size_t, Rank> shape, std::size_t stride)
+  tensor_view(pointer data, std::array<std::size_t, Rank> shape, std::size_t stride)
       : data_{data}, shape_{shape}, stride_{stride} {}
 
   template <class U>
     requires std::same_as<const U, T>
-  tensor_view(const tensor_view<U, Rank>& other) : tensor_view{other.data(), other.shape(), other.stride()} {}
+  tensor_view(const tensor_view<U, Rank, Space>& other) : tensor_view{other.data(), other.shape(), other.stride()} {}
 
   template <class Container>
-    requires container_of<Container, tensor_view>
+    requires(Space::host && container_of<Container, tensor_view>)
   operator Container() const {
     return container_from_view<Container>::make(*this);
   }
 
-  [[nodiscard]] T* data() const noexcept { return data_; }
+  [[nodiscard]] pointer data() const noexcept { return data_; }
   [[nodiscard]] const std::array<std::size_t, Rank>& shape() const noexcept { return shape_; }
   [[nodiscard]] std::size_t extent(std::size_t axis) const noexcept {
     assert(axis < Rank);
@@ -81,6 +87,7 @@ class tensor_view {
   template <std::integral... Index>
     requires(sizeof...(Index) == Rank)
   T& operator()(Index... index) const {
+    require_host();
     const std::array<std::size_t, Rank> at{static_cast<std::size_t>(index)...};
     assert(at[0] < shape_[0]);
     std::size_t offset = 0;
@@ -92,6 +99,7 @@ class tensor_view {
   }
 
   [[nodiscard]] std::span<T> row(std::size_t i) const {
+    require_host();
     assert(i < rows());
     return {data_ + i * stride_, inner()};
   }
@@ -106,22 +114,35 @@ class tensor_view {
 
   /// The same memory with a different shape of equal size; the view must be contiguous unless the first axis is kept.
   template <std::size_t NewRank>
-  [[nodiscard]] tensor_view<T, NewRank> reshape(std::array<std::size_t, NewRank> shape) const {
+  [[nodiscard]] tensor_view<T, NewRank, Space> reshape(std::array<std::size_t, NewRank> shape) const {
     const bool keeps_rows = shape[0] == shape_[0];
     assert(keeps_rows || contiguous());
-    const tensor_view<T, NewRank> packed{data_, shape};
+    const tensor_view<T, NewRank, Space> packed{data_, shape};
     assert(packed.size() == size());
-    return keeps_rows ? tensor_view<T, NewRank>{data_, shape, stride_} : packed;
+    return keeps_rows ? tensor_view<T, NewRank, Space>{data_, shape, stride_} : packed;
+  }
+
+  /// Of every row, the elements first to first + count: (rows, count), without a copy.
+  [[nodiscard]] tensor_view columns(std::size_t first, std::size_t count) const
+    requires(Rank == 2)
+  {
+    assert(first <= inner() && count <= inner() - first);
+    return {data_ + first, {rows(), count}, stride_};
   }
 
  private:
+  static constexpr void require_host() {
+    static_assert(Space::host,
+                  "the host cannot read or write this view, which is of a device's memory: the backend's `read`, "
+                  "`write` and `edit` lend a view of the host's");
+  }
   [[nodiscard]] std::size_t inner() const noexcept {
     std::size_t product = 1;
     for (std::size_t axis = 1; axis < Rank; ++axis) product *= shape_[axis];
     return product;
   }
 
-  T* data_ = nullptr;
+  pointer data_ = nullptr;
   std::array<std::size_t, Rank> shape_{};
   std::size_t stride_ = 0;
 };
@@ -190,8 +211,8 @@ class tensor {
 /// head is `view.row(head)`.)
 ///
 ///     const auto z = head_of(probe(site::z{}, 3), 5);  // layer 3, head 5
-template <class T>
-[[nodiscard]] tensor_view<T, 2> head_of(const tensor_view<T, 3>& view, std::size_t head) {
+template <class T, class Space>
+[[nodiscard]] tensor_view<T, 2, Space> head_of(const tensor_view<T, 3, Space>& view, std::size_t head) {
   assert(head < view.extent(1));
   return {view.data() + head * view.extent(2), {view.rows(), view.extent(2)}, view.stride()};
 }

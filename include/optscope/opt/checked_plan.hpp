@@ -17,26 +17,49 @@
 
 namespace optscope::detail {
 
-/// What a run is to do besides its texts.
-template <class T>
-struct run_options {
-  kv_cache<T>* cache = nullptr;                     // null: none
-  tensor<T, 2>* next = nullptr;                     // (text, vocabulary): the logits after each text; null: not wanted
+/// What a plan is made of besides texts.
+struct run_request {
+  const cached_texts* cache = nullptr;              // null: none
   std::size_t layer = 0;                            // the first
-  const tensor_view<const T, 2>* stream = nullptr;  // its input; null: the embedding
-  bool step = false;                                // one of several of a generation, which finishes the probes itself
+  const std::size_t* stream = nullptr;              // (rows, columns) of its input; null: the embedding
   bool continues = false;                           // a step that is not the first
   const std::vector<std::string>* names = nullptr;  // [text]; null: none
 };
 
 /// The plan of a run. Throws `bad_input` for texts that the model cannot take, a cache of another model or other texts,
 /// or a stream that does not fit them.
-template <class T>
-[[nodiscard]] run_plan checked_plan(const architecture& shape, const token_batch& texts, const run_options<T>& how);
+[[nodiscard]] run_plan checked_plan(const architecture& shape, const token_batch& texts, const run_request& how);
+
+/// What a run is to do besides its texts.
+template <class T, class Space>
+struct run_options {
+  kv_cache<T, Space>* cache = nullptr;              // null: none
+  tensor<T, 2>* next = nullptr;                     // (text, vocabulary): the logits after each text; null: not wanted
+  std::size_t layer = 0;                            // the first
+  const tensor_view<const T, 2>* stream = nullptr;  // its input; null: the embedding
+  bool step = false;                                // one of several of a generation, which finishes the probes itself
+  bool continues = false;                           // a step that is not the first
+  const std::vector<std::string>* names = nullptr;  // [text]; null: none
+
+  [[nodiscard]] run_plan plan(const architecture& shape, const token_batch& texts) const {
+    return checked_plan(shape, texts,
+                        {.cache = cache,
+                         .layer = layer,
+                         .stream = stream == nullptr ? nullptr : stream->shape().data(),
+                         .continues = continues,
+                         .names = names});
+  }
+};
 
 /// Makes the cache ready for the run: as long as the plan says, with room for the new tokens.
-template <class T>
-void prepare_cache(const run_plan& plan, kv_cache<T>& cache);
+template <class T, class Space, class Backend>
+void prepare_cache(const run_plan& plan, Backend& backend, kv_cache<T, Space>& cache) {
+  cache.prepare(plan.shape, plan.lengths.size());
+  for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
+    cache.truncate(text, plan.cached[text]);
+    cache.make_room(backend, text, plan.lengths[text]);
+  }
+}
 
 /// Throws `bad_input`: a run from a layer on was given a probe that wants this site of a layer below.
 [[noreturn]] void refuse_site_below(std::size_t first_layer, const site_info& site, std::size_t layer);

@@ -22,9 +22,8 @@ inline void check_stream(const run_plan& plan, std::size_t rows, std::size_t col
   }
 }
 
-template <class T>
-run_plan checked_plan(const architecture& shape, const token_batch& texts, const run_options<T>& how) {
-  const kv_cache<T>* const cache = how.cache;
+OPTSCOPE_INLINE run_plan checked_plan(const architecture& shape, const token_batch& texts, const run_request& how) {
+  const cached_texts* const cache = how.cache;
   const bool again = how.stream != nullptr;  // the cache has these tokens already
   run_plan plan{shape, {}};
   plan.first_layer = how.layer;
@@ -66,17 +65,8 @@ run_plan checked_plan(const architecture& shape, const token_batch& texts, const
     plan.lengths.push_back(tokens.size());
     if (cache != nullptr) plan.cached.push_back(before);
   }
-  if (again) check_stream(plan, how.stream->rows(), how.stream->cols());
+  if (again) check_stream(plan, how.stream[0], how.stream[1]);
   return plan;
-}
-
-template <class T>
-void prepare_cache(const run_plan& plan, kv_cache<T>& cache) {
-  cache.prepare(plan.shape, plan.lengths.size());
-  for (std::size_t text = 0; text < plan.lengths.size(); ++text) {
-    cache.truncate(text, plan.cached[text]);
-    cache.make_room(text, plan.lengths[text]);
-  }
 }
 
 OPTSCOPE_INLINE void refuse_site_below(std::size_t first_layer, const site_info& site, std::size_t layer) {
@@ -94,12 +84,5 @@ OPTSCOPE_INLINE void require_stream_width(std::size_t hidden, std::size_t found)
   if (found == hidden) return;
   throw bad_input{"", "rows of the stream", std::to_string(hidden) + " elements each", std::to_string(found)};
 }
-
-#ifdef OPTSCOPE_COMPILED
-template run_plan checked_plan(const architecture&, const token_batch&, const run_options<float>&);
-template run_plan checked_plan(const architecture&, const token_batch&, const run_options<double>&);
-template void prepare_cache(const run_plan&, kv_cache<float>&);
-template void prepare_cache(const run_plan&, kv_cache<double>&);
-#endif
 
 }  // namespace optscope::detail

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optscope/backend/tensor_in.hpp>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
@@ -14,6 +15,7 @@
 #include <optscope/opt/decoder_block.hpp>
 #include <optscope/opt/forward.hpp>
 #include <optscope/opt/weights.hpp>
+#include <span>
 #include <vector>
 
 namespace optscope {
@@ -86,102 +88,127 @@ struct frozen_block {
   std::shared_ptr<const frozen_activations<T>> from = nullptr;
   bool constants = true;
 
+  /// The recorded activations of a text where the backend can use them.
+  template <class Space>
+  struct memory_type : decoder_memory<T, Space> {
+    tensor_in<T, 2, Space> scale;    // (position, 1)
+    tensor_in<T, 3, Space> pattern;  // (head, position, key)
+  };
+
   template <class Run>
-  [[nodiscard]] decoder_memory<T> prepare(const Run& run) const {
+  [[nodiscard]] auto prepare(const Run& run) const {
     if (from == nullptr) throw bad_input{"", "frozen block", "activations of an earlier run", "none"};
     from->require_same_texts(run.plan());
-    return decoder_memory<T>::for_run(run);
+    using space = typename Run::space;
+    return memory_type<space>{decoder_memory<T, space>::for_run(run), {}, {}};
   }
 
-  template <class Layer>
-  void operator()(Layer& at, decoder_memory<T>& memory) const {
-    const layer_weights<T>& weights = at.weights();
+  template <class Layer, class Memory>
+  void operator()(Layer& at, Memory& memory) const {
+    using in = typename Layer::template const_view<2>;
+    const auto& weights = at.weights();
     const bool pre = at.shape().pre_layer_norm;
-    tensor_view<T, 2> stream = at.stream(), normed = memory.normed.view().slice(0, at.rows());
+    auto stream = at.stream(), normed = memory.normed.view().slice(0, at.rows());
 
-    if (pre) norm<site::ln1>(at, stream, weights.ln1, &record::ln1_scale, normed);
+    if (pre) norm<site::ln1>(at, stream, weights.ln1, &record::ln1_scale, normed, memory);
     attention(at, pre ? normed : stream, memory);
     if (at.rows() == 0) return;
     stream = at.stream();
     normed = normed.slice(0, at.rows());
-    const tensor_view<T, 2> out = memory.out.view().slice(0, at.rows());
+    const auto out = memory.out.view().slice(0, at.rows());
     at.template offer<site::attn_out>(out);
-    at.backend().add(tensor_view<const T, 2>{out}, stream);
-    if (!pre) norm<site::ln1>(at, stream, weights.ln1, &record::ln1_scale, stream);
+    at.backend().add(in{out}, stream);
+    if (!pre) norm<site::ln1>(at, stream, weights.ln1, &record::ln1_scale, stream, memory);
     at.template offer<site::resid_mid>(stream);
 
-    if (pre) norm<site::ln2>(at, stream, weights.ln2, &record::ln2_scale, normed);
+    if (pre) norm<site::ln2>(at, stream, weights.ln2, &record::ln2_scale, normed, memory);
     mlp(at, pre ? normed : stream, out, memory);
     at.template offer<site::mlp_out>(out);
-    at.backend().add(tensor_view<const T, 2>{out}, stream);
-    if (!pre) norm<site::ln2>(at, stream, weights.ln2, &record::ln2_scale, stream);
+    at.backend().add(in{out}, stream);
+    if (!pre) norm<site::ln2>(at, stream, weights.ln2, &record::ln2_scale, stream, memory);
   }
 
  private:
   using record = typename frozen_activations<T>::record;
 
-  [[nodiscard]] const T* bias_of(const T* bias) const { return constants ? bias : nullptr; }
+  template <class Pointer>
+  [[nodiscard]] Pointer bias_of(Pointer bias) const {
+    return constants ? bias : Pointer{};
+  }
 
   /// y = LayerNorm of x, divided by the recorded scales.
-  template <class Site, class Layer>
-  void norm(Layer& at, tensor_view<T, 2> x, const norm_weights<T>& weights, tensor<T, 2> record::*scale,
-            tensor_view<T, 2> y) const {
-    const norm_weights<T> used{.gamma = weights.gamma, .beta = bias_of(weights.beta)};
+  template <class Site, class Layer, class Memory>
+  void norm(Layer& at, typename Layer::template view<2> x, const norm_weights<T, typename Layer::space>& weights,
+            tensor<T, 2> record::*scale, typename Layer::template view<2> y, Memory& memory) const {
+    using in = typename Layer::template const_view<2>;
+    const auto beta = bias_of(weights.beta);
     at.for_texts([&](const text_rows& text) {
-      const tensor<T, 2>& scales = (*from)(at.layer(), text.text).*scale;
-      at.backend().pool().parallel_for(text.rows, [&](std::size_t i, std::size_t) {
-        detail::normalize_row<T>(x, scales(text.position + i, 0), used, y, text.row + i);
-      });
+      const tensor_view<const T, 2> scales = ((*from)(at.layer(), text.text).*scale).view();
+      if constexpr (Layer::space::host) {
+        at.backend().pool().parallel_for(text.rows, [&](std::size_t i, std::size_t) {
+          detail::normalize_row<T>(x, scales(text.position + i, 0), weights.gamma, beta, y, text.row + i);
+        });
+      } else {
+        if (text.rows == 0) return;
+        at.backend().layer_norm(in{x.slice(text.row, text.rows)}, weights.gamma, beta,
+                                detail::lend_to(at.backend(), scales.slice(text.position, text.rows), memory.scale),
+                                y.slice(text.row, text.rows));
+      }
     });
     at.template offer<Site>(y);
   }
 
-  template <class Layer>
-  void attention(Layer& at, tensor_view<const T, 2> x, decoder_memory<T>& memory) const {
-    const layer_weights<T>& weights = at.weights();
+  template <class Layer, class Memory>
+  void attention(Layer& at, typename Layer::template const_view<2> x, Memory& memory) const {
+    using in = typename Layer::template const_view<2>;
+    const auto& weights = at.weights();
     const std::size_t head_dim = at.shape().head_dim(), width = weights.out.weight.cols();
-    const tensor_view<T, 2> v{memory.qkv.data(), {at.rows(), width}};
-    const T* const bias = weights.qkv.bias == nullptr ? nullptr : weights.qkv.bias + 2 * width;
+    const auto v = memory.qkv.as(at.rows(), width);
+    const auto bias = weights.qkv.bias == nullptr ? weights.qkv.bias : weights.qkv.bias + 2 * width;
     at.backend().linear(x, weights.qkv.weight.slice(2 * width, width), bias_of(bias), v);
     at.template offer<site::v>(detail::by_head(v, head_dim));
 
     at.skip_unwanted();
-    const tensor_view<T, 2> z{memory.z.data(), {at.rows(), width}};
+    const auto z = memory.z.as(at.rows(), width);
     at.for_texts([&](const text_rows& text) {
       if (text.rows == 0) return;
       const tensor<T, 3>& pattern = (*from)(at.layer(), text.text).pattern;  // (head, position, key)
       const std::size_t keys = pattern.extent(2);
       const tensor_view<const T, 3> rows{
           pattern.data() + text.position * keys, {pattern.extent(0), text.rows, keys}, pattern.extent(1) * keys};
-      const tensor_view<const T, 2> values = v.slice(text.run_row, text.run_all);
-      at.backend().attention_mix(rows, values, z.slice(text.row, text.rows));
+      at.backend().attention_mix(detail::lend_to(at.backend(), rows, memory.pattern),
+                                 in{v.slice(text.run_row, text.run_all)}, z.slice(text.row, text.rows));
     });
     if (at.rows() == 0) return;
     at.template offer<site::z>(detail::by_head(z, head_dim));
-    const tensor_view<T, 2> out = memory.out.view().slice(0, at.rows());
-    at.backend().linear(tensor_view<const T, 2>{z}, weights.out.weight, bias_of(weights.out.bias), out);
+    const auto out = memory.out.view().slice(0, at.rows());
+    at.backend().linear(in{z}, weights.out.weight, bias_of(weights.out.bias), out);
     if constexpr (Layer::template lists<site::result>) {
       if (at.template wanted<site::result>()) {
-        detail::show_result<Layer, T>(at, z, bias_of(weights.out.bias), out, memory);
+        detail::show_result(at, z, bias_of(weights.out.bias), out, memory);
       }
     }
   }
 
-  template <class Layer>
-  void mlp(Layer& at, tensor_view<const T, 2> x, tensor_view<T, 2> out, decoder_memory<T>& memory) const {
-    const layer_weights<T>& weights = at.weights();
-    const tensor_view<T, 2> neurons{memory.neurons.data(), {at.rows(), weights.fc1.weight.rows()}};
+  template <class Layer, class Memory>
+  void mlp(Layer& at, typename Layer::template const_view<2> x, typename Layer::template view<2> out,
+           Memory& memory) const {
+    const auto& weights = at.weights();
+    const auto neurons = memory.neurons.as(at.rows(), weights.fc1.weight.rows());
     at.backend().linear(x, weights.fc1.weight, bias_of(weights.fc1.bias), neurons);
     at.template offer<site::mlp_pre>(neurons);
     at.for_texts([&](const text_rows& text) {
       const tensor_view<const T, 2> gates = (*from)(at.layer(), text.text).gate.view();
-      at.backend().pool().parallel_for(text.rows, [&](std::size_t i, std::size_t) {
-        detail::apply_gates<T>(gates, text.position + i, constants ? from->at_zero() : T{0},
-                               neurons.slice(text.row + i, 1));
+      const row_range all{0, text.rows};
+      at.backend().edit(neurons.slice(text.row, text.rows), std::span{&all, 1}, [&](tensor_view<T, 2> rows) {
+        at.backend().pool().parallel_for(text.rows, [&](std::size_t i, std::size_t) {
+          detail::apply_gates<T>(gates, text.position + i, constants ? from->at_zero() : T{0}, rows.slice(i, 1));
+        });
       });
     });
     at.template offer<site::mlp_post>(neurons);
-    at.backend().linear(tensor_view<const T, 2>{neurons}, weights.fc2.weight, bias_of(weights.fc2.bias), out);
+    at.backend().linear(typename Layer::template const_view<2>{neurons}, weights.fc2.weight, bias_of(weights.fc2.bias),
+                        out);
   }
 };
 

@@ -47,7 +47,7 @@ class generation_state {
   /// Chooses the next token of each continuation from logits (text, vocabulary), on the threads of the pool. Returns
   /// false if all have ended.
   template <class T>
-  [[nodiscard]] bool choose(tensor_view<const T, 2> logits, const kv_cache<T>& cache, std::size_t max_positions,
+  [[nodiscard]] bool choose(tensor_view<const T, 2> logits, const cached_texts& cache, std::size_t max_positions,
                             thread_pool& pool);
 
   [[nodiscard]] token_batch& found() noexcept { return found_; }
@@ -62,9 +62,8 @@ class generation_state {
 
 /// The loop of `generate`; `stream` null: the prompts are run from the embedding on.
 template <class Model, class... Probes>
-token_batch generate(Model& opt, const token_batch& prompts, const generation& what,
-                     kv_cache<typename Model::scalar> cache, std::size_t layer,
-                     const tensor_view<const typename Model::scalar, 2>* stream, Probes&... probes) {
+token_batch generate(Model& opt, const token_batch& prompts, const generation& what, typename Model::cache_type cache,
+                     std::size_t layer, const tensor_view<const typename Model::scalar, 2>* stream, Probes&... probes) {
   using scalar = typename Model::scalar;
   if (prompts.empty() || what.new_tokens == 0) return token_batch(prompts.size());
   generation_state state{prompts, what};
@@ -96,7 +95,7 @@ token_batch generate(Model& opt, const token_batch& prompts, const generation& w
 /// has ended is not shown again. Editors act in every run. Throws `bad_input` for prompts that the model cannot take,
 /// or logits that are not finite.
 template <class Model, class... Probes>
-  requires(detail::probe_argument<Probes, typename Model::scalar> && ...)
+  requires(detail::probe_argument<Probes> && ...)
 [[nodiscard]] token_batch generate(Model& opt, const token_batch& prompts, const generation& what, Probes&&... probes) {
   if constexpr (detail::are_probes<typename Model::scalar, Probes...>()) {
     return detail::generate(opt, prompts, what, {}, 0, nullptr, probes...);
@@ -113,10 +112,10 @@ template <class Model, class... Probes>
 ///     opt.run(prompts, cache, before.only_layers({20}));
 ///     for (auto& editor : editors) generate_from(20, before(site::resid_pre{}, 20), cache, opt, prompts, {}, editor);
 template <class Model, class... Probes>
-  requires(detail::probe_argument<Probes, typename Model::scalar> && ...)
+  requires(detail::probe_argument<Probes> && ...)
 [[nodiscard]] token_batch generate_from(std::size_t layer, tensor_view<const typename Model::scalar, 2> stream,
-                                        const kv_cache<typename Model::scalar>& cache, Model& opt,
-                                        const token_batch& prompts, const generation& what, Probes&&... probes) {
+                                        const typename Model::cache_type& cache, Model& opt, const token_batch& prompts,
+                                        const generation& what, Probes&&... probes) {
   if constexpr (detail::are_probes<typename Model::scalar, Probes...>()) {
     return detail::generate(opt, prompts, what, cache, layer, &stream, probes...);
   } else {

@@ -17,7 +17,7 @@ OPTSCOPE_INLINE generation_state::generation_state(const token_batch& prompts, c
 }
 
 template <class T>
-bool generation_state::choose(tensor_view<const T, 2> logits, const kv_cache<T>& cache, std::size_t max_positions,
+bool generation_state::choose(tensor_view<const T, 2> logits, const cached_texts& cache, std::size_t max_positions,
                               thread_pool& pool) {
   ++steps_;
   const bool ask = what_.enough && steps_ % std::max<std::size_t>(1, what_.enough_every) == 0;
@@ -43,9 +43,8 @@ bool generation_state::choose(tensor_view<const T, 2> logits, const kv_cache<T>&
 }
 
 #ifdef OPTSCOPE_COMPILED
-template bool generation_state::choose(tensor_view<const float, 2>, const kv_cache<float>&, std::size_t, thread_pool&);
-template bool generation_state::choose(tensor_view<const double, 2>, const kv_cache<double>&, std::size_t,
-                                       thread_pool&);
+template bool generation_state::choose(tensor_view<const float, 2>, const cached_texts&, std::size_t, thread_pool&);
+template bool generation_state::choose(tensor_view<const double, 2>, const cached_texts&, std::size_t, thread_pool&);
 #endif
 
 }  // namespace optscope::detail

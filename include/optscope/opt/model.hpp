@@ -8,11 +8,13 @@
 #include <functional>
 #include <optscope/backend/backend.hpp>
 #include <optscope/backend/cpu.hpp>
+#include <optscope/backend/tensor_in.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/backend_weights.hpp>
 #include <optscope/opt/block.hpp>
 #include <optscope/opt/checked_plan.hpp>
 #include <optscope/opt/decoder_block.hpp>
@@ -75,6 +77,8 @@ class model {
   using backend_type = Backend;
   using weights_type = Weights;
   using block_type = Block;
+  using memory_space = typename Backend::space;
+  using cache_type = kv_cache<Scalar, memory_space>;
 
   /// Checks every tensor's shape. Throws `checkpoint_error` if one is missing or different, or if the architecture is
   /// not the variant's.
@@ -82,7 +86,7 @@ class model {
       : files_{std::move(files)},
         shape_{checked_shape(files_)},
         backend_{std::move(backend)},
-        weights_{files_, shape_, backend_.pool()},
+        weights_{Weights{files_, shape_, backend_.pool()}, shape_},
         block_{std::move(block)} {}
 
   /// The same model on another backend; needs weights and a block that can be copied.
@@ -97,7 +101,7 @@ class model {
   [[nodiscard]] std::size_t layers() const noexcept { return shape_.layers; }
   [[nodiscard]] const checkpoint& files() const noexcept { return files_; }
   [[nodiscard]] Backend& backend() noexcept { return backend_; }
-  [[nodiscard]] Weights& weights() noexcept { return weights_; }
+  [[nodiscard]] Weights& weights() noexcept { return weights_.policy(); }
   [[nodiscard]] Block& block() noexcept { return block_; }
 
   /// `report(done, layers)` is called after every layer of a run; `layers` is how many it needs.
@@ -108,13 +112,13 @@ class model {
   /// wanted. Throws `bad_input` for an empty text, an id outside the vocabulary, more tokens than positions, or a site
   /// that the model lacks.
   template <class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
+    requires(detail::probe_argument<Probes> && ...)
   void run(const token_batch& texts, Probes&&... probes) {
     run_with(texts, {}, probes...);
   }
   /// The same, with errors that name the texts.
   template <std::same_as<named_texts> Texts, class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
+    requires(detail::probe_argument<Probes> && ...)
   void run(const Texts& texts, Probes&&... probes) {
     run_with(texts, {.names = &texts.names}, probes...);
   }
@@ -124,13 +128,13 @@ class model {
   /// `pattern` are (head, new position, key), with all keys. Agrees with one run over everything to rounding. Throws
   /// `bad_input` also if the cache belongs to another model or number of texts; the cache is unchanged then.
   template <class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
-  void run(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
+    requires(detail::probe_argument<Probes> && ...)
+  void run(const token_batch& texts, cache_type& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache}, probes...);
   }
   template <std::same_as<named_texts> Texts, class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
-  void run(const Texts& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
+    requires(detail::probe_argument<Probes> && ...)
+  void run(const Texts& texts, cache_type& cache, Probes&&... probes) {
     run_with(texts, {.cache = &cache, .names = &texts.names}, probes...);
   }
 
@@ -144,7 +148,7 @@ class model {
   ///
   /// Throws `bad_input` also if a probe wants a site of what is not computed, or the rows are not those of the texts.
   template <class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
+    requires(detail::probe_argument<Probes> && ...)
   void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts, Probes&&... probes) {
     run_with(texts, {.layer = layer, .stream = &stream}, probes...);
   }
@@ -152,17 +156,17 @@ class model {
   /// The same with a cache whose last tokens are the texts already: keys and values of this layer and those above are
   /// replaced. If the run fails, the cache no longer has these tokens.
   template <class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
-  void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts,
-                kv_cache<Scalar>& cache, Probes&&... probes) {
+    requires(detail::probe_argument<Probes> && ...)
+  void run_from(std::size_t layer, tensor_view<const Scalar, 2> stream, const token_batch& texts, cache_type& cache,
+                Probes&&... probes) {
     run_with(texts, {.cache = &cache, .layer = layer, .stream = &stream}, probes...);
   }
 
   /// A run that returns the logits after the last token of each text: (text, vocabulary), zeros for a text without new
   /// tokens. Editors of `ln_final` and `logits` change them.
   template <class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
-  [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, kv_cache<Scalar>& cache, Probes&&... probes) {
+    requires(detail::probe_argument<Probes> && ...)
+  [[nodiscard]] tensor<Scalar, 2> next_logits(const token_batch& texts, cache_type& cache, Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
     run_with(texts, {.cache = &cache, .next = &logits}, probes...);
     return logits;
@@ -176,8 +180,8 @@ class model {
   };
   /// For `generate`: the same as `next_logits`, as one step of several. Does not call `finish`.
   template <class... Probes>
-    requires(detail::probe_argument<Probes, Scalar> && ...)
-  [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, kv_cache<Scalar>& cache, const step_options& step,
+    requires(detail::probe_argument<Probes> && ...)
+  [[nodiscard]] tensor<Scalar, 2> next_step(const token_batch& texts, cache_type& cache, const step_options& step,
                                             Probes&&... probes) {
     tensor<Scalar, 2> logits{{texts.size(), shape_.vocabulary}};
     run_with(texts,
@@ -195,11 +199,11 @@ class model {
   /// has them: (position, embed_dim), what is multiplied with the unembedding. Hugging Face calls it last_hidden_state.
   /// Throws `bad_input` if the rows are not as wide as the stream.
   [[nodiscard]] tensor<Scalar, 2> last_hidden_state(tensor_view<const Scalar, 2> rows) {
-    tensor<Scalar, 2> last, narrow;
-    detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
-    end.norm_copy(rows, last);
-    static_cast<void>(end.project(last.view(), narrow));
-    return narrow.size() == 0 ? last : narrow;
+    detail::unembedding<Scalar, Backend, own_weights> end{shape_, backend_, weights_};
+    const const_view last = end.project(end.norm_copy(rows));
+    tensor<Scalar, 2> result{last.shape()};
+    detail::copy_to_host<Scalar, 2>(backend_, last, result.view());
+    return result;
   }
 
   /// Rows of the stream (position, hidden), from any depth, as if they were the last `resid_post`: logits (position,
@@ -210,15 +214,24 @@ class model {
   ///
   ///     const tensor<float, 2> belief = opt.logits_of(probe(site::resid_post{}, 5));  // (vector, vocabulary)
   [[nodiscard]] tensor<Scalar, 2> logits_of(tensor_view<const Scalar, 2> rows) {
-    tensor<Scalar, 2> last, logits{{rows.rows(), shape_.vocabulary}};
-    detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
-    end.norm_copy(rows, last);
-    end.logits(std::as_const(last).view(), logits.view());
-    return logits;
+    tensor<Scalar, 2> result{{rows.rows(), shape_.vocabulary}};
+    detail::unembedding<Scalar, Backend, own_weights> end{shape_, backend_, weights_};
+    const const_view last = end.norm_copy(rows);
+    if constexpr (memory_space::host) {
+      end.logits(last, result.view());
+    } else {
+      tensor_in<Scalar, 2, memory_space> logits{backend_, result.shape()};
+      end.logits(last, logits.view());
+      detail::copy_to_host<Scalar, 2>(backend_, logits.view(), result.view());
+    }
+    return result;
   }
 
  private:
-  using run_options = detail::run_options<Scalar>;
+  using run_options = detail::run_options<Scalar, memory_space>;
+  using own_weights = detail::backend_weights<Scalar, Backend, Weights>;
+  using view = tensor_view<Scalar, 2, memory_space>;
+  using const_view = tensor_view<const Scalar, 2, memory_space>;
 
   template <class... Probes>
   void run_with(const token_batch& texts, const run_options& how, Probes&... probes) {
@@ -228,17 +241,14 @@ class model {
   template <class... Probes>
   void run_probes(const token_batch& texts, const run_options& how, Probes&... probes) {
     (check_sites(probes, how), ...);
-    const run_plan plan = detail::checked_plan(shape_, texts, how);
+    const run_plan plan = how.plan(shape_, texts);
     (detail::begin(probes, plan), ...);
-    if (how.cache != nullptr) detail::prepare_cache(plan, *how.cache);
+    if (how.cache != nullptr) detail::prepare_cache(plan, backend_, *how.cache);
     forward_pass<Scalar, Backend, Probes...> pass{plan, backend_, how.cache, how.next != nullptr, probes...};
     if (how.stream == nullptr) {
       embed(texts, plan, pass);
     } else {
-      const tensor_view<Scalar, 2> stream = pass.stream();
-      for (std::size_t row = 0; row < stream.rows(); ++row) {
-        std::ranges::copy(how.stream->row(row), stream.row(row).data());
-      }
+      detail::copy_from_host<Scalar, 2>(backend_, *how.stream, pass.stream());
     }
     run_layers(pass, how.layer);
     unembed(pass, how.next);
@@ -277,13 +287,13 @@ class model {
   /// stream = token embedding (through project_in) + position embedding.
   template <class Pass>
   void embed(const token_batch& texts, const run_plan& plan, Pass& pass) {
-    tensor<Scalar, 2> memory{{pass.chunk_rows(), shape_.hidden}};
+    tensor_in<Scalar, 2, memory_space> memory{backend_, {pass.chunk_rows(), shape_.hidden}};
     for (const text_chunk& chunk : pass.chunks()) {
-      const tensor_view<Scalar, 2> stream = pass.stream(chunk), positions = memory.view().slice(0, chunk.rows);
+      const view stream = pass.stream(chunk), positions = memory.view().slice(0, chunk.rows);
       detail::embed<Scalar>(texts, plan, chunk, backend_, weights_, stream, positions);
       pass.template offer<site::embed>(chunk, 0, stream);
       pass.template offer<site::pos_embed>(chunk, 0, positions);
-      backend_.add(tensor_view<const Scalar, 2>{positions}, stream);
+      backend_.add(const_view{positions}, stream);
     }
   }
 
@@ -292,7 +302,7 @@ class model {
     auto memory = block_.prepare(std::as_const(pass));
     const std::size_t needed = pass.layers_needed();
     for (std::size_t layer = first; layer < needed; ++layer) {
-      const layer_weights<Scalar> weights = weights_.layer(layer, needed, backend_.pool());
+      const auto weights = weights_.layer(backend_, layer, needed);
       pass.layer(block_, memory, layer, weights, layer + 1 == needed);
       if (report_) report_(layer + 1, needed);
     }
@@ -305,22 +315,28 @@ class model {
     const bool logits = pass.template wanted<site::logits>(0);
     const bool all = logits || pass.template wanted<site::ln_final>(0) || pass.template wanted<site::ln_final_scale>(0);
     if (!all && next == nullptr) return;
-    detail::unembedding<Scalar, Backend, Weights> end{shape_, backend_, weights_};
+    detail::unembedding<Scalar, Backend, own_weights> end{shape_, backend_, weights_};
     const bool only_last = next != nullptr && !logits;
-    tensor<Scalar, 2> last{{only_last ? pass.plan().lengths.size() : 0, shape_.hidden}}, normed;
+    tensor_in<Scalar, 2, memory_space> last{backend_, {only_last ? pass.plan().lengths.size() : 0, shape_.hidden}};
+    tensor_in<Scalar, 2, memory_space> normed;
     std::vector<std::size_t> texts;  // of the rows of `last`
     for (const text_chunk& chunk : pass.chunks()) {
-      tensor_view<Scalar, 2> rows = pass.stream(chunk);
+      view rows = pass.stream(chunk);
       if (all && shape_.final_layer_norm) {
-        normed.resize({chunk.rows, shape_.hidden});
-        const outer_weights<Scalar> outer = weights_.outer();
+        normed.resize(backend_, {chunk.rows, shape_.hidden});
+        const auto outer = weights_.outer(backend_);
         pass.template norm<site::ln_final, site::ln_final_scale>(chunk, 0, rows, outer.final_norm, normed.view());
         rows = normed.view();
       }
       if constexpr (Pass::template lists<site::logits>) {
         if (logits) show_logits(pass, end, chunk, rows, next);
       }
-      if (only_last) detail::copy_last_rows<Scalar>(pass.state(), chunk, rows, last, texts);
+      if (!only_last) continue;
+      pass.state().for_texts(chunk, [&](const text_rows& text) {
+        if (text.rows == 0) return;
+        backend_.copy(const_view{rows.slice(text.row + text.rows - 1, 1)}, last.view().slice(texts.size(), 1));
+        texts.push_back(text.text);
+      });
     }
     if (only_last) end.last_logits(last.view().slice(0, texts.size()), texts, !all && shape_.final_layer_norm, *next);
   }
@@ -328,19 +344,19 @@ class model {
   /// rows (position, hidden) of a chunk to logits (position, vocabulary): some positions of a text at a time, so
   /// that they are never whole in memory. Each text's last go to `next` if that is not null.
   template <class Pass, class End>
-  void show_logits(Pass& pass, End& end, const text_chunk& chunk, tensor_view<const Scalar, 2> rows,
-                   tensor<Scalar, 2>* next) {
+  void show_logits(Pass& pass, End& end, const text_chunk& chunk, const_view rows, tensor<Scalar, 2>* next) {
     constexpr std::size_t most_positions = 512;
-    tensor<Scalar, 2> logits;
+    tensor_in<Scalar, 2, memory_space> logits;
     pass.state().for_texts(chunk, [&](const text_rows& text) {
       for (std::size_t done = 0; done < text.rows; done += most_positions) {
         const std::size_t count = std::min(most_positions, text.rows - done);
-        logits.resize({count, shape_.vocabulary});
+        logits.resize(backend_, {count, shape_.vocabulary});
         end.logits(rows.slice(text.row + done, count), logits.view());
         const place at{.text = text.text, .layer = 0, .first_position = text.position + done};
         pass.template show<site::logits>(at, logits.view());
         if (next != nullptr && done + count == text.rows) {
-          std::ranges::copy(logits.row(count - 1), next->row(text.text).data());
+          detail::copy_to_host<Scalar, 2>(backend_, logits.view().slice(count - 1, 1),
+                                          next->view().slice(text.text, 1));
         }
       }
     });
@@ -349,7 +365,7 @@ class model {
   checkpoint files_;
   architecture shape_;
   Backend backend_;
-  Weights weights_;
+  own_weights weights_;
   Block block_;
   std::function<void(std::size_t, std::size_t)> report_;
 };

@@ -4,20 +4,33 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optscope/backend/host_backend.hpp>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
+#include <span>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 namespace optscope {
 
 namespace detail {
 
-/// square (head, position, key): sets what no position sees, the keys after it, to `hidden`.
-template <class T>
-void hide_later_keys(tensor_view<T, 3> square, T hidden);
+/// Ranges of the numbers in `rows`, in any order, as they are in each of `blocks` blocks of `count` rows.
+[[nodiscard]] std::vector<row_range> ranges_of(std::vector<std::size_t> rows, std::size_t count, std::size_t blocks);
+
+/// The rows of a view (block, position, …) or (position, …) that a probe reads: by its member `rows`, else all.
+template <class Site, class Probe>
+[[nodiscard]] std::vector<row_range> rows_read_by(const Probe& probe, const place& at, std::size_t positions,
+                                                  std::size_t blocks) {
+  if constexpr (requires { std::vector<std::size_t>{probe.rows(Site{}, at, positions)}; }) {
+    return ranges_of(probe.rows(Site{}, at, positions), positions, blocks);
+  } else {
+    return {{.first = 0, .count = positions * blocks}};
+  }
+}
 
 }  // namespace detail
 
@@ -43,10 +56,14 @@ class probe_set {
     }
   }
 
-  /// Shows a site of one text to the probes that want it, in the order in which they were given to the run.
-  template <class Site>
-  void show([[maybe_unused]] const place& at, [[maybe_unused]] tensor_view<T, Site::rank> view) {
-    if constexpr (lists<Site>) std::apply([&](auto&... probe) { (show_to<Site>(probe, at, view), ...); }, probes_);
+  /// Shows a site of one text, a view of the backend's memory, to the probes that want it, in the order in which they
+  /// were given to the run.
+  template <class Site, class Backend>
+  void show([[maybe_unused]] Backend& backend, [[maybe_unused]] const place& at,
+            [[maybe_unused]] tensor_view<T, Site::rank, typename Backend::space> view) {
+    if constexpr (lists<Site>) {
+      std::apply([&](auto&... probe) { (show_to<Site>(backend, probe, at, view), ...); }, probes_);
+    }
   }
 
   /// Number of layers that must run: up to the last one in which a probe wants a site.
@@ -66,18 +83,52 @@ class probe_set {
   }
 
  private:
-  template <class Site, class Probe>
-  static void show_to(Probe& probe, const place& at, tensor_view<T, Site::rank> view) {
+  template <class Site, class Backend, class Probe>
+  static void show_to(Backend& backend, Probe& probe, const place& at,
+                      tensor_view<T, Site::rank, typename Backend::space> view) {
     if constexpr (lists_site<Probe, Site>) {
       if (!optscope::wants<Site>(probe, at.layer)) return;
-      if constexpr (edits_site<Probe, Site, T>) {
-        probe(Site{}, at, view);
-        if constexpr (Site::layout == site_layout::head) {
-          detail::hide_later_keys(view, static_cast<T>(Site::info.later_keys));
-        }
+      constexpr bool edits = edits_site<Probe, Site, T>;
+      constexpr bool by_head = Site::layout == site_layout::head;
+      using shown = tensor_view<std::conditional_t<edits, T, const T>, Site::rank, typename Backend::space>;
+      if constexpr (Backend::space::host) {
+        probe(Site{}, at, shown{view});
+      } else if constexpr (requires { probe(Site{}, at, shown{view}, backend); }) {
+        probe(Site{}, at, shown{view}, backend);
       } else {
-        probe(Site{}, at, tensor_view<const T, Site::rank>{view});
+        show_lent<Site, edits>(backend, probe, at, view);
       }
+      if constexpr (edits && by_head) backend.hide_later_keys(view, static_cast<T>(Site::info.later_keys));
+    }
+  }
+
+  /// Shows the host's view of what the backend has: of the rows that the probe reads.
+  template <class Site, bool Edits, class Backend, class Probe>
+  static void show_lent(Backend& backend, Probe& probe, const place& at,
+                        tensor_view<T, Site::rank, typename Backend::space> view) {
+    using scalar = std::conditional_t<Edits, T, const T>;
+    constexpr bool by_head = Site::layout == site_layout::head;
+    const std::vector<row_range> rows =
+        detail::rows_read_by<Site>(probe, at, view.extent(by_head ? 1 : 0), by_head ? view.rows() : 1);
+    const auto body = [&](auto lent) {
+      if constexpr (by_head) {
+        probe(Site{}, at, tensor_view<scalar, 3>{lent.template reshape<3>(view.shape())});
+      } else {
+        probe(Site{}, at, tensor_view<scalar, Site::rank>{lent});
+      }
+    };
+    const auto lend = [&](auto from) {
+      if constexpr (Edits) {
+        backend.edit(from, std::span<const row_range>{rows}, body);
+      } else {
+        backend.read(tensor_view<const T, decltype(from)::rank, typename Backend::space>{from},
+                     std::span<const row_range>{rows}, body);
+      }
+    };
+    if constexpr (by_head) {
+      lend(view.template reshape<2>({view.rows() * view.extent(1), view.extent(2)}));
+    } else {
+      lend(view);
     }
   }
 

@@ -3,24 +3,26 @@
 // Bodies of probe_set.hpp.
 
 #include <algorithm>
+#include <cassert>
 #include <optscope/opt/probe_set.hpp>
 
 namespace optscope::detail {
 
-template <class T>
-void hide_later_keys(tensor_view<T, 3> square, T hidden) {
-  const std::size_t positions = square.extent(1), keys = square.extent(2);
-  for (std::size_t head = 0; head < square.rows(); ++head) {
-    for (std::size_t position = 0; position < positions; ++position) {
-      T* const row = square.row(head).data() + position * keys;
-      std::fill(row + (keys - positions) + position + 1, row + keys, hidden);
+OPTSCOPE_INLINE std::vector<row_range> ranges_of(std::vector<std::size_t> rows, std::size_t count, std::size_t blocks) {
+  std::ranges::sort(rows);
+  std::vector<row_range> ranges;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    for (const std::size_t row : rows) {
+      assert(row < count);
+      const std::size_t at = block * count + row;
+      if (ranges.empty() || at > ranges.back().first + ranges.back().count) {
+        ranges.push_back({.first = at, .count = 1});
+      } else {
+        ranges.back().count = at - ranges.back().first + 1;
+      }
     }
   }
+  return ranges;
 }
-
-#ifdef OPTSCOPE_COMPILED
-template void hide_later_keys(tensor_view<float, 3>, float);
-template void hide_later_keys(tensor_view<double, 3>, double);
-#endif
 
 }  // namespace optscope::detail

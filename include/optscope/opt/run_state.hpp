@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The state of a run: which texts are computed together, which rows they have, the stream.
+// The texts of a run: which are computed together, which rows they have.
 
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/probe.hpp>
-#include <optscope/core/tensor.hpp>
 #include <vector>
 
 namespace optscope {
@@ -29,7 +28,6 @@ struct text_rows {
 namespace detail {
 
 /// What a run knows of its texts whatever the probes are.
-template <class T>
 struct run_state {
   /// `together`: a row of a product has the same bits whatever other rows are in it, so that texts may share products.
   run_state(const run_plan& plan, bool together);
@@ -51,24 +49,31 @@ struct run_state {
     }
   }
 
-  /// Leaves out of a chunk the rows of positions before the first that is wanted, `first_wanted` [text].
-  void trim(text_chunk& chunk, const std::vector<std::size_t>& first_wanted);
+  /// Leaves out of a chunk the rows of positions before the first that is wanted, `first_wanted` [text]. Calls
+  /// `move(from, to, count)` for rows that come to lie elsewhere in the chunk.
+  template <class Move>
+  void trim(text_chunk& chunk, const std::vector<std::size_t>& first_wanted, Move&& move) {
+    std::size_t from = 0, to = 0;
+    for (std::size_t text = chunk.first; text < chunk.last; ++text) {
+      if (plan.lengths[text] == 0) continue;
+      const std::size_t dropped = first_wanted[text] - plan.first_position(text), kept = plan.lengths[text] - dropped;
+      if (dropped != 0 || from != to) move(from + dropped, to, kept);
+      from += plan.lengths[text];
+      to += kept;
+      plan.cached[text] += dropped;
+      plan.lengths[text] = kept;
+    }
+    chunk.rows = to;
+  }
 
   run_plan plan;                         // once the last layer has begun, what it computes of each text
   std::vector<std::size_t> run_lengths;  // [text]: of the plan as it was
   std::vector<text_chunk> chunks;
+  std::size_t rows = 0;        // positions of all texts
   std::size_t chunk_rows = 0;  // of the largest chunk
   std::size_t longest = 0;     // tokens of the longest text
   std::size_t square = 0;      // tokens times keys, of the text in which that is most
-  tensor<T, 2> stream;         // (position of every text, hidden)
-  tensor<T, 2> scale;          // (position of a chunk, 1): what a LayerNorm divides by
 };
-
-/// Copies the last row of each text in a chunk, rows (position, hidden), to the end of `last`, and its text's number to
-/// the end of `texts`.
-template <class T>
-void copy_last_rows(const run_state<T>& state, const text_chunk& chunk, tensor_view<const T, 2> rows,
-                    tensor<T, 2>& last, std::vector<std::size_t>& texts);
 
 }  // namespace detail
 }  // namespace optscope

@@ -9,6 +9,7 @@
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/matrix.hpp>
+#include <optscope/core/memory_space.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
@@ -17,18 +18,19 @@
 
 namespace optscope {
 
-/// y = x weightᵀ + bias; weight [out, in]; bias null where the model has none. `Matrix` is how the weight is stored.
+/// y = x weightᵀ + bias; weight [out, in]; bias null where the model has none. `Matrix` is how the weight is stored,
+/// and in whose memory.
 template <class T, class Matrix = matrix_view<T>>
 struct linear_weights {
   Matrix weight;
-  const T* bias = nullptr;
+  pointer_to<const T, typename Matrix::space> bias = nullptr;
 };
 
 /// Scale and shift of a LayerNorm, null where it has none.
-template <class T>
+template <class T, class Space = host_memory>
 struct norm_weights {
-  const T* gamma = nullptr;
-  const T* beta = nullptr;
+  pointer_to<const T, Space> gamma = nullptr;
+  pointer_to<const T, Space> beta = nullptr;
 };
 
 /// One layer, its matrices as they are stored. The three input maps of attention are one matrix: the rows of q, then
@@ -36,7 +38,7 @@ struct norm_weights {
 /// hidden) and `out` (hidden, head_dim heads); with fewer neurons, `fc1` and `fc2` are smaller likewise.
 template <class T, class Matrix = matrix_view<T>>
 struct layer_weights {
-  norm_weights<T> ln1, ln2;
+  norm_weights<T, typename Matrix::space> ln1, ln2;
   linear_weights<T, Matrix> qkv;  // (3 hidden, hidden)
   linear_weights<T, Matrix> out;  // (hidden, hidden)
   linear_weights<T, Matrix> fc1;  // (ffn, hidden)
@@ -72,11 +74,11 @@ template <class T>
 }
 
 /// What a model has before and after its layers, except for the tables of its vocabulary and positions.
-template <class T>
+template <class T, class Space = host_memory>
 struct outer_weights {
-  matrix_view<T> project_in;   // (hidden, embed_dim); empty where the embedding is as wide as the stream
-  norm_weights<T> final_norm;  // null where the model has no final LayerNorm, or one without weights
-  matrix_view<T> project_out;  // (embed_dim, hidden); empty likewise
+  matrix_view<T, Space> project_in;   // (hidden, embed_dim); empty where the embedding is as wide as the stream
+  norm_weights<T, Space> final_norm;  // null where the model has no final LayerNorm, or one without weights
+  matrix_view<T, Space> project_out;  // (embed_dim, hidden); empty likewise
 };
 
 /// A weight policy: provides the weights of a model that computes in T, as they are stored. It must be movable,
@@ -88,6 +90,10 @@ struct outer_weights {
 /// * `position_embedding(first, rows)` fills rows (position, hidden) for the positions from `first` on.
 /// * `outer()` returns the projections and the final LayerNorm, valid until the next call.
 /// * `unembedding()` returns the unembedding, (vocabulary, embed_dim), valid until the next call.
+/// * `version(i)`, optional: a number that is another one after layer i has changed. A backend with a memory of its own
+///   keeps a copy of the layer as long as the number stays; without it, it copies the layer for every run.
+///
+/// All of it is in the host's memory, whatever the backend.
 ///
 /// A policy that is about the layers alone inherits the rest from `mapped_weights`:
 ///

@@ -57,6 +57,11 @@ class basic_capture {
   }
   /// The first of a text's positions that are kept.
   [[nodiscard]] std::size_t first_wanted(std::size_t text) const { return kept_.first_wanted(text); }
+  /// Those of the positions that a run is about to show.
+  template <class Site>
+  [[nodiscard]] std::vector<std::size_t> rows(Site, const place& at, std::size_t count) const {
+    return kept_.rows(at, count);
+  }
 
   /// Throws `bad_input` if a text has no token at one of the positions, or the model none of the chosen layers.
   void begin(const run_plan& plan) { kept_.begin(plan); }

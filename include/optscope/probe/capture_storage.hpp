@@ -39,6 +39,9 @@ class capture_storage {
   void only_sites(std::vector<std::string> names);
   [[nodiscard]] bool wants(std::size_t site, std::size_t layer) const;
   [[nodiscard]] std::size_t first_wanted(std::size_t text) const;
+  [[nodiscard]] std::vector<std::size_t> rows(const place& at, std::size_t count) const {
+    return rows_among(now_.chosen[at.text], at.first_position, count);
+  }
 
   void begin(const run_plan& plan);
   void finish();

@@ -49,6 +49,7 @@ class edit_sequence {
   [[nodiscard]] std::size_t fired(std::size_t index) const { return edits_.at(index).operation.place().fired(); }
   [[nodiscard]] bool wants(const site_info& site, std::size_t layer) const;
   void begin(const run_plan& plan);
+  [[nodiscard]] std::vector<std::size_t> rows(const site_info& site, const place& at, std::size_t count) const;
   void edit(const site_info& site, const place& at, tensor_view<T, 3> view);
   void finish() const;
 
@@ -115,6 +116,10 @@ class basic_edit_list {
     return edits_.wants(Site::info, layer);
   }
   void begin(const run_plan& plan) { edits_.begin(plan); }
+  template <class Site>
+  [[nodiscard]] std::vector<std::size_t> rows(Site, const place& at, std::size_t count) const {
+    return edits_.rows(Site::info, at, count);
+  }
   template <class Site>
   void operator()(Site, const place& at, tensor_view<Scalar, Site::rank> view) {
     edits_.edit(Site::info, at, detail::three_axes(view));

@@ -49,6 +49,17 @@ void edit_sequence<T>::begin(const run_plan& plan) {
 }
 
 template <class T>
+std::vector<std::size_t> edit_sequence<T>::rows(const site_info& site, const place& at, std::size_t count) const {
+  std::vector<std::size_t> all;
+  for (const entry& each : edits_) {
+    if (!each.acts_on(site, at.layer)) continue;
+    const std::vector<std::size_t> rows = each.operation.place().rows(at, count);
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
+}
+
+template <class T>
 void edit_sequence<T>::edit(const site_info& site, const place& at, tensor_view<T, 3> view) {
   for (entry& each : edits_) {
     if (each.acts_on(site, at.layer)) each.operation.template edit<void>(site, at, view);

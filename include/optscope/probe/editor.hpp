@@ -164,6 +164,10 @@ class editor {
     for (const site_info* site : sites::infos) edit_.place().chosen().check(*site, plan, text());
     edit_.place().begin(plan);
   }
+  template <class Site>
+  [[nodiscard]] std::vector<std::size_t> rows(Site, const place& at, std::size_t count) const {
+    return edit_.place().rows(at, count);
+  }
   template <class Site, class T>
     requires(!std::is_const_v<T>)
   void operator()(Site, const place& at, tensor_view<T, Site::rank> view) {

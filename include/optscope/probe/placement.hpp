@@ -32,6 +32,9 @@ class placement {
       if (position >= first && position - first < rows) action(position - first);
     }
   }
+  [[nodiscard]] std::vector<std::size_t> rows(const place& at, std::size_t count) const {
+    return rows_among(rows_[at.text], at.first_position, count);
+  }
   [[nodiscard]] const std::vector<std::size_t>& heads() const noexcept { return heads_; }
   [[nodiscard]] const where& chosen() const noexcept { return where_; }
   /// Such as `zero at mlp_post, layers 3`.

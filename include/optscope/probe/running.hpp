@@ -93,6 +93,10 @@ class running {
     runs_.begin(plan);
     if (first) start();
   }
+  template <class Site>
+  [[nodiscard]] std::vector<std::size_t> rows(Site, const place& at, std::size_t count) const {
+    return detail::rows_among(runs_.rows(at.text), at.first_position, count);
+  }
   template <class Site, class T>
   void operator()(Site, const place& at, tensor_view<const T, Site::rank> view) {
     static_assert(running_statistic<Statistic, T>,

@@ -57,6 +57,10 @@ class sink {
     return what_.wants(site, layer);
   }
   [[nodiscard]] std::size_t first_wanted(std::size_t text) const { return what_.first_wanted(text); }
+  template <class Site>
+  [[nodiscard]] std::vector<std::size_t> rows(Site site, const place& at, std::size_t count) const {
+    return what_.rows(site, at, count);
+  }
   /// Throws `bad_input` if the run is not of the next texts, whole.
   void begin(const run_plan& plan) {
     plan_.check(plan);

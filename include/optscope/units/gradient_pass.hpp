@@ -107,13 +107,13 @@ class gradient_pass {
   /// lowest that one of them wants. Probes are observers, such as captures and running statistics, of
   /// `gradient_sites`. A float model has float gradients.
   template <class Turn, class... Probes>
-    requires(detail::probe_argument<Probes, T> && ...)
+    requires(detail::probe_argument<Probes> && ...)
   void run(const token_batch& texts, Turn turn, Probes&&... probes) {
     run_over(texts, turn, probes...);
   }
   /// The same, with errors that name the texts.
   template <std::same_as<named_texts> Texts, class Turn, class... Probes>
-    requires(detail::probe_argument<Probes, T> && ...)
+    requires(detail::probe_argument<Probes> && ...)
   void run(const Texts& texts, Turn turn, Probes&&... probes) {
     run_over(texts, turn, probes...);
   }
