@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <optscope/checkpoint/fingerprint.hpp>
+#include <optscope/core/memory.hpp>
 #include <optscope/core/selection.hpp>
 #include <optscope/corpus/halves.hpp>
 #include <optscope/isolation/code_structure.hpp>
@@ -299,9 +300,7 @@ std::vector<std::string> limits_of(const isolation_record& record, const isolati
                        " tokens to compute scores from");
     }
   }
-  const std::string why = ": all removals were to take " +
-                          isolate_report::rounded(how.minutes, how.minutes < 1 ? 3 : 0) +
-                          " minutes (--minutes, --shares)";
+  const std::string why = ": all removals were to take " + duration_text(60 * how.minutes) + " (--minutes, --shares)";
   if (result.fewer_prompts) {
     limits.push_back("curves use " + std::to_string(result.curve_prompts) + " prompts of a category instead of " +
                      std::to_string(how.prompts) + why);

@@ -162,7 +162,7 @@ TEST_CASE("isolate draws curves, of fewer prompts when time is short, and says w
   // nothing, the removal, layers 0 and 1 alone and all but each, halves, chance, reversed, the other way, logits, BOS
   CHECK_EQ(summary["where_it_sits"].get_array().size(), 2 + 2 * 2 + 2 + 3 + 4);
   CHECK(summary["verdict"].get_string().value() != "");
-  const std::string why = ": all removals were to take 0.000 minutes (--minutes, --shares)";
+  const std::string why = ": all removals were to take 0.01 s (--minutes, --shares)";
   std::vector<std::string> limits;
   for (const simdjson::dom::element limit : summary["limits"]) limits.emplace_back(limit.get_string().value());
   CHECK_EQ(std::ranges::count(limits, "curves use 4 prompts of a category instead of 5" + why), 1);

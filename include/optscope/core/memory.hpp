@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How much memory is available, and the most that this process has used.
+// How much memory is available, the most that this process has used, and sizes and times in words.
 
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
@@ -21,6 +21,9 @@ namespace optscope {
 
 /// "5.5 GB": decimal units, as memory is sold and limits are stated.
 [[nodiscard]] std::string memory_text(std::size_t bytes);
+
+/// "0.2 s", "3 min", "1.5 h": two digits, of at least a hundredth of a second.
+[[nodiscard]] std::string duration_text(double seconds);
 
 }  // namespace optscope
 

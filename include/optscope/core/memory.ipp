@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <limits>
 #include <optscope/core/memory.hpp>
@@ -49,6 +50,19 @@ OPTSCOPE_INLINE std::string memory_text(std::size_t bytes) {
   const auto tenths = static_cast<std::size_t>(number * 10 + 0.5);
   const std::string fraction = unit == 0 ? "" : "." + std::to_string(tenths % 10);
   return std::to_string(tenths / 10) + fraction + " " + units[unit];
+}
+
+OPTSCOPE_INLINE std::string duration_text(double seconds) {
+  const char* unit = seconds < 60 ? " s" : seconds < 3600 ? " min" : " h";
+  const double number = seconds < 60 ? seconds : seconds < 3600 ? seconds / 60 : seconds / 3600;
+  char text[40];
+  std::snprintf(text, sizeof text, "%.*f", number < 1 ? 2 : number < 10 ? 1 : 0, number);
+  std::string result{text};
+  if (result.find('.') != std::string::npos) {
+    result.resize(result.find_last_not_of('0') + 1);
+    if (result.back() == '.') result.pop_back();
+  }
+  return (result == "0" && seconds > 0 ? "less than 0.01" : result) + unit;
 }
 
 }  // namespace optscope
