@@ -247,9 +247,13 @@ inline void write(const findings& found, const corpus& input, const architecture
   const spectra_plan& plan = found.plan;
   plot::spectra_report report;
   report.model = found.model;
+  const std::string first = input.category_name(plan.texts[0]) + " / " + input.texts[plan.texts[0]].name;
   report.facts = {{"architecture", describe(shape)},
                   {"tokens", std::to_string(plan.tokens) + ", BOS included"},
-                  {"text", input.category_name(plan.texts[0]) + " / " + input.texts[plan.texts[0]].name},
+                  plan.texts.size() == 1
+                      ? std::pair<std::string, std::string>{"text", first}
+                      : std::pair<std::string, std::string>{"texts", std::to_string(plan.texts.size()) +
+                                                                         "; layers are compared in " + first},
                   {"analyser", found.analyser},
                   {"Jacobian", "LayerNorm inside, residual outside"}};
   std::vector<overlap_result> overlaps;
