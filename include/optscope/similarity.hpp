@@ -10,6 +10,7 @@
 #include <optscope/similarity/factors.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/named_metrics.hpp>
+#include <optscope/similarity/points.hpp>
 #include <optscope/similarity/set_metrics.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/similarity/subspaces.hpp>

@@ -7,6 +7,7 @@
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/distances.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/similarity/without.hpp>
@@ -253,4 +254,55 @@ TEST_CASE("study of a model with LayerNorm after the blocks; a distance, without
   const tensor_view<const float, 2> last{stream.row(1).data(), {text_count * 2, 48}};
   const auto expected = similarity<euclidean>(without_mean_direction(last));
   check_close(found.row(1), std::span<const float>{expected.data(), expected.size()}, 1e-6, "euclidean");
+}
+
+TEST_CASE("compare: points of a model, of heads, and of a file that capture wrote; what does not fit is bad input") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  check_done(box.run("capture", {"--model", tiny_model, "--ids", "ids.json", "--sites", "resid_post,z", "--positions",
+                                 "1:", "--out", "other.safetensors"}));
+  const auto arguments = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"--model", tiny_model, "--ids", "ids.json", "--positions", "1:", "--out", "out"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  check_refused(
+      box.run("compare", arguments({"--sites", "resid_post", "--heads", "--with", "other.safetensors"}), true), 1,
+      "compare", "gnuplot: not found");
+  CHECK_EQ(box.list("out/data"), std::vector<std::string>{"cka.npy", "cka_debiased.npy", "procrustes.npy",
+                                                          "subspace_angles.npy", "svcca.npy"});
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  std::vector<std::string> names;
+  for (const simdjson::dom::element name : summary["points"]) names.emplace_back(name.get_string().value());
+  REQUIRE_EQ(names.size(), 2 * (2 + 2 * 2));
+  CHECK_EQ(std::vector<std::string>(names.begin(), names.begin() + 4),
+           std::vector<std::string>{"resid_post.0", "resid_post.1", "z.0.0", "z.0.1"});
+  CHECK_EQ(names[7], "resid_post.1@2");
+  CHECK_EQ(names.back(), "z.1.1@2");
+
+  model<> opt{checkpoint{tiny_model}, cpu{1}};
+  capture<site::resid_post, site::z> probe{positions::these({1, 2, 3, 4, 5, 6, 7, 8, 9})};
+  opt.run(read_token_lists(box / "ids.json"), probe);
+  const float expected = similarity<cka>(
+      std::vector<tensor_view<const float, 2>>{probe(site::resid_post{}, 0), head_of(probe(site::z{}, 1), 1)})(0, 1);
+  const auto found = read_npy<float, 2>(box / "out/data/cka.npy");
+  CHECK(std::abs(found(0, 5) - expected) < 1e-5f);
+  CHECK(std::abs(found(6, 11) - expected) < 1e-5f);  // the same model's by file
+  CHECK(std::abs(found(1, 7) - 1) < 1e-5f);
+
+  box.write("fewer.json", some_ids().substr(0, some_ids().rfind(",[")) + "]");
+  std::vector<std::string> others = arguments({"--with", "other.safetensors", "--sites", "resid_post"});
+  others[3] = "fewer.json";
+  check_refused(box.run("compare", others), 3, "compare",
+                "other.safetensors: 3.resid_post.0: expected 3 texts, as the first model has, found more");
+  others[3] = "ids.json";
+  others[5] = "2:";
+  check_refused(box.run("compare", others), 3, "compare",
+                "0.resid_post.0: expected 8 positions, as in the first model, found 9");
+  check_refused(box.run("compare", arguments({"--with", "other.safetensors", "--sites", "mlp_out"})), 3, "compare",
+                "other.safetensors: 0.mlp_out: expected a tensor of this site, found none");
+  check_refused(box.run("compare", arguments({"--with", source / "tests/goldens/model/pre-ln"})), 3, "compare",
+                "--with: expected a model of the same vocabulary, ");
+  check_refused(box.run("compare", arguments({"--metrics", "cosine"})), 2, "compare", "--metrics: expected one of cka");
 }

@@ -12,10 +12,12 @@
 #include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/cosines.hpp>
 #include <optscope/similarity/distances.hpp>
+#include <optscope/similarity/points.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/similarity/subspaces.hpp>
 #include <optscope/similarity/without.hpp>
 #include <random>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -248,4 +250,50 @@ TEST_CASE("numbers that are not finite and sets of different counts are refused"
   }
   CHECK_THROWS_WITH_AS(static_cast<void>(similarity<svcca>(std::vector{wide<float>(), vectors<float>()})),
                        "svcca: expected two sets with equally many vectors, found 30 and 6", bad_input);
+}
+
+TEST_CASE("points of one source exceed what exchanged texts give, others do not, under every metric of sets") {
+  std::mt19937_64 bits{5};
+  std::normal_distribution<double> normal;
+  const auto source = made<float>(120, 12, [&](int, int) { return normal(bits); });
+  const auto noisy = made<float>(120, 12, [&](int i, int j) { return 2 * source(i, j) + 0.3 * normal(bits) + 1; });
+  const auto apart = made<float>(120, 14, [&](int, int) { return normal(bits); });
+  std::vector<std::size_t> text_of;
+  for (std::size_t i = 0; i < 120; ++i) text_of.push_back(i < 40 ? i / 4 : i / 8 + 5);  // of 4 and 8 vectors
+  const std::vector<activation_point> points{
+      {.name = "resid_post.0", .vectors = source.view()}, {"resid_post.1", noisy.view()}, {"z.1.2@2", apart.view()}};
+  const auto found = compare_points(points, text_of, set_metrics());
+  REQUIRE_EQ(found.size(), 5);
+  for (const point_similarities& each : found) {
+    CAPTURE(each.metric);
+    CHECK_EQ(each.exchanged, 66);  // pairs of twelve
+    const double sign = each.distance ? -1 : 1;
+    CHECK(sign * each.level >= sign * each.typical);
+    CHECK(sign * static_cast<double>(each.values(0, 1)) > sign * each.level);
+    CHECK(each.above >= 1);
+    CHECK(each.above <= 2);  // one of the other two by chance
+    CHECK(finding_of(each, points).rfind("Most alike: resid_post.0 and resid_post.1 (", 0) == 0);
+  }
+  CHECK_EQ(found[0].values(0, 1), similarity<cka>(std::vector{source, noisy})(0, 1));
+  CHECK_EQ(limits_of(points, text_of).size(), 0);
+  CHECK_THROWS_WITH_AS(static_cast<void>(compare_points({points[0], {"z.0", wide<float>().view()}}, text_of, {})),
+                       "z.0: expected 120 vectors, as the others have, found 6", bad_input);
+}
+
+TEST_CASE("points of one text, of three vectors, of zeros: numbers, no level of chance, and sentences that say so") {
+  const auto few = made<float>(3, 5, [](int i, int j) { return (i * 7 + j * 5) % 6; });
+  const tensor<float, 2> zeros{{3, 4}};
+  const std::vector<activation_point> points{{"mlp_out.0", few.view()}, {"mlp_out.1", zeros.view()}};
+  const auto found = compare_points(points, {0, 0, 0}, set_metrics());
+  for (const point_similarities& each : found) {
+    for (const float value : each.values.row(0)) CHECK(std::isfinite(value));
+    CHECK_EQ(each.exchanged, 0);
+    CHECK(finding_of(each, points).find("With one text there is no level of chance.") != std::string::npos);
+  }
+  const auto limits = limits_of(points, {0, 0, 0});
+  REQUIRE_EQ(limits.size(), 3);
+  CHECK_EQ(limits[0], "cka_debiased needs four vectors of each point; here there are 3, and it is 0.");
+  CHECK_EQ(limits[1].rfind("3 vectors of up to 5 dimensions", 0), 0);
+  CHECK_EQ(limits[2].rfind("All vectors are equal in mlp_out.1", 0), 0);
+  CHECK_EQ(finding_of(found[0], {points[0]}), "There is one point only.");
 }
