@@ -3,6 +3,7 @@
 // Runs the source of the CUDA kernels on the CPU: a thread of a block is a fiber, which others wait for at
 // `__syncthreads` and at warp shuffles. Blocks run one after the other.
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <array>
@@ -18,6 +19,14 @@
 #include <stdexcept>
 #include <vector>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define EMULATOR_WITH_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EMULATOR_WITH_ASAN
+#endif
+#endif
+
 namespace emulator {
 
 using index = unsigned long long;
@@ -29,9 +38,32 @@ inline dimensions threadIdx, blockIdx, blockDim, gridDim;
 
 enum class waits_for { nothing, block, warp, end };
 
-struct fiber {
+/// What runs when it is not the scheduler: a place to go back to. Once begun it is left and entered without system
+/// calls, by setjmp and longjmp, which ASan would take for the end of what is left.
+struct place {
   ucontext_t context;
+  jmp_buf jump;
+  bool begun = false;
+};
+inline void change(place& from, place& to) {
+#ifdef EMULATOR_WITH_ASAN
+  swapcontext(&from.context, &to.context);
+#else
+  if (_setjmp(from.jump) != 0) return;
+  if (to.begun) _longjmp(to.jump, 1);
+  to.begun = true;
+  setcontext(&to.context);
+#endif
+}
+
+/// Where threads run, one after the other, until one of them waits: the fiber is that one's then until it ends.
+struct fiber {
+  place here;
   std::unique_ptr<std::byte[]> stack;
+};
+
+struct thread {
+  fiber* at = nullptr;
   waits_for state = waits_for::nothing;
   double exchanged = 0;  // in a shuffle
 };
@@ -40,71 +72,98 @@ constexpr std::size_t stack_bytes = 128 * 1024;
 
 class block {
  public:
-  std::vector<fiber> fibers;
-  std::size_t running = 0;
-  ucontext_t scheduler;
+  std::vector<thread> threads;
+  unsigned running = 0;
   const std::function<void()>* body = nullptr;
   std::unique_ptr<std::byte[]> shared;  // as large as was asked for, so that sanitizers see what is outside
 
   void wait(waits_for what) {
-    fibers[running].state = what;
-    swapcontext(&fibers[running].context, &scheduler);
+    const unsigned me = running;
+    threads[me].state = what;
+    change(threads[me].at->here, scheduler_);
+    running = threadIdx.x = me;
   }
 
   /// `reversed`: the last thread goes first.
-  void run(unsigned threads, std::size_t shared_bytes, bool reversed) {
-    if (fibers.size() < threads) fibers.resize(threads);
+  void run(unsigned count, std::size_t shared_bytes, bool reversed) {
+    threads.assign(count, thread{});
     shared.reset(new std::byte[shared_bytes]);
     std::memset(shared.get(), 0xff, shared_bytes);  // NaN
-    for (unsigned i = 0; i < threads; ++i) start(fibers[i]);
+    reversed_ = reversed;
+    for (started_ = 0; started_ < count;) resume(idle_.empty() ? new_fiber() : idle_.back());
     for (;;) {
-      for (unsigned i = 0; i < threads; ++i) resume(reversed ? threads - 1 - i : i);
-      if (release_warps(threads)) continue;
-      std::size_t ended = 0, waiting = 0;
-      for (unsigned i = 0; i < threads; ++i) {
-        ended += fibers[i].state == waits_for::end ? 1 : 0;
-        waiting += fibers[i].state == waits_for::block ? 1 : 0;
+      bool released = release_warps();
+      if (!released) {
+        std::size_t ended = 0, waiting = 0;
+        for (const thread& each : threads) {
+          ended += each.state == waits_for::end ? 1 : 0;
+          waiting += each.state == waits_for::block ? 1 : 0;
+        }
+        if (ended == count) return;
+        if (waiting != count) throw std::logic_error{"some threads of a block do not reach a barrier"};
+        for (thread& each : threads) each.state = waits_for::nothing;
       }
-      if (ended == threads) return;
-      if (waiting != threads) throw std::logic_error{"some threads of a block do not reach a barrier"};
-      for (unsigned i = 0; i < threads; ++i) fibers[i].state = waits_for::nothing;
+      for (unsigned i = 0; i < count; ++i) {
+        thread& each = threads[reversed ? count - 1 - i : i];
+        if (each.state == waits_for::nothing) resume(each.at);
+      }
     }
   }
 
  private:
   static void enter();
 
-  void start(fiber& each) {
-    if (each.stack == nullptr) each.stack.reset(new std::byte[stack_bytes]);
-    getcontext(&each.context);
-    each.context.uc_stack.ss_sp = each.stack.get();
-    each.context.uc_stack.ss_size = stack_bytes;
-    each.context.uc_link = &scheduler;
-    each.state = waits_for::nothing;
-    makecontext(&each.context, &block::enter, 0);
+  [[nodiscard]] fiber* new_fiber() {
+    fibers_.push_back(std::make_unique<fiber>());
+    fiber& each = *fibers_.back();
+    each.stack.reset(new std::byte[stack_bytes]);
+    getcontext(&each.here.context);
+    each.here.context.uc_stack.ss_sp = each.stack.get();
+    each.here.context.uc_stack.ss_size = stack_bytes;
+    makecontext(&each.here.context, &block::enter, 0);
+    idle_.push_back(&each);
+    return &each;
   }
-  void resume(unsigned i) {
-    if (fibers[i].state != waits_for::nothing) return;
-    running = i;
-    threadIdx.x = i;
-    swapcontext(&scheduler, &fibers[i].context);
+  void resume(fiber* next) {
+    on_ = next;
+    change(scheduler_, next->here);
   }
-  bool release_warps(unsigned threads) {
+  /// Runs threads that have not started, in the fiber that is resumed.
+  void run_threads(fiber* me) {
+    std::erase(idle_, me);
+    while (started_ < threads.size()) {
+      const unsigned order = started_++;
+      running = threadIdx.x = reversed_ ? static_cast<unsigned>(threads.size()) - 1 - order : order;
+      threads[running].at = me;
+      (*body)();
+      threads[running].state = waits_for::end;
+    }
+    idle_.push_back(me);
+    change(me->here, scheduler_);
+  }
+  bool release_warps() {
     bool any = false;
-    for (unsigned first = 0; first < threads; first += 32) {
+    for (std::size_t first = 0; first < threads.size(); first += 32) {
       bool all = true;
-      for (unsigned i = first; i < first + 32; ++i) all = all && fibers[i].state == waits_for::warp;
-      for (unsigned i = first; all && i < first + 32; ++i) fibers[i].state = waits_for::nothing;
+      for (std::size_t i = first; i < first + 32; ++i) all = all && threads[i].state == waits_for::warp;
+      for (std::size_t i = first; all && i < first + 32; ++i) threads[i].state = waits_for::nothing;
       any = any || all;
     }
     return any;
   }
+
+  std::vector<std::unique_ptr<fiber>> fibers_;
+  std::vector<fiber*> idle_;
+  fiber* on_ = nullptr;
+  place scheduler_{.context = {}, .jump = {}, .begun = true};
+  unsigned started_ = 0;
+  bool reversed_ = false;
 };
 inline block current;
 
 inline void block::enter() {
-  (*current.body)();
-  current.fibers[current.running].state = waits_for::end;
+  fiber* const me = current.on_;
+  for (;;) current.run_threads(me);
 }
 
 /// Calls `kernel()` as every thread of every block; `threads` is a multiple of 32.
@@ -125,10 +184,9 @@ inline void __syncthreads() { current.wait(waits_for::block); }
 template <class T>
 T __shfl_down_sync(unsigned, T value, int distance) {
   const std::size_t me = current.running, other = me + static_cast<std::size_t>(distance);
-  current.fibers[me].exchanged = static_cast<double>(value);
+  current.threads[me].exchanged = static_cast<double>(value);
   current.wait(waits_for::warp);
-  const T result =
-      me % 32 + static_cast<std::size_t>(distance) < 32 ? static_cast<T>(current.fibers[other].exchanged) : value;
+  const T result = other / 32 == me / 32 ? static_cast<T>(current.threads[other].exchanged) : value;
   current.wait(waits_for::warp);
   return result;
 }

@@ -279,7 +279,7 @@ TEST_CASE_TEMPLATE("CUDA: attention is that of cpu, and its steps have its bits"
         if (i != 2) CHECK_EQ(square, patterns[i]);
         emulator::launch(
             grid, threads, 0, reversed,
-            ON_DEVICE(attention_mix, square.data(), parts[i].v, stride, m, t, head_dim, tile, z.data(), hidden));
+            ON_DEVICE(attention_mix, square.data(), m * t, parts[i].v, stride, m, t, head_dim, tile, z.data(), hidden));
         CHECK_EQ(z, found[i]);
       }
     }

@@ -124,11 +124,12 @@ KERNEL attention_softmax(scalar* scores, index queries, index keys, index tile) 
   }
 }
 
-KERNEL attention_mix(const scalar* pattern, const scalar* v, index v_stride, index queries, index keys, index head_dim,
-                     index tile, scalar* z, index z_stride) {
+// The patterns of heads are `head_stride` apart.
+KERNEL attention_mix(const scalar* pattern, index head_stride, const scalar* v, index v_stride, index queries,
+                     index keys, index head_dim, index tile, scalar* z, index z_stride) {
   const index first = blockIdx.x * tile;
   const index column = blockIdx.y * head_dim;
-  mix_tile(pattern + (blockIdx.y * queries + first) * keys, keys, v + column, v_stride, head_dim,
+  mix_tile(pattern + blockIdx.y * head_stride + first * keys, keys, v + column, v_stride, head_dim,
            smaller(tile, queries - first), keys - queries + first, z + first * z_stride + column, z_stride);
 }
 
