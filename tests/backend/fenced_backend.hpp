@@ -178,6 +178,10 @@ class fenced {
     on_.linear(host(x), host(w), host(bias), host(y));
   }
   template <class T>
+  void linear_backward(device<const T, 2> x, const optscope::matrix_view<T, space>& w, device<T, 2> y) {
+    on_.linear_backward(host(x), host(w), host(y));
+  }
+  template <class T>
   void layer_norm(device<const T, 2> x, vector<T> gamma, vector<T> beta, device<T, 2> y) {
     on_.layer_norm(host(x), host(gamma), host(beta), host(y));
   }
@@ -256,4 +260,4 @@ class fenced {
   std::shared_ptr<traffic> traffic_;
 };
 
-static_assert(optscope::backend_for<fenced, float> && optscope::backend_for<fenced, double>);
+static_assert(optscope::gradient_backend_for<fenced, float> && optscope::gradient_backend_for<fenced, double>);

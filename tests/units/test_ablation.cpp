@@ -2,6 +2,7 @@
 // The effect of every unit on the loss is what removing it and running the whole model again gives.
 #include <doctest/doctest.h>
 
+#include <backend/fenced_backend.hpp>
 #include <optscope/isolation/continuations.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
@@ -65,6 +66,17 @@ TEST_CASE("ablation of neurons and heads equals removal and a whole run, text by
       opt.weights().remove({}, opt.backend().pool());
       check_close(std::span<const double>{by_pass}, std::span<const double>{by_removal}, 1e-4, "effects");
     }
+  }
+}
+
+TEST_CASE("in a device's memory ablation has cpu's effects") {
+  const auto effects = [](auto&& opt) {
+    const token_batch texts{{2, 5, 17, 30, 8}, {2, 6, 11}};
+    return ablation_pass{opt}(texts, [](double, double) {})[0].sum;
+  };
+  for (const char* name : {"post-ln", "post-ln-bare"}) {
+    const checkpoint files{model_goldens + name};
+    CHECK(effects(model<any_opt, float, fenced>{files}) == effects(model<>{files}));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <backend/fenced_backend.hpp>
 #include <backend/plain_backend.hpp>
 #include <cmath>
 #include <compare.hpp>
@@ -202,4 +203,5 @@ TEST_CASE("gradients are the same on the library's kernels, on the user's BLAS a
   };
   check(gradients_on(cpu{2}), "cpu");
   check(gradients_on(cblas{2}), "cblas");
+  check(gradients_on(fenced{}), "a device");
 }

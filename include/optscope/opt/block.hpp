@@ -17,12 +17,13 @@ namespace optscope {
 ///       using sites = site_list<site::ln2, site::mlp_out>;                 // what it offers
 ///
 ///       template <class Run>                                               // once per run: its memory
-///       tensor<typename Run::scalar, 2> prepare(const Run& run) const {
-///         return tensor<typename Run::scalar, 2>{{run.chunk_rows(), run.shape().hidden + run.shape().ffn}};
+///       auto prepare(const Run& run) const {
+///         return tensor_in<typename Run::scalar, 2, typename Run::space>{
+///             run.backend(), {run.chunk_rows(), run.shape().hidden + run.shape().ffn}};
 ///       }
 ///
-///       template <class Layer>                                             // once per layer and chunk
-///       void operator()(Layer& at, tensor<typename Layer::scalar, 2>& memory) const;
+///       template <class Layer, class Memory>                               // once per layer and chunk
+///       void operator()(Layer& at, Memory& memory) const;
 ///     };
 ///     model<any_opt, float, cpu, mapped_weights<float>, mlp_only> opt{files};
 ///
@@ -32,6 +33,9 @@ namespace optscope {
 ///   `chunk_rows`, `longest`, `square`, `shape`, `plan`, `cache`, `wanted_anywhere` there.
 /// * `operator()(at, memory)` is the layer. `at` is a `layer_run&`: `stream` in and out, `weights`, `backend`, `shape`,
 ///   `for_texts`, `with_cached`, `skip_unwanted`, and for sites `offer`, `show`, `norm`, `wanted`.
+///
+/// All of it is in the backend's memory, `Run::space` and `Layer::space`: views are `Layer::view<2>` and
+/// `Layer::const_view<2>`. A block that reads elements itself runs on backends of the host's memory alone.
 ///
 /// The last two are templates, because the types of `run` and `at` depend on the probes. What a text's rows become must
 /// not depend on other texts. A model keeps its block: `opt.block()`. README.md in this folder has a whole program.

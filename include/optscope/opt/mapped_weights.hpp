@@ -30,6 +30,8 @@ class mapped_weights {
   mapped_weights(const checkpoint& files, const architecture& shape, thread_pool& pool);
 
   [[nodiscard]] layer_weights<T> layer(std::size_t index, std::size_t end, thread_pool& pool);
+  /// A layer never changes. A policy that inherits this one and gives a layer other values in time has its own.
+  [[nodiscard]] static std::size_t version(std::size_t) noexcept { return 0; }
   void token_embedding(std::span<const token_id> ids, tensor_view<T, 2> rows) const;
   void position_embedding(std::size_t first, tensor_view<T, 2> rows) const;
   [[nodiscard]] const outer_weights<T>& outer() const noexcept { return outer_; }

@@ -28,6 +28,7 @@ class pruned_layer {
   void cut(const layer_weights<T>& whole, const layer_removal& what, std::size_t head_dim, thread_pool& pool);
   /// Nothing is removed.
   void restore() noexcept { neurons_removed_ = heads_removed_ = false; }
+  [[nodiscard]] bool whole() const noexcept { return !neurons_removed_ && !heads_removed_; }
 
   /// The layer with the smaller matrices in place of its own.
   [[nodiscard]] layer_weights<T> in(layer_weights<T> whole) const;
@@ -68,12 +69,15 @@ template <class T, class Base = mapped_weights<T>>
 class pruned_weights {
  public:
   pruned_weights(const checkpoint& files, const architecture& shape, thread_pool& pool)
-      : whole_{files, shape, pool}, head_dim_{shape.head_dim()}, layers_(shape.layers) {}
+      : whole_{files, shape, pool}, head_dim_{shape.head_dim()}, layers_(shape.layers), changes_(shape.layers) {}
 
   /// The whole model, from which nothing is removed; the two share its weights as far as copies of `Base` do.
   pruned_weights(const pruned_weights& other)
     requires std::copy_constructible<Base>
-      : whole_{other.whole_}, head_dim_{other.head_dim_}, layers_(other.layers_.size()) {}
+      : whole_{other.whole_},
+        head_dim_{other.head_dim_},
+        layers_(other.layers_.size()),
+        changes_(other.layers_.size()) {}
   pruned_weights(pruned_weights&&) = default;
 
   /// Removes the neurons and heads of `what` from the whole model: what was removed before is back. An empty removal
@@ -87,6 +91,7 @@ class pruned_weights {
       require_parts(what.layers[i], whole.fc1.weight.rows(), whole.out.weight.cols() / head_dim_);
     }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
+      if (touched(i) || !layers_[i].whole()) ++changes_[i];
       layers_[i].restore();
       if (touched(i)) layers_[i].cut(whole_.layer(i, i + 1, pool), what.layers[i], head_dim_, pool);
     }
@@ -94,6 +99,11 @@ class pruned_weights {
 
   layer_weights<T> layer(std::size_t index, std::size_t end, thread_pool& pool) {
     return layers_[index].in(whole_.layer(index, end, pool));
+  }
+  [[nodiscard]] std::size_t version(std::size_t index) const
+    requires requires(const Base& whole) { whole.version(std::size_t{}); }
+  {
+    return whole_.version(index) + changes_[index];
   }
   void token_embedding(std::span<const token_id> ids, tensor_view<T, 2> rows) { whole_.token_embedding(ids, rows); }
   void position_embedding(std::size_t first, tensor_view<T, 2> rows) { whole_.position_embedding(first, rows); }
@@ -104,6 +114,7 @@ class pruned_weights {
   Base whole_;
   std::size_t head_dim_;
   std::vector<detail::pruned_layer<T>> layers_;
+  std::vector<std::size_t> changes_;  // [layer]
 };
 
 static_assert(weight_policy<pruned_weights<float>, float>);

@@ -13,6 +13,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/host_arithmetic.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/capture.hpp>
@@ -244,8 +245,9 @@ class ablation_pass {
       }
     }
     if (!opt_.shape().pre_layer_norm) {
-      opt_.backend().layer_norm(tensor_view<const T, 2>{stream.view()}, gamma_.empty() ? nullptr : gamma_.data(),
-                                beta_.empty() ? nullptr : beta_.data(), stream.view());
+      detail::layer_norm_on_host<T>(
+          opt_.backend(), stream.view(),
+          {.gamma = gamma_.empty() ? nullptr : gamma_.data(), .beta = beta_.empty() ? nullptr : beta_.data()});
     }
     return stream;
   }

@@ -13,6 +13,7 @@
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/host_arithmetic.hpp>
 #include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/tensors.hpp>
 #include <optscope/opt/weights.hpp>
@@ -294,7 +295,7 @@ class gradient_pass {
   /// x (m, out) w (out, in) to (m, in).
   tensor<T, 2> times(view x, const matrix_view<T>& w) {
     tensor<T, 2> y{{x.rows(), w.cols()}};
-    opt_.backend().linear_backward(x, w, y.view());
+    detail::linear_backward_on_host<T>(opt_.backend(), x, w, y.view());
     return y;
   }
   tensor<T, 2> norm_backward(view dy, view x, const norm_weights<T>& weights) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optscope/core/matrix.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/core/tokens.hpp>
@@ -32,16 +31,11 @@ class row_losses {
 
   /// Computes what was asked for.
   void measure() {
-    const std::size_t vocabulary = opt_.shape().vocabulary;
-    const std::size_t most = std::max<std::size_t>(64, (std::size_t{1} << 23) / vocabulary);  // rows at a time
-    const matrix_view<T> weights = opt_.weights().unembedding();
+    const std::size_t most = std::max<std::size_t>(64, (std::size_t{1} << 23) / opt_.shape().vocabulary);  // at a time
     const tensor_view<const T, 2> rows{rows_.data(), {wanted_.size(), opt_.shape().hidden}};
     for (std::size_t begin = 0; begin < wanted_.size(); begin += most) {
       const std::size_t count = std::min(most, wanted_.size() - begin);
-      const tensor<T, 2> x = opt_.last_hidden_state(rows.slice(begin, count));
-      logits_.resize(count * vocabulary);
-      const tensor_view<T, 2> logits{logits_.data(), {count, vocabulary}};
-      opt_.backend().linear(tensor_view<const T, 2>{x.view()}, weights, static_cast<const T*>(nullptr), logits);
+      const tensor<T, 2> logits = opt_.logits_of(rows.slice(begin, count));
       opt_.backend().pool().parallel_for(count, [&](std::size_t i, std::size_t) {
         const std::span<const T> row = logits.row(i);
         const auto [next, to] = wanted_[begin + i];
@@ -62,7 +56,7 @@ class row_losses {
   };
 
   Model& opt_;
-  std::vector<T> rows_, logits_;     // (row, hidden), (row, vocabulary)
+  std::vector<T> rows_;              // (row, hidden)
   std::vector<wanted_loss> wanted_;  // [row]
 };
 
