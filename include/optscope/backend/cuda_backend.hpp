@@ -363,10 +363,14 @@ class basic_cuda {
   static constexpr std::size_t step_queries = 8;    // likewise, in a step of it; a multiple of four
   static constexpr std::size_t converted_bytes = std::size_t{1} << 26;  // of weights at once
 
+  struct host_block {
+    std::unique_ptr<std::byte[]> memory;
+    std::size_t size = 0;
+  };
   /// Memory that is kept from call to call. Copies of a backend share it.
   struct state {
     detail::device_buffer<std::byte, Device> copied, parts, weights, activations, products, scales;
-    std::vector<std::vector<std::byte>> lent;  // the host's, not in use
+    std::vector<host_block> lent;  // the host's, not in use
   };
 
   template <class T>
@@ -381,14 +385,15 @@ class basic_cuda {
   /// Calls `body` with a view of the host's memory, of the shape of `like`. It may be called again from the body.
   template <class T, class View, class Body>
   void lend(const View& like, Body&& body) {
-    std::vector<std::byte> memory;
+    host_block block;
     if (!state_->lent.empty()) {
-      memory = std::move(state_->lent.back());
+      block = std::move(state_->lent.back());
       state_->lent.pop_back();
     }
-    if (memory.size() < like.size() * sizeof(T)) memory = std::vector<std::byte>(like.size() * sizeof(T));
-    body(tensor_view<T, View::rank>{reinterpret_cast<T*>(memory.data()), like.shape()});
-    state_->lent.push_back(std::move(memory));
+    const std::size_t size = like.size() * sizeof(T);
+    if (block.size < size) block = {std::make_unique_for_overwrite<std::byte[]>(size), size};
+    body(tensor_view<T, View::rank>{reinterpret_cast<T*>(block.memory.get()), like.shape()});
+    state_->lent.push_back(std::move(block));
   }
   template <class T, std::size_t Rank>
   void upload(tensor_view<const T, Rank> from, out<T, Rank> to, std::span<const row_range> rows) {

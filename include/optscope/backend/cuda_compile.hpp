@@ -48,6 +48,10 @@ inline void require_architecture(int architecture) {
                            (known.empty() || architecture > known.back() ? ", a later one" : ", an earlier one")};
 }
 
+// A product and a sum are rounded one after the other unless a kernel says `fma`, so that the steps of attention have
+// its bits however the compiler arranges them.
+inline constexpr const char *kernel_language = "--std=c++17", *kernel_rounding = "--fmad=false";
+
 /// The cubin of a source for an architecture such as "sm_90"; `scalar` is "float" or "double". `quickly`: for tests
 /// that do not run it. Throws `cuda_kernel_error`.
 [[nodiscard]] inline std::string compile_kernels(const std::string& source, const std::string& architecture,
@@ -59,7 +63,7 @@ inline void require_architecture(int architecture) {
     ~destroyer() { nvrtcDestroyProgram(&program); }
   } destroy{program};
   const std::string target = "--gpu-architecture=" + architecture, defined = "-DSCALAR=" + scalar;
-  std::vector<const char*> options{target.c_str(), defined.c_str(), "--std=c++17"};
+  std::vector<const char*> options{target.c_str(), defined.c_str(), kernel_language, kernel_rounding};
   if (quickly) options.push_back("--Ofast-compile=max");
   const nvrtcResult result = nvrtcCompileProgram(program, static_cast<int>(options.size()), options.data());
   std::size_t size = 0;
@@ -99,7 +103,9 @@ inline void require_architecture(int architecture) {
 /// The file of a cubin in a cache: its name is a hash of all that it depends on.
 [[nodiscard]] inline std::filesystem::path cubin_file(const std::filesystem::path& cache, const std::string& source,
                                                       const std::string& architecture, const std::string& scalar) {
-  return cache / (hash_of(source + '\n' + architecture + '\n' + scalar + "\nNVRTC " + nvrtc_version()) + ".cubin");
+  return cache / (hash_of(source + '\n' + architecture + '\n' + scalar + '\n' + kernel_language + kernel_rounding +
+                          "\nNVRTC " + nvrtc_version()) +
+                  ".cubin");
 }
 
 /// The cubin from the cache, or compiled and put there for the next time. A cache that cannot be read or written is the
