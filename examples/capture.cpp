@@ -9,14 +9,15 @@
 #include <optscope/probe/capture.hpp>
 #include <optscope/probe/sink.hpp>
 
+#include "support/device.hpp"
 #include "support/program.hpp"
 
 using namespace optscope;
 
 namespace {
 
-template <class... Sites>
-auto sink_of(site_list<Sites...>, const program::app& app, const corpus& input, model<>& opt,
+template <class... Sites, class Model>
+auto sink_of(site_list<Sites...>, const program::app& app, const corpus& input, Model& opt,
              std::vector<std::size_t> layers, std::vector<std::string> sites) {
   std::vector<std::size_t> lengths;
   std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
@@ -44,7 +45,7 @@ int main(int argc, char** argv) {
                    "OUT.partial; if the program is stopped, the same command resumes from there.",
                    "--model examples/demo-model --texts examples/texts --length 64 --sites attn_out,resid_post "
                    "--positions last --out activations.safetensors"};
-  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
+  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--device", "--out"});
   std::vector<std::string> names, sites;
   for (const site_info* site : all_sites::infos) names.emplace_back(site->name);
   app.option("--sites", &sites, "Sites, separated by commas").required().separated_by(',').one_of(names);
@@ -54,9 +55,9 @@ int main(int argc, char** argv) {
       .check(program::not_positive)
       .shown();
 
-  return app.run(argc, argv, [&] {
+  return program::run_on_device(app, argc, argv, [&](auto backend) {
     const corpus input = app.read_input();
-    model<> opt{checkpoint{app.model}, cpu{app.threads}};
+    model<any_opt, float, decltype(backend)> opt{checkpoint{app.model}, backend};
     app.report(opt);
     const std::vector<std::size_t> layers = app.layers_of(opt.layers());
     app.check(input, opt.shape());

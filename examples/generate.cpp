@@ -9,6 +9,7 @@
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 
+#include "support/device.hpp"
 #include "support/program.hpp"
 
 using namespace optscope;
@@ -18,13 +19,15 @@ namespace {
 
 token_batch continuations(const program::app& app, const checkpoint& files, const corpus& input, generation what,
                           const fs::path& edits_file) {
-  model<any_opt> opt{files, cpu{app.threads}};
-  app.report(opt);
-  program::progress line{"tokens"};
-  what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
-  if (edits_file.empty()) return generate(opt, input.tokens, what);
-  removal_edits edits = edits_of(read_removal(edits_file, opt.shape(), fingerprint(files)), opt.shape());
-  return generate(opt, input.tokens, what, edits);
+  return program::on_device(app, [&](auto backend) {
+    model<any_opt, float, decltype(backend)> opt{files, backend};
+    app.report(opt);
+    program::progress line{"tokens"};
+    what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
+    if (edits_file.empty()) return generate(opt, input.tokens, what);
+    removal_edits edits = edits_of(read_removal(edits_file, opt.shape(), fingerprint(files)), opt.shape());
+    return generate(opt, input.tokens, what, edits);
+  });
 }
 
 std::string json_line(const token_list& prompt, const token_list& ids, const tokenizer* words) {
@@ -51,7 +54,7 @@ std::string json_line(const token_list& prompt, const token_list& ids, const tok
 int main(int argc, char** argv) {
   program::app app{"generate", "Continues prompts, all at once, and prints what comes after each.",
                    "--model examples/demo-model --prompt Once --new 32"};
-  app.offer({"--model", "--prompt", "--ids", "--threads"});
+  app.offer({"--model", "--prompt", "--ids", "--threads", "--device"});
   generation what;
   std::optional<double> temperature;
   std::optional<std::size_t> seed;

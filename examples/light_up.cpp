@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "light_up_report.hpp"
+#include "support/device.hpp"
 #include "support/interruption.hpp"
 #include "support/program.hpp"
 
@@ -71,7 +72,7 @@ int main(int argc, char** argv) {
       "others. Texts must be independent documents. Writes report.html, units.tsv, pictures/ and summary.json. Ctrl-C "
       "stops it; the same command resumes.",
       "--model examples/demo-model --texts examples/texts --texts examples/more-texts --out light-up"};
-  app.offer({"--model", "--texts", "--threads", "--out"});
+  app.offer({"--model", "--texts", "--threads", "--device", "--out"});
   std::vector<std::string> statistics;
   for (const unit_statistic each : all_unit_statistics) statistics.emplace_back(name_of(each));
   std::string by{name_of(unit_statistic::mean_abs)};
@@ -84,9 +85,9 @@ int main(int argc, char** argv) {
       .check(program::not_positive)
       .shown();
 
-  return app.run(argc, argv, [&] {
+  return program::run_on_device(app, argc, argv, [&](auto backend) {
     const corpus texts = app.find_texts();
-    model<> opt{checkpoint{app.model}, cpu{app.threads}};
+    model<any_opt, float, decltype(backend)> opt{checkpoint{app.model}, backend};
     app.report(opt);
     app.make_folder();
 
@@ -106,8 +107,9 @@ int main(int argc, char** argv) {
       std::cerr << "light_up: note: " << limits.back() << '\n';
     }
     sum_up_texts(opt, texts, app.out / "state", length, found);
+    cpu host{app.threads};
     for (const unit_statistic each : all_unit_statistics) {
-      found.effects.emplace(each, compare_categories(found.sums, found.groups, each, opt.backend(), seed));
+      found.effects.emplace(each, compare_categories(found.sums, found.groups, each, host, seed));
     }
     found.limits = limits_of(found);
     found.limits.insert(found.limits.end(), limits.begin(), limits.end());

@@ -14,6 +14,7 @@
 #include <optscope/similarity/without.hpp>
 #include <optscope/units/selectivity.hpp>
 
+#include "support/device.hpp"
 #include "support/program.hpp"
 
 using namespace optscope;
@@ -202,7 +203,7 @@ int main(int argc, char** argv) {
       "--model examples/demo-model --texts examples/texts --out study-report"};
   app.length = 512;
   app.positions = "475:512:4";
-  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
+  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--device", "--out"});
   std::vector<std::string> chosen_metrics{cosine::name, scaled_cosine::name};
   std::vector<std::size_t> dimensions;
   const std::vector<named_metric> known_metrics = metrics();
@@ -221,12 +222,12 @@ int main(int argc, char** argv) {
              "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
       .separated_by(',');
 
-  return app.run(argc, argv, [&] {
+  return program::run_on_device(app, argc, argv, [&](auto backend) {
     keep_first(chosen_metrics);
     keep_first(left_out);
     keep_first(dimensions);
     const corpus input = app.read_input(app.length);
-    model<> opt{checkpoint{app.model}, cpu{app.threads}};
+    model<any_opt, float, decltype(backend)> opt{checkpoint{app.model}, backend};
     app.report(opt);
     app.check(input, opt.shape());
     study s{.report = describe_input(app, input, opt.shape()), .labels = {.text = {}, .category = input.category_of}};

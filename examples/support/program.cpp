@@ -107,6 +107,10 @@ void app::offer(std::initializer_list<std::string_view> names) {
           .check([](const std::string& spec) { return spec == "last" ? "" : wrong_selection(spec); });
     } else if (name == "--threads") {
       option("--threads", &threads, "Threads (default: one per core)").check(not_threads).type("N");
+    } else if (name == "--device") {
+      option("--device", &device, "Compute on the CPU or, if the program was built with CUDA, on an NVIDIA GPU")
+          .one_of({"cpu", "cuda"})
+          .shown();
     } else if (name == "--out") {
       option("--out", &out, "Where the results go").required().type("PATH").check(no_path);
     } else {

@@ -51,6 +51,7 @@ class app {
   std::size_t length = 0;                         ///< 0: no cut
   std::string layers = "all", positions = "all";  ///< see `layers_of`, `positions_of`
   std::size_t threads = 0;                        ///< 0: every core
+  std::string device = "cpu";                     ///< see device.hpp
 
   app(std::string name, const std::string& purpose, std::string example);
 

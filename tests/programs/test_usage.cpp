@@ -76,6 +76,13 @@ TEST_CASE("wrong usage exits with 2 and says which option is meant") {
     check_refused(with("--length", "0"), 2, program, "--length: expected 1 or more, found 0");
     check_refused(with("--length", "-3"), 2, program, "--length");
     check_refused(with("--threads", "100000"), 2, program, "--threads: expected 1 to 1024, found 100000");
+    check_refused(with("--device", "gpu"), 2, program, "--device: expected one of cpu, cuda, found gpu");
+    ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // none, whatever this machine has
+#ifdef OPTSCOPE_PROGRAMS_CUDA
+    check_refused(with("--device", "cuda"), 1, program, "CUDA: ");
+#else
+    check_refused(with("--device", "cuda"), 2, program, "--device: this program was built without CUDA");
+#endif
   }
   check_refused(folder.run("capture", {"--model", model, "--ids", "ids.json", "--out", "out"}), 2, "capture",
                 "--sites is required");
