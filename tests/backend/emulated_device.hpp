@@ -157,7 +157,9 @@ class emulated_device {
         {"convert", entry_of<T>(space::convert)}, {"convert_to_bfloat16", entry_of<T>(space::convert_to_bfloat16)}, \
         {"split_to_half", entry_of<T>(space::split_to_half)},                                                       \
         {"split_to_bfloat16", entry_of<T>(space::split_to_bfloat16)},                                               \
-        {"combine_parts", entry_of<T>(space::combine_parts)},                                                       \
+        {"combine_parts", entry_of<T>(space::combine_parts)}, {"edit", entry_of<T>(space::edit)},                   \
+        {"erase", entry_of<T>(space::erase)}, {"add_moments", entry_of<T>(space::add_moments)},                     \
+        {"largest", entry_of<T>(space::largest)},                                                                   \
   }
     static_assert(sizeof(part_of<T>) == sizeof(optscope::detail::device_attention_part<T>));
     if constexpr (std::is_same_v<T, float>) {

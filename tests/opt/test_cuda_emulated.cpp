@@ -5,12 +5,16 @@
 #include <algorithm>
 #include <backend/emulated_device.hpp>
 #include <backend/numbers.hpp>
+#include <cmath>
 #include <compare.hpp>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <optscope/backend/cpu.hpp>
 #include <optscope/backend/tensor_in.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/probe/operations.hpp>
+#include <optscope/probe/running_moments.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <span>
 #include <string>
@@ -231,6 +235,96 @@ TEST_CASE_TEMPLATE("CUDA, emulated: what only editors need is what cpu does", T,
   const auto there_weights = given(weights, two{5, n}), there_y = given(y, two{rows, 5});
   backend.linear_backward(there_y.view(), there_weights.view(), there_normed.view());
   check(there_normed, back);
+}
+
+namespace {
+/// Adds 3 to what a head has and doubles it, on the device; there it is never shown a view of the host's memory.
+struct edit_on_device {
+  using sites = site_list<site::z>;
+  std::size_t head;
+  int on_host = 0, on_device = 0;
+  template <class Site>
+  void operator()(Site, const place&, tensor_view<float, 3> z) {
+    ++on_host;
+    for (std::size_t row = 0; row < z.rows(); ++row) {
+      for (std::size_t i = 0; i < z.extent(2); ++i) z(row, head, i) = 2 * z(row, head, i) + 3;
+    }
+  }
+  template <class Site>
+  void operator()(Site, const place&, tensor_view<float, 3, emulated_cuda::space> z, emulated_cuda& backend) {
+    ++on_device;
+    const std::size_t width = z.extent(2);
+    tensor_in<float, 2, emulated_cuda::space> factor{backend, {1, z.extent(1)}}, addend{backend, {1, z.cols()}};
+    backend.write(factor.view(), [&](tensor_view<float, 2> lent) {
+      for (std::size_t i = 0; i < lent.cols(); ++i) lent(0, i) = i == head ? 2.0f : 1.0f;
+    });
+    backend.write(addend.view(), [&](tensor_view<float, 2> lent) {
+      for (std::size_t i = 0; i < lent.cols(); ++i) lent(0, i) = i / width == head ? 3.0f : 0.0f;
+    });
+    backend.scale_and_add(z.reshape<2>({z.rows(), z.cols()}), width, std::as_const(factor).view().data(),
+                          std::as_const(addend).view().data());
+  }
+};
+}  // namespace
+
+TEST_CASE("CUDA, emulated: an editor of one's own works on the device") {
+  const checkpoint files{goldens + "model/head-dim-7"};
+  model<any_opt, float, emulated_cuda> device{files, emulated_cuda{{.threads = 1}}};
+  model<any_opt, float, cpu> host{files, cpu{1}};
+  edit_on_device a{1}, b{1};
+  typename decltype(device)::cache_type cache;
+  kv_cache<float> host_cache;
+  const token_batch texts{some_text(9, 50, 1)};
+  const tensor<float, 2> found = device.next_logits(texts, cache, a), expected = host.next_logits(texts, host_cache, b);
+  CHECK_EQ(a.on_host, 0);
+  CHECK_EQ(a.on_device, b.on_host);
+  check_close(found.row(0), expected.row(0), 5e-5, "logits");
+}
+
+TEST_CASE_TEMPLATE("CUDA, emulated: directions, moments and the largest elements on the device", T, float, double) {
+  using space = emulated_cuda::space;
+  const std::size_t rows = 3, n = 37;
+  const std::vector<T> x = numbers<T>(rows * n, 1);
+  std::vector<double> direction = numbers<double>(n, 2);
+  double length = 0;
+  for (const double unit : direction) length += unit * unit;
+  for (double& unit : direction) unit /= std::sqrt(length);
+  emulated_cuda backend{{.threads = 1}};
+  tensor_in<T, 2, space> there{backend, {rows, n}}, values{backend, {rows, 2}};
+  tensor_in<double, 2, space> q{backend, {1, n}}, moments{backend, {4, n}};
+  tensor_in<unsigned long long, 2, space> places{backend, {rows, 2}};
+  detail::copy_from_host<T, 2>(backend, {x.data(), {rows, n}}, there.view());
+  detail::copy_from_host<double, 2>(backend, {direction.data(), {1, n}}, q.view());
+
+  running_moments host;
+  host.start(n);
+  for (std::size_t row = 0; row < rows; ++row) host.add(std::span<const T>{x.data() + row * n, n}, 0, row);
+  backend.write(moments.view(), [](tensor_view<double, 2> lent) {
+    std::fill_n(lent.data(), 2 * lent.cols(), 0.0);
+    std::fill_n(lent.row(2).data(), lent.cols(), std::numeric_limits<double>::infinity());
+    std::fill_n(lent.row(3).data(), lent.cols(), -std::numeric_limits<double>::infinity());
+  });
+  backend.add_moments(std::as_const(there).view(), 0, moments.view());
+  tensor<double, 2> sums{{4, n}};
+  detail::copy_to_host<double, 2>(backend, std::as_const(moments).view(), sums.view());
+  CHECK(std::ranges::equal(sums.row(0), host.mean()));
+  CHECK(std::ranges::equal(sums.row(3), host.max()));
+
+  backend.largest(std::as_const(there).view(), values.view(), places.view());
+  tensor<T, 2> two{{rows, 2}};
+  detail::copy_to_host<T, 2>(backend, std::as_const(values).view(), two.view());
+  for (std::size_t row = 0; row < rows; ++row) {
+    CHECK_EQ(two(row, 0), *std::max_element(x.begin() + static_cast<std::ptrdiff_t>(row * n),
+                                            x.begin() + static_cast<std::ptrdiff_t>((row + 1) * n)));
+    CHECK(two(row, 1) <= two(row, 0));
+  }
+
+  project_out without{direction};
+  std::vector<T> expected = x, found(x.size());
+  for (std::size_t row = 0; row < rows; ++row) without(std::span<T>{expected.data() + row * n, n}, {});
+  backend.erase(there.view(), std::as_const(q).view(), std::as_const(q).view(), {});
+  detail::copy_to_host<T, 2>(backend, std::as_const(there).view(), tensor_view<T, 2>{found.data(), {rows, n}});
+  check_close(std::span<const T>{found}, std::span<const T>{expected}, tolerance<T>, "without the direction");
 }
 
 TEST_CASE("CUDA, emulated: rows that overlap are copied, and a device that is full says how much is needed") {

@@ -357,6 +357,50 @@ class basic_cuda {
                                 sum.stride());
   }
 
+  // What probes that take the device's views can do there: those with operator()(Site, place, view, backend).
+
+  /// x (row, column) = factor (unit) x + addend (column), where unit = column / width. factor null: 1, addend null: 0.
+  /// Where a factor is 0, x becomes the addend whatever it was.
+  template <class T>
+  void scale_and_add(out<T> x, std::size_t width, std::type_identity_t<pointer<T>> factor,
+                     std::type_identity_t<pointer<T>> addend) {
+    launch_columns<T>("edit", x.rows(), x.cols(), x.data().get(), x.stride(), x.rows(), x.cols(), width, factor.get(),
+                      addend.get());
+  }
+  /// x (row, column) -= leftᵀ right (x - bias), in double; left and right (direction, column), bias (column) or null:
+  /// 0. With right = left, orthonormal, that projects the directions out.
+  template <class T>
+  void erase(out<T> x, in<double> left, in<double> right, pointer<double> bias) {
+    if (x.rows() == 0) return;
+    assert(left.contiguous() && right.contiguous());
+    device_->template launch<T>("erase", {x.rows(), 1, 1}, (Device::threads + left.rows()) * sizeof(double),
+                                x.data().get(), x.stride(), x.cols(), left.rows(), left.data().get(),
+                                right.data().get(), bias.get());
+  }
+  /// Adds rows (row, unit) to running moments (4, unit): mean, sum of squared deviations, least, most; `count` rows
+  /// have passed before. The bits are those of `running_moments`.
+  template <class T>
+  void add_moments(in<T> x, std::size_t count, out<double> moments) {
+    if (x.rows() == 0) return;
+    const auto of = [&](std::size_t row) { return moments.data().get() + row * moments.stride(); };
+    launch_columns<T>("add_moments", 1, x.cols(), x.data().get(), x.stride(), x.rows(), x.cols(), count, of(0), of(1),
+                      of(2), of(3));
+  }
+  /// The k largest of each row of x, the largest first, of equal ones the first: values and places, both (row, k). NaN
+  /// is passed over; a place that is left over is the largest number. With k = 1 it is the arg max.
+  template <class T>
+  void largest(in<T> x, out<T> values, out<unsigned long long> places) {
+    if (x.rows() == 0 || values.cols() == 0) return;
+    assert(values.contiguous() && places.contiguous());
+    struct ranked {
+      T value;
+      unsigned long long place;
+    };
+    device_->template launch<T>("largest", {x.rows(), 1, 1}, Device::threads * sizeof(ranked), x.data().get(),
+                                x.stride(), std::size_t{1}, x.cols(), static_cast<const unsigned char*>(nullptr),
+                                values.cols(), values.data().get(), places.data().get());
+  }
+
  private:
   static constexpr std::size_t most_few_rows = 16;  // above, converting the weights costs less than reading them again
   static constexpr std::size_t most_queries = 16;   // of a block in attention
