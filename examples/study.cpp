@@ -10,6 +10,7 @@
 #include <optscope/plot/study_summary.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/similarity/by_layer.hpp>
+#include <optscope/similarity/low_rank.hpp>
 #include <optscope/similarity/named_metrics.hpp>
 #include <optscope/similarity/without.hpp>
 #include <optscope/units/selectivity.hpp>
@@ -35,6 +36,7 @@ std::vector<named_metric> metrics() {
 struct study {
   plot::study_report report;
   vector_labels labels;
+  vector_sources sources{};
   std::deque<layer_similarities> similarities{};
   std::deque<tensor<float, 4>> streams{};              // (layer, text, position, hidden)
   std::deque<std::deque<tensor<float, 2>>> changed{};  // [site][layer]: (vector, hidden), what is compared
@@ -52,7 +54,19 @@ void compare(study& s, const std::string& site, const named_metric& metric,
   };
   add(s.report.sets[0], found.all);
   if (s.report.sets.size() > 1) add(s.report.sets[1], found.last);
-  s.report.curves.push_back({.site = site, .metric = metric.name, .distance = metric.distance});
+  plot::report_curves& curves = s.report.curves.emplace_back(
+      plot::report_curves{.site = site, .metric = metric.name, .distance = metric.distance});
+  if (s.sources.position.size() > most_vectors_of_fit) return;
+  curves.low_rank.resize(layers.size());
+  pool.parallel_for(layers.size(), [&](std::size_t layer, std::size_t) {
+    const low_rank_fit fit = fit_low_rank(layers[layer], metric, s.sources, seed);
+    curves.low_rank[layer] = {.rank = fit.rank,
+                              .common = fit.common,
+                              .explained = fit.explained,
+                              .residual = fit.residual,
+                              .diagonal = fit.diagonal,
+                              .finding = finding_of(fit)};
+  });
 }
 
 /// Means and tests of all similarities together.
@@ -233,7 +247,17 @@ int main(int argc, char** argv) {
     study s{.report = describe_input(app, input, opt.shape()), .labels = {.text = {}, .category = input.category_of}};
     for (const std::string& each : left_out) s.report.facts.emplace_back("compared without", each);
     if (input.categories.size() > 1) app.survey(input, "p is too small", s.report.notes);
-    for (const auto& vector : s.report.sets[0].vectors) s.labels.text.push_back(vector.text);
+    for (const auto& vector : s.report.sets[0].vectors) {
+      s.labels.text.push_back(vector.text);
+      s.sources.position.push_back(vector.position);
+      s.sources.token.push_back(static_cast<std::size_t>(input.tokens[vector.text][vector.position]));
+    }
+    s.sources.where = s.labels;
+    if (s.sources.position.size() > most_vectors_of_fit) {
+      s.report.notes.push_back("Diagonal plus low rank is not fitted for more than " +
+                               std::to_string(most_vectors_of_fit) + " vectors; here there are " +
+                               std::to_string(s.sources.position.size()) + ".");
+    }
     for (const std::size_t d : dimensions) {
       if (d >= opt.shape().hidden) {
         throw bad_input{"", "--dimensions", "numbers below " + std::to_string(opt.shape().hidden), std::to_string(d)};

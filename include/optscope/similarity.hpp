@@ -8,6 +8,7 @@
 #include <optscope/similarity/cosines.hpp>
 #include <optscope/similarity/distances.hpp>
 #include <optscope/similarity/factors.hpp>
+#include <optscope/similarity/low_rank.hpp>
 #include <optscope/similarity/metrics.hpp>
 #include <optscope/similarity/named_metrics.hpp>
 #include <optscope/similarity/points.hpp>

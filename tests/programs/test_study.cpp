@@ -200,6 +200,8 @@ TEST_CASE("study of texts in categories: report, summary, arrays and pictures") 
     CHECK_EQ(layer["within_each"].get_object().value().size(), 3);
     CHECK(layer["p_holm"].get_double().value() >= p);
     CHECK(layer["more_alike"].get_double().value() > 0.5);
+    CHECK(layer["low_rank"]["diagonal"].get_double().value() <= 1);
+    CHECK(!layer["low_rank"]["finding"].get_string().value().empty());
   }
   REQUIRE_EQ(summary["separating_dimensions"].get_array().value().size(), 2);
   for (const simdjson::dom::element site : summary["separating_dimensions"].get_array()) {

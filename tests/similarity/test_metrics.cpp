@@ -12,6 +12,7 @@
 #include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/cosines.hpp>
 #include <optscope/similarity/distances.hpp>
+#include <optscope/similarity/low_rank.hpp>
 #include <optscope/similarity/points.hpp>
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/similarity/subspaces.hpp>
@@ -296,4 +297,94 @@ TEST_CASE("points of one text, of three vectors, of zeros: numbers, no level of 
   CHECK_EQ(limits[1].rfind("3 vectors of up to 5 dimensions", 0), 0);
   CHECK_EQ(limits[2].rfind("All vectors are equal in mlp_out.1", 0), 0);
   CHECK_EQ(finding_of(found[0], {points[0]}), "There is one point only.");
+}
+
+namespace {
+
+/// Ten texts of five positions, in three categories; tokens repeat every four vectors.
+vector_sources sources_of_ten_texts() {
+  vector_sources result;
+  result.where.category = {0, 0, 0, 0, 1, 1, 1, 2, 2, 2};
+  for (std::size_t i = 0; i < 50; ++i) {
+    result.where.text.push_back(i / 5);
+    result.position.push_back(100 + 4 * (i % 5));
+    result.token.push_back(7 * (i * i % 11));
+  }
+  return result;
+}
+
+/// Independent noise, and for each label that is asked for a direction of its own for each of its values.
+tensor<float, 2> planted(double category, double position, std::mt19937_64& bits) {
+  std::normal_distribution<double> normal;
+  const vector_sources sources = sources_of_ten_texts();
+  const auto directions = made<double>(8, 60, [&](int, int) { return normal(bits); });
+  return made<float>(50, 60, [&](int i, int j) {
+    const auto v = static_cast<std::size_t>(i), d = static_cast<std::size_t>(j);
+    return normal(bits) + 2 + category * directions(sources.where.category[v / 5], d) +
+           position * (static_cast<double>(v % 5) - 2) * directions(3, d);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("diagonal plus low rank: planted components are counted and named, under similarities and a distance") {
+  std::mt19937_64 bits{6};
+  const auto all = pair_metrics();
+  for (const char* name : {"centred_cosine", "pca_cosine", "euclidean", "rbf"}) {
+    CAPTURE(name);
+    const low_rank_fit fit = fit_low_rank(planted(2.2, 0.65, bits), by_name(all, name), sources_of_ten_texts());
+    CHECK_EQ(fit.rank, 3);  // three categories, less their mean, and one of position
+    REQUIRE_EQ(fit.components.size(), 3);
+    std::size_t by_category = 0, by_position = 0;
+    for (const matrix_component& each : fit.components) {
+      by_category += each.category.share > 0.8 && each.category.p < 0.01;
+      by_position += each.position.share > 0.8 && each.position.p < 0.01;
+      CHECK((each.token.share < 0.3 || each.token.p > 0.01));
+    }
+    CHECK_EQ(by_category, 2);
+    CHECK_EQ(by_position, 1);
+    CHECK(fit.explained > 0.8);
+    CHECK(finding_of(fit).rfind("Diagonal plus rank 3: the components beyond chance hold ", 0) == 0);
+  }
+}
+
+TEST_CASE("diagonal plus low rank: vectors without structure have rank 0, but for one in twenty") {
+  std::mt19937_64 bits{7};
+  const auto all = pair_metrics();
+  std::size_t found = 0;
+  for (int draw = 0; draw < 30; ++draw) {
+    const low_rank_fit fit =
+        fit_low_rank(planted(0, 0, bits), by_name(all, "centred_cosine"), sources_of_ten_texts(), draw);
+    found += fit.rank > 0;
+    if (fit.rank == 0) CHECK_EQ(fit.diagonal, 1);
+  }
+  CHECK(found <= 6);  // of 1.5 expected; 0.1 % beyond
+}
+
+TEST_CASE("diagonal plus low rank: a matrix that is one is fitted without remainder; equal vectors give numbers") {
+  const auto all = pair_metrics();
+  const named_metric exact{.name = "exact", .measure = [](tensor_view<const float, 2> x) {
+                             // permuted vectors have nothing in common; these have a diagonal and one component
+                             tensor<float, 2> result{{x.rows(), x.rows()}};
+                             const bool real = x(0, 0) == 1 && x(49, 0) == 50 && x(20, 0) == 21;
+                             for (std::size_t i = 0; i < x.rows(); ++i) {
+                               for (std::size_t j = 0; j < x.rows(); ++j) {
+                                 const float sign = (i % 2 == 0) == (j % 2 == 0) ? 1.0f : -1.0f;
+                                 result(i, j) = (real ? sign : 0) + (i == j ? 0.5f + static_cast<float>(i % 2) : 0);
+                               }
+                             }
+                             return result;
+                           }};
+  const auto x = made<float>(50, 1, [](int i, int) { return i + 1; });
+  const low_rank_fit fit = fit_low_rank(x, exact, sources_of_ten_texts());
+  CHECK_EQ(fit.rank, 1);
+  CHECK(fit.explained > 0.999);
+  CHECK(std::abs(fit.diagonal - 0.5) < 0.02);  // 0.5 and 1.5 beside 1
+  const tensor<float, 2> zeros{{50, 6}};
+  for (const named_metric& each : all) {
+    const low_rank_fit none = fit_low_rank(zeros, each, sources_of_ten_texts());
+    CHECK_EQ(none.rank, 0);
+    CHECK(std::isfinite(none.common + none.explained + none.residual + none.diagonal));
+  }
+  CHECK_THROWS_AS(static_cast<void>(fit_low_rank(tensor<float, 2>{{513, 2}}, all[0], {})), bad_input);
 }

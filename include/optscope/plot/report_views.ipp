@@ -77,7 +77,14 @@ const curvesView = ({layers, curves}) => {
                 curve.labelings} assignments of categories to texts, for all layers, sites and metrics together; no p of so few texts can be below ${
                 short(curve.smallest)}.`);
     const finding = curve.finding ? element('p', {}, curve.finding) : '';
-    box.append(element('div', {}, element('h3', {}, title), chart.box, finding, test, fold));
+    const parts = !curve.lowRank.length ?
+        '' :
+        element(
+            'details', {class: 'fold'}, element('summary', {}, 'Diagonal plus low rank, layer by layer'),
+            tableOf(
+                ['layer', 'rank', 'what it is'],
+                layers.map((layer, i) => [String(layer), String(curve.lowRank[i][0]), curve.lowRank[i][1]])));
+    box.append(element('div', {}, element('h3', {}, title), chart.box, finding, test, fold, parts));
   }
   const dots = curves.some((curve) => curve.labelings > 0);
   return [

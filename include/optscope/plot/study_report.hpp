@@ -35,6 +35,13 @@ struct report_matrices {
   tensor_view<const float, 3> values{};  ///< (layer, row, column)
 };
 
+/// A layer's matrix as a diagonal plus a matrix of low rank.
+struct report_low_rank {
+  std::size_t rank = 0;
+  double common = 0, explained = 0, residual = 0, diagonal = 0;  ///< see `low_rank_fit`
+  std::string finding{};                                         ///< sentences
+};
+
 /// Mean similarities and permutation tests, one value per layer. NaN where there are no such pairs.
 struct report_curves {
   std::string site{}, metric{};
@@ -45,10 +52,11 @@ struct report_curves {
   std::vector<double> p_of_means{}, means_p_over_all{};  ///< of the categories' mean vectors; may be empty
   /// How often a pair of texts of one category is more alike than a pair of two, with a 95 % interval; may be empty.
   std::vector<double> effect{}, effect_low{}, effect_high{};
-  double smallest_p = 1;      ///< that the number of texts allows
-  std::size_t labelings = 0;  ///< assignments of categories to texts that the test compared
-  bool exact = false;         ///< all of them, not a random sample
-  bool distance = false;      ///< small is alike
+  std::vector<report_low_rank> low_rank{};  ///< [layer]; may be empty
+  double smallest_p = 1;                    ///< that the number of texts allows
+  std::size_t labelings = 0;                ///< assignments of categories to texts that the test compared
+  bool exact = false;                       ///< all of them, not a random sample
+  bool distance = false;                    ///< small is alike
 };
 
 struct report_dimension {

@@ -98,7 +98,11 @@ inline void add_curves(report& page, const study_report& study) {
     json.list("effect", curves.effect);
     json.list("effectLow", curves.effect_low);
     json.list("effectHigh", curves.effect_high);
-    json.field("finding", finding_of(curves, study.layers)).field("smallest", curves.smallest_p);
+    json.key("lowRank").begin_array();
+    for (const report_low_rank& each : curves.low_rank) {
+      json.begin_array().value(each.rank).value(each.finding).end_array();
+    }
+    json.end_array().field("finding", finding_of(curves, study.layers)).field("smallest", curves.smallest_p);
     json.field("labelings", curves.labelings).field("exact", curves.exact).end_object();
   }
   json.end_array();
@@ -286,6 +290,12 @@ OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<
       "alike is how often a pair of texts of one category is more alike than a pair of two, 50 % by chance; its "
       "interval "
       "is for other texts of the same kinds.",
+      "Diagonal plus low rank: a matrix, its rows and columns centred, is fitted by a diagonal and components. Those "
+      "are "
+      "counted whose eigenvalue is larger than in 19 matrices of permuted vectors, so that 1 in 20 has one by chance; "
+      "beside a large component a small one can be missed. A component follows a label if that has a tenth of its "
+      "variance or more, with p below 0.05 by Holm's correction over the layer's components and labels: categories are "
+      "exchanged between texts, the others between vectors.",
       "A stream follows one hidden dimension through the layers, one line per text and position. F compares the "
       "variance of the texts' means between categories with that within them: a large F separates the categories. Of "
       "thousands of dimensions some have a large F by chance: grey ones do not exceed what exchanged labels give."};

@@ -44,6 +44,12 @@ OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesys
             .value(curves.effect_high[i])
             .end_array();
       }
+      if (!curves.low_rank.empty()) {
+        const report_low_rank& fit = curves.low_rank[i];
+        json.key("low_rank").begin_object().field("rank", fit.rank).field("common", fit.common);
+        json.field("explained", fit.explained).field("residual", fit.residual).field("diagonal", fit.diagonal);
+        json.field("finding", fit.finding).end_object();
+      }
       if (!curves.p_of_means.empty()) {
         json.field("p_of_means", curves.p_of_means[i]).field("p_of_means_over_all", curves.means_p_over_all[i]);
       }
