@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <optscope/backend/cpu.hpp>
 #include <optscope/backend/tensor_in.hpp>
 #include <optscope/opt/generate.hpp>
@@ -145,7 +146,8 @@ TEST_CASE_TEMPLATE("CUDA, emulated: products in each mode, with weights of each 
   }
 }
 
-TEST_CASE("CUDA, emulated: generation with a cache gives transformers' ids, also with weights streamed") {
+TEST_CASE("CUDA, emulated: generation with a cache gives transformers' ids, also with weights streamed" *
+          doctest::test_suite("long")) {
   const std::string name = goldens + "generate/head-dim-7";
   const token_batch prompts{read_token_lists(name + "-prompts.json")[0]};
   std::vector<token_id> ids = read_token_lists(name + "-ids.json")[0];
@@ -159,7 +161,7 @@ TEST_CASE("CUDA, emulated: generation with a cache gives transformers' ids, also
   emulated_device::memory_limit = memory;
 }
 
-TEST_CASE("CUDA, emulated: a text has the same bits alone and in a batch") {
+TEST_CASE("CUDA, emulated: a text has the same bits alone and in a batch" * doctest::test_suite("long")) {
   model<any_opt, float, emulated_cuda> opt{checkpoint{goldens + "model/head-dim-7"}, emulated_cuda{{.threads = 1}}};
   const token_batch texts{some_text(9, 50, 1), some_text(21, 50, 2)};
   typename decltype(opt)::cache_type both, one;
@@ -254,20 +256,16 @@ struct edit_on_device {
   void operator()(Site, const place&, tensor_view<float, 3, emulated_cuda::space> z, emulated_cuda& backend) {
     ++on_device;
     const std::size_t width = z.extent(2);
-    tensor_in<float, 2, emulated_cuda::space> factor{backend, {1, z.extent(1)}}, addend{backend, {1, z.cols()}};
-    backend.write(factor.view(), [&](tensor_view<float, 2> lent) {
-      for (std::size_t i = 0; i < lent.cols(); ++i) lent(0, i) = i == head ? 2.0f : 1.0f;
-    });
-    backend.write(addend.view(), [&](tensor_view<float, 2> lent) {
-      for (std::size_t i = 0; i < lent.cols(); ++i) lent(0, i) = i / width == head ? 3.0f : 0.0f;
-    });
-    backend.scale_and_add(z.reshape<2>({z.rows(), z.cols()}), width, std::as_const(factor).view().data(),
-                          std::as_const(addend).view().data());
+    std::vector<std::size_t> rows(z.rows());
+    std::iota(rows.begin(), rows.end(), std::size_t{0});
+    std::vector<float> factor(z.cols(), 1), addend(z.cols());
+    for (std::size_t i = head * width; i < (head + 1) * width; ++i) factor[i] = 2, addend[i] = 3;
+    backend.scale_and_add(z.reshape<2>({z.rows(), z.cols()}), rows, factor, addend);
   }
 };
 }  // namespace
 
-TEST_CASE("CUDA, emulated: an editor of one's own works on the device") {
+TEST_CASE("CUDA, emulated: an editor of one's own works on the device" * doctest::test_suite("long")) {
   const checkpoint files{goldens + "model/head-dim-7"};
   model<any_opt, float, emulated_cuda> device{files, emulated_cuda{{.threads = 1}}};
   model<any_opt, float, cpu> host{files, cpu{1}};

@@ -359,13 +359,25 @@ class basic_cuda {
 
   // What probes that take the device's views can do there: those with operator()(Site, place, view, backend).
 
-  /// x (row, column) = factor (unit) x + addend (column), where unit = column / width. factor null: 1, addend null: 0.
-  /// Where a factor is 0, x becomes the addend whatever it was.
+  /// Of these rows of x: x = factor (column) x + addend (column), or the addend alone where the factor is NaN. A factor
+  /// of 1 and an addend of 0 do nothing. Rows in order, factor and addend as long as a row; all three are the host's.
   template <class T>
-  void scale_and_add(out<T> x, std::size_t width, std::type_identity_t<pointer<T>> factor,
-                     std::type_identity_t<pointer<T>> addend) {
-    launch_columns<T>("edit", x.rows(), x.cols(), x.data().get(), x.stride(), x.rows(), x.cols(), width, factor.get(),
-                      addend.get());
+  void scale_and_add(out<T> x, const std::vector<std::size_t>& rows, std::type_identity_t<std::span<const T>> factor,
+                     std::type_identity_t<std::span<const T>> addend) {
+    if (rows.empty() || x.cols() == 0) return;
+    assert(factor.size() == x.cols() && addend.size() == x.cols());
+    const std::size_t row_bytes = rows.size() * sizeof(std::size_t), bytes = row_bytes + 2 * x.cols() * sizeof(T);
+    auto* const uploaded = scratch<std::byte>(state_->parts, bytes);
+    const auto put = [&](std::size_t at, const void* from, std::size_t size) {
+      device_->copy_to_device(uploaded + at, size, from, size, size, 1);
+    };
+    put(0, rows.data(), row_bytes);
+    put(row_bytes, factor.data(), factor.size_bytes());
+    put(row_bytes + factor.size_bytes(), addend.data(), addend.size_bytes());
+    const T* const on_device = reinterpret_cast<const T*>(uploaded + row_bytes);
+    launch_columns<T>("edit", rows.size(), x.cols(), x.data().get(), x.stride(),
+                      reinterpret_cast<const unsigned long long*>(uploaded), rows.size(), x.cols(), on_device,
+                      on_device + x.cols());
   }
   /// x (row, column) -= leftᵀ right (x - bias), in double; left and right (direction, column), bias (column) or null:
   /// 0. With right = left, orthonormal, that projects the directions out.

@@ -103,17 +103,22 @@ KERNEL copy_rows(const row_copy* copies) {
   for (index i = threadIdx.x; i < copy.count; i += blockDim.x) copy.to[i] = copy.from[i];
 }
 
-// x = factor (unit) x + addend (column), unit = column / width; factor null: 1, addend null: nothing. Where the factor
-// is 0, x is not read, so that what was infinite becomes the addend.
-KERNEL edit(scalar* x, index stride, index rows, index columns, index width, const scalar* factor,
+// Of the rows listed: x = factor (column) x + addend (column), the addend alone where the factor is NaN. Where a factor is
+// 1 or an addend 0, it does nothing, so that the bits are those of one operation. Blocks (columns / threads, rows listed).
+KERNEL edit(scalar* x, index stride, const index* rows, index count, index columns, const scalar* factor,
             const scalar* addend) {
   const index column = blockIdx.x * static_cast<index>(blockDim.x) + threadIdx.x;
   if (column >= columns) return;
-  const scalar by = factor == nullptr ? 1 : factor[column / width];
-  for (index row = blockIdx.y; row < rows; row += gridDim.y) {
-    scalar* const at = x + row * stride + column;
-    scalar value = by == 0 ? 0 : *at * by;
-    if (addend != nullptr && addend[column] != 0) value += addend[column];
+  const scalar by = factor[column];
+  const scalar more = addend[column];
+  for (index i = blockIdx.y; i < count; i += gridDim.y) {
+    scalar* const at = x + rows[i] * stride + column;
+    if (by != by) {
+      *at = more;
+      continue;
+    }
+    scalar value = by == 1 ? *at : *at * by;
+    if (more != 0) value += more;
     *at = value;
   }
 }
