@@ -15,7 +15,7 @@ namespace optscope {
 namespace detail {
 
 /// 0 to n - 1, shuffled.
-inline std::vector<std::size_t> shuffled(std::size_t n, std::mt19937_64& random) {
+inline std::vector<std::size_t> shuffled_points(std::size_t n, std::mt19937_64& random) {
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
   for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[random() % i]);
@@ -28,7 +28,8 @@ inline std::vector<tensor<float, 2>> with_exchanged_texts(const std::vector<acti
   constexpr std::size_t most = 12;
   const std::size_t texts = text_of.empty() ? 0 : 1 + text_of.back();
   std::mt19937_64 random{seed};
-  const std::vector<std::size_t> chosen = shuffled(points.size(), random), order = shuffled(texts, random);
+  const std::vector<std::size_t> chosen = shuffled_points(points.size(), random),
+                                 order = shuffled_points(texts, random);
   std::vector<tensor<float, 2>> result;
   if (texts < 2 || points.empty()) return result;
   for (std::size_t shift = 0; shift < std::min(most, texts); ++shift) {
@@ -46,7 +47,7 @@ inline std::vector<tensor<float, 2>> with_exchanged_texts(const std::vector<acti
   return result;
 }
 
-inline std::string short_number(double value) {
+inline std::string short_measure(double value) {
   char buffer[40];
   return std::snprintf(buffer, sizeof buffer, "%.3g", value) > 0 ? std::string{buffer} : std::string{};
 }
@@ -117,15 +118,15 @@ OPTSCOPE_INLINE std::string finding_of(const point_similarities& found, const st
   }
   const auto pair = [&](const std::size_t(&at)[2]) {
     return points[at[1]].name + " and " + points[at[0]].name + " (" +
-           detail::short_number(static_cast<double>(found.values(at[0], at[1]))) + ")";
+           detail::short_measure(static_cast<double>(found.values(at[0], at[1]))) + ")";
   };
   const std::string text = "Most alike: " + pair(most) + ". Least alike: " + pair(least) + ". ";
   if (found.exchanged == 0) return text + "With one text there is no level of chance.";
   const std::size_t pairs = points.size() * (points.size() - 1) / 2;
   return text + std::to_string(found.above) + " of " + std::to_string(pairs) + " pairs of points are more alike than " +
-         "what chance gives, " + detail::short_number(found.level) + ": 95 % of " + std::to_string(found.exchanged) +
+         "what chance gives, " + detail::short_measure(found.level) + ": 95 % of " + std::to_string(found.exchanged) +
          " pairs whose texts were exchanged are less alike. The median of those is " +
-         detail::short_number(found.typical) + ".";
+         detail::short_measure(found.typical) + ".";
 }
 
 OPTSCOPE_INLINE std::vector<std::string> limits_of(const std::vector<activation_point>& points,
