@@ -111,6 +111,17 @@ TEST_CASE("a gnuplot string contains no character with a meaning to gnuplot") {
   CHECK_EQ(gnuplot_string("a\xff\xe2\x82z\xc0\xaf\xed\xa0\x80"), gnuplot_string("a???z?????"));
 }
 
+TEST_CASE("a heat map has a label for every row and column, or for every n-th where there are too many") {
+  const tensor<float, 2> few{{2, 3}}, many{{2, 300}};
+  const std::string map = heatmap(few, {.row_labels = {"3.mlp", "a%b"}, .column_labels = {"x", "y", "z"}}).commands;
+  CHECK_NE(map.find("(\"3.mlp\" 0," + gnuplot_tick("a%b", 1) + ")"), std::string::npos);
+  CHECK_NE(map.find("(\"x\" 0,\"y\" 1,\"z\" 2)"), std::string::npos);
+  const std::string wide = heatmap(many, {.column_labels = std::vector<std::string>(300, "token")}).commands;
+  const std::size_t first = wide.find("(\"token\" 0,\"token\" ");
+  REQUIRE_NE(first, std::string::npos);
+  CHECK_GE(std::stoi(wide.substr(first + 19)), 5);  // points apart: 8 at least
+}
+
 TEST_CASE("heat maps, streams, line charts and intervals are drawn whole in all three formats") {
   NEEDS_GNUPLOT
   const temporary_folder folder;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What `study` writes.
+// What `study`, `compare` and `lens` write.
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optscope/interop/npy.hpp>
@@ -12,6 +13,7 @@
 #include <optscope/similarity/similarity.hpp>
 #include <optscope/similarity/without.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
+#include <optscope/tokenizer/tokenizer.hpp>
 
 #include "compare.hpp"
 #include "programs/run_program.hpp"
@@ -307,4 +309,59 @@ TEST_CASE("compare: points of a model, of heads, and of a file that capture wrot
   check_refused(box.run("compare", arguments({"--with", source / "tests/goldens/model/pre-ln"})), 3, "compare",
                 "--with: expected a model of the same vocabulary, ");
   check_refused(box.run("compare", arguments({"--metrics", "cosine"})), 2, "compare", "--metrics: expected one of cka");
+}
+
+TEST_CASE("lens: beliefs at every depth, shares that add up to the logits, and what it refuses") {
+  const sandbox box;
+  const auto arguments = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"--model", demo_model, "--prompt", "err = f(dev);\n\tif (err) return", "--out", "out"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  check_refused(box.run("lens", arguments({"--answer", " err", "--instead", " ret", "--full"}), true), 1, "lens",
+                "gnuplot: not found");
+  const tokenizer words{demo_model};
+  const token_list ids = words.encode("err = f(dev);\n\tif (err) return");
+  const auto answer = static_cast<std::size_t>(words.token(" err")),
+             instead = static_cast<std::size_t>(words.token(" ret"));
+  model<> opt{checkpoint{demo_model}, cpu{1}};
+  capture<site::logits> logits;
+  opt.run({ids}, logits);
+
+  const auto lens = read_npy<float, 3>(box / "out/data/lens.npy");           // (depth, position, vocabulary)
+  const auto shares = read_npy<float, 2>(box / "out/data/attribution.npy");  // (component, position)
+  const std::size_t depths = opt.layers() + 1, width = opt.shape().vocabulary;
+  CHECK_EQ(lens.shape(), std::array{depths, ids.size(), width});
+  check_close<float, float>(lens.view().row(depths - 1), std::span{logits(site::logits{}).data(), ids.size() * width},
+                            1e-5, "the last depth");
+  std::vector<double> sums(ids.size()), differences(ids.size());
+  for (std::size_t at = 0; at < ids.size(); ++at) {
+    for (std::size_t component = 0; component < shares.rows(); ++component) sums[at] += shares(component, at);
+    differences[at] = double{logits(site::logits{})(at, answer)} - double{logits(site::logits{})(at, instead)};
+  }
+  check_close<double, double>(sums, differences, 1e-5, "sums of shares");
+
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  std::vector<std::string> names;
+  for (const simdjson::dom::element name : summary["components"]) names.emplace_back(name.get_string().value());
+  REQUIRE_EQ(names.size(), shares.rows());
+  CHECK_EQ(names.size(), 2 + opt.layers() * (opt.shape().heads + 2) + 1);
+  CHECK_EQ(std::vector<std::string>(names.begin(), names.begin() + 3),
+           std::vector<std::string>{"embed", "pos_embed", "0.head.0"});
+  CHECK_EQ(names[2 + opt.shape().heads], "0.attn_bias");
+  CHECK_EQ(names.back(), "ln_final_bias");
+  CHECK_EQ(summary["depths"].get_array().size(), depths);
+  const simdjson::dom::element end = summary["depths"].at(depths - 1)["positions"].at(ids.size() - 1);
+  const auto row = logits(site::logits{}).row(ids.size() - 1);
+  const auto best = static_cast<std::int64_t>(std::ranges::max_element(row) - row.begin());
+  CHECK_EQ(end.at(0)["id"].get_int64().value(), best);
+  for (const simdjson::dom::element p : summary["p"]) CHECK((p.get_double() >= 0.001 && p.get_double() <= 1));
+
+  check_refused(box.run("lens", arguments({"--answer", " errno"})), 3, "lens",
+                "expected one token, found 2: \" err\" \"no\"");
+  check_refused(box.run("lens", arguments({"--answer", ""})), 3, "lens", "expected one token, found ");
+  check_refused(box.run("lens", arguments({"--instead", " ret"})), 2, "lens", "--instead: needs --answer");
+  check_refused(box.run("lens", arguments({"--answer", " ret", "--instead", " ret"})), 2, "lens",
+                "--instead: is the answer itself");
 }

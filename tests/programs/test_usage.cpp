@@ -8,7 +8,7 @@ using namespace program_tests;
 
 namespace {
 
-const std::vector<std::string> every_program{"tokens", "study", "capture", "compare"};
+const std::vector<std::string> every_program{"tokens", "study", "capture", "compare", "lens"};
 
 /// Arguments of `program` that are right, for the tiny model; later ones replace none of them, so add only others.
 std::vector<std::string> right(const std::string& program, const std::string& model, const std::string& ids,

@@ -7,8 +7,38 @@
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/layout.hpp>
+#include <string_view>
 
 namespace optscope::plot {
+
+namespace detail {
+
+inline constexpr std::size_t longest_cell_label = 24;  // characters
+
+/// Points that the longest of the labels takes at size 8; 0 without any.
+inline double room_for(const std::vector<std::string>& labels) {
+  std::size_t longest = 0;
+  for (const std::string& label : labels) {
+    std::string_view left = label;
+    std::size_t characters = 0;
+    for (; !left.empty() && characters < longest_cell_label; ++characters) static_cast<void>(take_character(left));
+    longest = std::max(longest, characters);
+  }
+  return 4.6 * static_cast<double>(longest);
+}
+
+/// A label for each row or column, or for every second, third, … where they are closer than a line of text.
+inline std::string ticks_of(const std::vector<std::string>& labels, double room) {
+  const double each = room / static_cast<double>(std::max<std::size_t>(labels.size(), 1));
+  const std::size_t step = each >= 8 ? 1 : static_cast<std::size_t>(std::ceil(8 / each));
+  std::string ticks;
+  for (std::size_t i = 0; i < labels.size(); i += step) {
+    ticks += (i == 0 ? "" : ",") + gnuplot_tick(shortened(labels[i], longest_cell_label), static_cast<double>(i));
+  }
+  return ticks;
+}
+
+}  // namespace detail
 
 OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heatmap_options& options) {
   using detail::page;
@@ -36,8 +66,8 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
   const bool titled =
       options.panel_titles.empty() ||
       std::any_of(options.panel_titles.begin(), options.panel_titles.end(), [](auto& t) { return !t.empty(); });
-  const double left = 30, right = 78, gap = 12, caption = titled ? 18 : 2, top = options.title.empty() ? 10 : 40,
-               bottom = 26;
+  const double left = 30 + detail::room_for(options.row_labels), right = 78, gap = 12, caption = titled ? 18 : 2,
+               top = options.title.empty() ? 10 : 40, bottom = 26 + detail::room_for(options.column_labels);
   const double cell = std::clamp(
       (820 - left - right - gap * static_cast<double>(across - 1)) / static_cast<double>(across), 96.0, 360.0);
   const double width = left + right + cell * static_cast<double>(across) + gap * static_cast<double>(across - 1);
@@ -75,11 +105,15 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
     const double step = detail::tick_step(static_cast<double>(count), 8);
     return "set " + std::string{axis} + " 0," + gnuplot_number(step) + " out nomirror scale 0.4 font ',8'\n";
   };
-  const std::string x_tics = options.groups.empty()
-                                 ? numbered("xtics", columns_of_matrix)
-                                 : "set xtics scale 0 offset 0,0.4 noenhanced font ',8' (" + tics + ")\n";
+  const std::string labelled = " scale 0 noenhanced font ',8' (";
+  const std::string x_tics =
+      !options.column_labels.empty()
+          ? "set xtics rotate by 90 right" + labelled + detail::ticks_of(options.column_labels, cell) + ")\n"
+      : options.groups.empty() ? numbered("xtics", columns_of_matrix)
+                               : "set xtics scale 0 offset 0,0.4 noenhanced font ',8' (" + tics + ")\n";
   const std::string y_tics =
-      options.groups.empty()
+      !options.row_labels.empty() ? "set ytics" + labelled + detail::ticks_of(options.row_labels, cell) + ")\n"
+      : options.groups.empty()
           ? numbered("ytics", rows)
           : "set ytics scale 0 rotate by 90 center offset -0.7,0 noenhanced font ',8' (" + tics + ")\n";
 
