@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -160,6 +161,21 @@ class fenced {
     move_rows(optscope::tensor_view<const T, Rank>{lent.data(), in.shape()}, host(in), rows);
   }
 
+  template <class T>
+  void scale_and_add(device<T, 2> x, const std::vector<std::size_t>& rows, std::span<const T> factor,
+                     std::span<const T> addend) {
+    for (const std::size_t row : rows) {
+      const std::span<T> values = host(x).row(row);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (std::isnan(factor[i])) {
+          values[i] = addend[i];
+        } else {
+          if (factor[i] != 1) values[i] *= factor[i];
+          if (addend[i] != 0) values[i] += addend[i];
+        }
+      }
+    }
+  }
   template <class T>
   void norm_scale(device<const T, 2> x, device<T, 2> scale) {
     on_.norm_scale(host(x), host(scale));

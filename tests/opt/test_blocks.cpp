@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <backend/fenced_backend.hpp>
 #include <cmath>
 #include <compare.hpp>
 #include <memory>
@@ -27,75 +28,90 @@ template <class Block, class T = double>
 using with_block = model<any_opt, T, cpu, mapped_weights<T>, Block>;
 
 /// Attention and MLP side by side, both of the same LayerNorm: stream += attention(ln1(stream)) + mlp(ln1(stream)).
-/// Written with plain loops but for the products.
+/// Attention is written with plain loops over what the backend lends.
 struct parallel_block {
   using sites = site_list<site::ln1_scale, site::ln1, site::pattern, site::attn_out, site::mlp_out>;
 
-  template <class T>
+  template <class T, class Space>
   struct memory {
-    tensor<T, 2> normed, qkv, z, neurons, attention, mlp;
-    std::vector<T> square;
+    tensor_in<T, 2, Space> normed, qkv, z, neurons, attention, mlp;
+    tensor_in<T, 1, Space> square;
   };
 
-  template <class Run, class T = typename Run::scalar>
-  [[nodiscard]] memory<T> prepare(const Run& run) const {
+  template <class Run>
+  [[nodiscard]] auto prepare(const Run& run) const {
     const std::size_t rows = run.chunk_rows(), hidden = run.shape().hidden;
-    memory<T> all;
-    for (tensor<T, 2>* each : {&all.normed, &all.z, &all.attention, &all.mlp}) each->resize({rows, hidden});
-    all.qkv.resize({rows, 3 * hidden});
-    all.neurons.resize({rows, run.shape().ffn});
-    all.square.resize(run.shape().heads * run.square());
+    memory<typename Run::scalar, typename Run::space> all;
+    for (auto* each : {&all.normed, &all.z, &all.attention, &all.mlp}) each->resize(run.backend(), {rows, hidden});
+    all.qkv.resize(run.backend(), {rows, 3 * hidden});
+    all.neurons.resize(run.backend(), {rows, run.shape().ffn});
+    all.square.resize(run.backend(), {run.shape().heads * run.square()});
     return all;
   }
 
-  template <class Layer, class T>
-  void operator()(Layer& at, memory<T>& all) const {
-    const layer_weights<T>& weights = at.weights();
+  /// A copy for the host.
+  template <class T, std::size_t Rank, class Backend>
+  static tensor<T, Rank> here(Backend& backend, tensor_view<const T, Rank, typename Backend::space> from) {
+    tensor<T, Rank> to{from.shape()};
+    detail::copy_to_host<T, Rank>(backend, from, to.view());
+    return to;
+  }
+
+  template <class Layer, class Memory>
+  void operator()(Layer& at, Memory& all) const {
+    using T = typename Layer::scalar;
+    using in = typename Layer::template const_view<2>;
+    auto& backend = at.backend();
+    const auto& weights = at.weights();
     const std::size_t rows = at.rows(), hidden = at.shape().hidden, heads = at.shape().heads, width = hidden / heads;
-    const auto of_chunk = [rows](tensor<T, 2>& each) { return each.view().slice(0, rows); };
-    const tensor_view<T, 2> normed = of_chunk(all.normed), qkv = of_chunk(all.qkv), neurons = of_chunk(all.neurons);
-    const auto linear = [&](tensor_view<const T, 2> x, const linear_weights<T>& map, tensor_view<T, 2> y) {
-      at.backend().linear(x, map.weight, map.bias, y);
-    };
+    const auto of_chunk = [rows](auto& each) { return each.view().slice(0, rows); };
+    const auto normed = of_chunk(all.normed), qkv = of_chunk(all.qkv), neurons = of_chunk(all.neurons);
+    const auto linear = [&](in x, const auto& map, auto y) { backend.linear(x, map.weight, map.bias, y); };
     at.template norm<site::ln1, site::ln1_scale>(at.stream(), weights.ln1, normed);
     linear(normed, weights.qkv, qkv);
     at.for_texts([&](const text_rows& text) {
       const auto part = [&](std::size_t which) {
-        return tensor_view<T, 2>{qkv.row(text.row).data() + which * hidden, {text.rows, hidden}, 3 * hidden};
+        return in{qkv.slice(text.row, text.rows).columns(which * hidden, hidden)};
       };
-      const auto [k, v] = at.with_cached(text, part(1), part(2));
+      const auto cached = at.with_cached(text, part(1), part(2));
+      const tensor<T, 2> q = here<T, 2>(backend, part(0)), k = here<T, 2>(backend, cached.first),
+                         v = here<T, 2>(backend, cached.second);
       const std::size_t keys = k.rows();
-      const tensor_view<T, 3> square{all.square.data(), {heads, text.rows, keys}};
-      for (std::size_t h = 0; h < heads; ++h) {
-        for (std::size_t i = 0; i < text.rows; ++i) {
-          T sum = 0;
-          for (std::size_t j = 0; j < keys; ++j) {
-            const T* const q = part(0).row(i).data() + h * width;
-            const T score = std::inner_product(q, q + width, k.row(j).data() + h * width, T{0});
-            square(h, i, j) = j > text.position + i ? T{0} : std::exp(score / std::sqrt(static_cast<T>(width)));
-            sum += square(h, i, j);
+      const auto square = all.square.as(heads, text.rows, keys);
+      backend.write(square, [&](tensor_view<T, 3> to) {
+        for (std::size_t h = 0; h < heads; ++h) {
+          for (std::size_t i = 0; i < text.rows; ++i) {
+            T sum = 0;
+            for (std::size_t j = 0; j < keys; ++j) {
+              const T* const query = q.row(i).data() + h * width;
+              const T score = std::inner_product(query, query + width, k.row(j).data() + h * width, T{0});
+              to(h, i, j) = j > text.position + i ? T{0} : std::exp(score / std::sqrt(static_cast<T>(width)));
+              sum += to(h, i, j);
+            }
+            for (std::size_t j = 0; j < keys; ++j) to(h, i, j) /= sum;
           }
-          for (std::size_t j = 0; j < keys; ++j) square(h, i, j) /= sum;
         }
-      }
+      });
       at.template show<site::pattern>(text, square);
-      for (std::size_t i = 0; i < text.rows; ++i) {
-        for (std::size_t d = 0; d < hidden; ++d) {
-          T sum = 0;
-          for (std::size_t j = 0; j < keys; ++j) sum += square(d / width, i, j) * v(j, d);
-          all.z(text.row + i, d) = sum;
+      const tensor<T, 3> pattern = here<T, 3>(backend, square);
+      backend.write(all.z.view().slice(text.row, text.rows), [&](tensor_view<T, 2> z) {
+        for (std::size_t i = 0; i < text.rows; ++i) {
+          for (std::size_t d = 0; d < hidden; ++d) {
+            T sum = 0;
+            for (std::size_t j = 0; j < keys; ++j) sum += pattern(d / width, i, j) * v(j, d);
+            z(i, d) = sum;
+          }
         }
-      }
+      });
     });
     linear(of_chunk(all.z), weights.out, of_chunk(all.attention));
     linear(normed, weights.fc1, neurons);
-    at.backend().activate(at.shape().nonlinearity, neurons);
+    backend.activate(at.shape().nonlinearity, neurons);
     linear(neurons, weights.fc2, of_chunk(all.mlp));
     at.template offer<site::attn_out>(of_chunk(all.attention));
     at.template offer<site::mlp_out>(of_chunk(all.mlp));
-    for (std::size_t row = 0; row < rows; ++row) {
-      for (std::size_t i = 0; i < hidden; ++i) at.stream()(row, i) += all.attention(row, i) + all.mlp(row, i);
-    }
+    backend.add(in{of_chunk(all.attention)}, at.stream());
+    backend.add(in{of_chunk(all.mlp)}, at.stream());
   }
 };
 
@@ -127,7 +143,8 @@ struct doubling_block {
 };
 
 static_assert(block_for<decoder_block, float, cpu> && block_for<frozen_block<double>, double, cpu>);
-static_assert(block_for<parallel_block, float, cpu> && block_for<doubling_block, float, cpu>);
+static_assert(block_for<parallel_block, float, cpu> && block_for<parallel_block, float, fenced> &&
+              block_for<doubling_block, float, cpu>);
 static_assert(!block_for<int, float, cpu>);
 
 /// The largest |a - b| over the largest |b|.
@@ -273,6 +290,11 @@ TEST_CASE("a block that is not OPT's, attention and MLP in parallel, works in an
     CHECK(difference(alone(site::resid_post{}, layer, 0), second) == 0);
     CHECK(difference(cached(site::resid_post{}, layer, 0), first.slice(12, 8)) < 1e-14);
   }
+  // In a device's memory it is the same.
+  model<any_opt, double, fenced, mapped_weights<double>, parallel_block> there{checkpoint{folder_of("head-dim-7")}};
+  capture_type on_device;
+  there.run(texts, on_device);
+  CHECK(difference(on_device(site::resid_post{}, opt.layers() - 1), both(site::resid_post{}, opt.layers() - 1)) == 0);
   // Up to the first attention the two are one model.
   opt.run(texts, of_opt);
   CHECK(difference(both(site::attn_out{}, 0), of_opt(site::attn_out{}, 0)) < 1e-13);

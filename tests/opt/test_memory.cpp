@@ -241,6 +241,40 @@ TEST_CASE("a probe that takes the device's views is given them, and nothing is f
 }
 
 TEST_CASE(
+    "shipped operations on units are done on the device, with the host's bits; rules and other sites by the host") {
+  const checkpoint files{folder_of("head-dim-7")};
+  const token_batch texts{some_text(11, 50, 1), some_text(6, 50, 2)};
+  const auto run = [&](const auto& backend, std::string_view site, const auto& operation, where chosen) {
+    model<any_opt, float, std::remove_cvref_t<decltype(backend)>> opt{files, backend};
+    edits here;
+    here.add(site, operation, std::move(chosen));
+    std::uint64_t hash = 0;
+    auto all = hash_all(opt.shape(), hash);
+    opt.run(texts, here, all);
+    return std::pair{hash, here.fired(0)};
+  };
+  const auto check = [&](std::string_view site, const auto& operation, const where& chosen, bool on_device) {
+    CAPTURE(site);
+    const fenced backend;
+    CHECK(run(backend, site, operation, chosen) == run(cpu{2}, site, operation, chosen));
+    CHECK_EQ(backend.moved().edited == 0, on_device);
+  };
+  check("mlp_post", zero{}, where{}.layers({1}).units({0, 3}).at(positions::these({1, 4, 8})), true);
+  check("resid_mid", scale{-0.5}, where{}.at(positions::last()), true);
+  check("z", set{std::vector<double>{1, 2, 3, 4, 5, 6, 7}}, where{}.heads({1}), true);
+  check("attn_out", add{0.25, 4}, where{}.layers({0}).texts({1}), true);
+  check("result", zero{}, where{}.heads({0}).layers({0}), true);
+  check("pattern", scale{0.5}, where{}.heads({1}), false);
+  check("mlp_post", zero{}, where{}.mask([](const vector_place&, std::size_t unit) { return unit % 2 == 1; }), false);
+
+  model<any_opt, float, fenced> opt{files};  // a typed editor
+  auto ablate = edit<site::mlp_post, site::z>(zero{}, where{}.at(positions::these({1, 2})));
+  opt.run(texts, ablate);
+  CHECK_EQ(ablate.fired(), 2 * 2 * opt.layers() * (1 + opt.shape().heads));
+  CHECK_EQ(opt.backend().moved().edited, 0);
+}
+
+TEST_CASE(
     "weights are copied to the device once, or layer by layer where they do not fit, and again when they change") {
   const checkpoint files{folder_of("demo-model")};  // eight layers
   const token_batch texts{some_text(4, 50, 1)};

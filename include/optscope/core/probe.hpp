@@ -120,7 +120,7 @@ void finish(Probe& probe) {
 ///   is shown the probe reads or edits. Where the backend's memory is not the host's, only these are fetched; the
 ///   others in the view are then unspecified.
 /// * Where the backend's memory is not the host's, a call operator `(site, place, view, backend)` is called instead,
-///   with a view of the backend's memory.
+///   with a view of the backend's memory. If it returns false, it has done nothing, and the host's view follows.
 template <class Probe, class T>
 concept probe_for = detail::lists_sites<Probe> &&
                     detail::takes_all<std::remove_cvref_t<Probe>, T, typename std::remove_cvref_t<Probe>::sites>::value;

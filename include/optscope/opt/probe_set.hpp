@@ -94,7 +94,11 @@ class probe_set {
       if constexpr (Backend::space::host) {
         probe(Site{}, at, shown{view});
       } else if constexpr (requires { probe(Site{}, at, shown{view}, backend); }) {
-        probe(Site{}, at, shown{view}, backend);
+        if constexpr (std::is_same_v<decltype(probe(Site{}, at, shown{view}, backend)), bool>) {
+          if (!probe(Site{}, at, shown{view}, backend)) show_lent<Site, edits>(backend, probe, at, view);
+        } else {
+          probe(Site{}, at, shown{view}, backend);
+        }
       } else {
         show_lent<Site, edits>(backend, probe, at, view);
       }

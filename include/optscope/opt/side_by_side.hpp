@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optscope/core/architecture.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/core/threads.hpp>
 #include <optscope/opt/weight_memory.hpp>
@@ -18,15 +19,13 @@ namespace optscope {
 ///     copies(count, [&](std::size_t i, std::size_t copy) { copies[copy].run(texts[i], probes[i]); });
 ///
 /// There is one copy for each thread of the model's pool. Where all of them would take more than half of the memory
-/// that is free there are fewer, with several threads each. What a copy computes has the bits of the model's own.
+/// that is free there are fewer, with several threads each; on a backend with a memory of its own there is one, since
+/// each would have the weights there once more. What a copy computes has the bits of the model's own.
 template <class Model>
 class side_by_side {
  public:
   /// The copies share weights as far as copies of their policy do.
-  explicit side_by_side(Model& opt)
-      : pool_{std::min(opt.backend().pool().size(),
-                       std::max<std::size_t>(
-                           1, available_memory() / 2 / weight_memory(opt.shape(), sizeof(typename Model::scalar))))} {
+  explicit side_by_side(Model& opt) : pool_{std::min(opt.backend().pool().size(), copies_that_fit(opt.shape()))} {
     const std::size_t threads = opt.backend().pool().size();
     copies_.reserve(pool_.size());
     for (std::size_t i = 0; i < pool_.size(); ++i) {
@@ -45,6 +44,11 @@ class side_by_side {
   }
 
  private:
+  static std::size_t copies_that_fit(const architecture& shape) {
+    if (!Model::memory_space::host) return 1;
+    return std::max<std::size_t>(1, available_memory() / 2 / weight_memory(shape, sizeof(typename Model::scalar)));
+  }
+
   thread_pool pool_;
   std::vector<Model> copies_;
 };

@@ -10,6 +10,7 @@
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/probe/editor.hpp>
+#include <optscope/probe/operations.hpp>
 #include <optscope/probe/where.hpp>
 #include <span>
 #include <string>
@@ -25,8 +26,11 @@ template <class T>
 struct any_operation {
   std::string name;
   std::function<bool(std::span<T>, const vector_place&)> call;
+  std::function<void(std::span<T>, std::span<T>, const vector_place&)> affine = {};  // empty: it is not
 
   bool operator()(std::span<T> x, const vector_place& at) { return call(x, at); }
+  [[nodiscard]] bool is_affine() const { return static_cast<bool>(affine); }
+  void as_affine(std::span<T> factor, std::span<T> addend, const vector_place& at) const { affine(factor, addend, at); }
 };
 
 /// True if an operation is given the site of a vector.
@@ -51,6 +55,17 @@ class edit_sequence {
   void begin(const run_plan& plan);
   [[nodiscard]] std::vector<std::size_t> rows(const site_info& site, const place& at, std::size_t count) const;
   void edit(const site_info& site, const place& at, tensor_view<T, 3> view);
+  /// In a device's memory; false if one of the edits cannot be done there: then nothing was.
+  template <std::size_t Rank, class Space, class Backend>
+  bool edit_there(const site_info& site, const place& at, tensor_view<T, Rank, Space> view, Backend& backend) {
+    for (const entry& each : edits_) {
+      if (each.acts_on(site, at.layer) && !each.operation.template edits_there<T>(site)) return false;
+    }
+    for (entry& each : edits_) {
+      if (each.acts_on(site, at.layer)) each.operation.edit_there(at, view, backend);
+    }
+    return true;
+  }
   void finish() const;
 
  private:
@@ -80,9 +95,15 @@ class basic_edit_list {
   template <class Operation>
   basic_edit_list& add(std::string_view site, Operation operation, where chosen = {}) {
     const std::string name = detail::name_of(operation);
+    std::function<void(std::span<Scalar>, std::span<Scalar>, const vector_place&)> affine;
+    if constexpr (affine_operation<Operation, Scalar>) {
+      affine = [operation](std::span<Scalar> factor, std::span<Scalar> addend, const vector_place& at) {
+        operation.as_affine(factor, addend, at);
+      };
+    }
     bool found = false;
     const auto add_at = [&](const site_info& at, auto call) {
-      edits_.add(at, {.name = name, .call = std::move(call)}, std::move(chosen));
+      edits_.add(at, {.name = name, .call = std::move(call), .affine = affine}, std::move(chosen));
       found = true;
     };
     if constexpr (!detail::takes_a_site<Operation, Scalar, sites>) {
@@ -123,6 +144,11 @@ class basic_edit_list {
   template <class Site>
   void operator()(Site, const place& at, tensor_view<Scalar, Site::rank> view) {
     edits_.edit(Site::info, at, detail::three_axes(view));
+  }
+  template <class Site, class Space, class Backend>
+    requires detail::edits_rows<Backend, Scalar, Space>
+  bool operator()(Site, const place& at, tensor_view<Scalar, Site::rank, Space> view, Backend& backend) {
+    return edits_.edit_there(Site::info, at, view, backend);
   }
   void finish() const { edits_.finish(); }
 

@@ -7,6 +7,7 @@
 #include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
+#include <optscope/probe/operations.hpp>
 #include <optscope/probe/placement.hpp>
 #include <optscope/probe/where.hpp>
 #include <span>
@@ -67,6 +68,14 @@ std::string name_of(const Operation& operation) {
   }
 }
 
+/// A backend with a memory of its own that edits there: `scale_and_add(view, rows, factor, addend)` sets the elements
+/// of these rows (numbers, ascending) to factor x + addend, or to addend where factor is not a number; a factor of 1
+/// and an addend of 0 leave x alone.
+template <class Backend, class T, class Space>
+concept edits_rows =
+    !Space::host && requires(Backend& backend, tensor_view<T, 2, Space> view, const std::vector<std::size_t>& rows,
+                             std::span<const T> values) { backend.scale_and_add(view, rows, values, values); };
+
 /// One operation with its choice of vectors.
 template <class Operation>
 class placed_operation {
@@ -95,6 +104,56 @@ class placed_operation {
         edit_vector<Site>(all.subspan((by_head ? row : head) * width, width), vector);
       }
     });
+  }
+
+  /// True if vectors of a site can be edited in a device's memory.
+  template <class T>
+  [[nodiscard]] bool edits_there(const site_info& site) const {
+    if constexpr (!affine_operation<Operation, T>) {
+      return false;
+    } else {
+      if constexpr (requires { operation_.is_affine(); }) {
+        if (!operation_.is_affine()) return false;
+      }
+      return site.layout() == site_layout::position && !placement_.chosen().mask();
+    }
+  }
+  /// Edits there: the view is (position, ...), in the backend's memory.
+  template <class T, std::size_t Rank, class Space, class Backend>
+  void edit_there(const optscope::place& at, tensor_view<T, Rank, Space> view, Backend& backend) {
+    const std::vector<std::size_t> rows = placement_.rows(at, view.rows());
+    const std::size_t vectors = Rank == 2 ? 1 : view.extent(1), width = view.extent(Rank - 1);
+    std::vector<T> factor(vectors * width, T{1}), addend(vectors * width), own_factor(width), own_addend(width);
+    std::size_t edited = 0;  // vectors of a row
+    const auto take = [&](std::size_t index) {
+      operation_.as_affine(std::span<T>{own_factor}, std::span<T>{own_addend},
+                           vector_place{.text = at.text, .layer = at.layer, .head = index});
+      bool any = false;
+      const auto unit = [&](std::size_t i) {
+        if (i >= width) return;
+        factor[index * width + i] = own_factor[i];
+        addend[index * width + i] = own_addend[i];
+        any = true;
+      };
+      if (const auto& units = placement_.chosen().units()) {
+        for (const std::size_t i : *units) unit(i);
+      } else {
+        for (std::size_t i = 0; i < width; ++i) unit(i);
+      }
+      edited += any ? 1 : 0;
+    };
+    if (rows.empty()) return;
+    if constexpr (Rank == 2) {
+      take(0);
+    } else {
+      for (const std::size_t head : placement_.heads()) {
+        if (head < vectors) take(head);  // else cut from this layer
+      }
+    }
+    if (edited == 0) return;
+    backend.scale_and_add(view.template reshape<2>({view.rows(), vectors * width}), rows, std::span<const T>{factor},
+                          std::span<const T>{addend});
+    for (std::size_t i = 0; i < edited * rows.size(); ++i) placement_.count(true);
   }
 
  private:
@@ -176,6 +235,14 @@ class editor {
     if constexpr (operation_on<Operation, Site, T>) {
       edit_.template edit<Site>(Site::info, at, detail::three_axes(view));
     }
+  }
+  /// The same in a device's memory; false if that cannot be done there.
+  template <class Site, class T, class Space, class Backend>
+    requires(!std::is_const_v<T> && detail::edits_rows<Backend, T, Space>)
+  bool operator()(Site, const place& at, tensor_view<T, Site::rank, Space> view, Backend& backend) {
+    if (!edit_.template edits_there<T>(Site::info)) return false;
+    if constexpr (affine_operation<Operation, T>) edit_.edit_there(at, view, backend);
+    return true;
   }
   void finish() const { edit_.place().finish(names()); }
 

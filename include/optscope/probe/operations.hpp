@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <iterator>
+#include <limits>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/tensor.hpp>
@@ -49,12 +50,24 @@ class unit_values {
   bool by_layer_ = false;
 };
 
+/// An operation that changes every unit alike at all positions may also say how: x = factor x + addend, where a factor
+/// that is not a number means x = addend. Backends with a memory of their own then edit there.
+template <class Operation, class T>
+concept affine_operation = requires(const Operation& operation, std::span<T> factor, const vector_place& at) {
+  operation.as_affine(factor, factor, at);
+};
+
 /// x = 0.
 struct zero {
   static constexpr std::string_view name = "zero";
   template <class T>
   void operator()(std::span<T> x, const vector_place&) const {
     std::ranges::fill(x, T{0});
+  }
+  template <class T>
+  void as_affine(std::span<T> factor, std::span<T> addend, const vector_place&) const {
+    std::ranges::fill(factor, std::numeric_limits<T>::quiet_NaN());
+    std::ranges::fill(addend, T{0});
   }
 };
 
@@ -65,6 +78,11 @@ struct set {
   template <class T>
   void operator()(std::span<T> x, const vector_place& at) const {
     values.apply(x, at, name, [](T& unit, double value) { unit = static_cast<T>(value); });
+  }
+  template <class T>
+  void as_affine(std::span<T> factor, std::span<T> addend, const vector_place& at) const {
+    std::ranges::fill(factor, std::numeric_limits<T>::quiet_NaN());
+    (*this)(addend, at);
   }
 };
 
@@ -80,6 +98,11 @@ struct add {
       if (change != 0) unit += change;  // and -0 stays -0
     });
   }
+  template <class T>
+  void as_affine(std::span<T> factor, std::span<T> addend, const vector_place& at) const {
+    std::ranges::fill(factor, T{1});
+    values.apply(addend, at, name, [&](T& unit, double value) { unit = static_cast<T>(strength * value); });
+  }
 };
 
 /// x *= values.
@@ -89,6 +112,11 @@ struct scale {
   template <class T>
   void operator()(std::span<T> x, const vector_place& at) const {
     values.apply(x, at, name, [](T& unit, double value) { unit *= static_cast<T>(value); });
+  }
+  template <class T>
+  void as_affine(std::span<T> factor, std::span<T> addend, const vector_place& at) const {
+    values.apply(factor, at, name, [](T& unit, double value) { unit = static_cast<T>(value); });
+    std::ranges::fill(addend, T{0});
   }
 };
 
