@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <compare.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/checkpoint/generation_config.hpp>
@@ -315,6 +316,50 @@ TEST_CASE("settings of generation_config.json and config.json have the effect th
     const token_batch ids = lists_of(*parts.find("ids"));
     CHECK_EQ(generate(opt, prompts, what), ids);
     CHECK_EQ(generate(opt, {prompts[1]}, what), token_batch{ids[1]});
+  }
+}
+
+TEST_CASE("a token is drawn from those that transformers draws from, with its probabilities") {
+  const json_file file = json_file::read(goldens + "generate/sampling.json");
+  const json_object all{file, file.root()};
+  const token_list prompt = lists_of(*all.find("prompts"))[0];
+  model<any_opt, double> opt{checkpoint{folder_of("head-dim-64")}};
+  basic_capture<double, site::logits> probe{positions::last()};
+  opt.run({prompt}, probe);
+  std::vector<json_value> cases, kept, pair;
+  REQUIRE(all.find("cases")->get(cases));
+  for (const json_value& each : cases) {
+    const json_object parts{file, each};
+    std::string_view settings;
+    REQUIRE(parts.find("settings")->get(settings));
+    CAPTURE(settings);
+    const temporary_folder folder;
+    folder.put("config.json", "{}");
+    folder.put("generation_config.json", settings);
+    const generation_config values = read_generation_config(folder.path);
+    CHECK(values.do_sample);
+    CHECK(values.not_applied.empty());
+
+    const auto row = probe(site::logits{}).row(0);
+    std::vector<double> logits{row.begin(), row.end()};
+    std::vector<bool> banned(logits.size());
+    logit_rules{values}.apply<double>(logits, banned, prompt, true, false);
+    sampler choose{{.temperature = values.temperature, .top_k = values.top_k, .top_p = values.top_p}};
+    (void)choose(std::span<const double>{logits}, logits.size(), banned);
+    std::vector<double> found(logits.size()), expected(logits.size());
+    for (const auto& [id, p] : choose.last_choice()) found[static_cast<std::size_t>(id)] = p;
+    REQUIRE(parts.find("kept")->get(kept));
+    for (const json_value& one : kept) {
+      std::uint64_t id = 0;
+      REQUIRE(one.get(pair));
+      REQUIRE(pair[0].get(id));
+      REQUIRE(pair[1].get(expected[id]));
+    }
+    for (std::size_t id = 0; id < found.size(); ++id) {
+      CAPTURE(id);
+      CHECK_EQ(found[id] > 0, expected[id] > 0);
+      CHECK_LT(std::abs(found[id] - expected[id]), 1e-6);  // exp of the weights is of float's accuracy
+    }
   }
 }
 
