@@ -213,6 +213,19 @@ TEST_CASE("what torch.compile and DataParallel put before names is left out") {
   }
 }
 
+TEST_CASE("a prefix that is not known is named where a tensor is missing") {
+  const temporary_folder folder;
+  folder.put("config.json", config_text);
+  for (const std::string before : {"transformer.", "base_model.model.model.decoder.", "opt."}) {
+    folder.put("model.safetensors", scalars({before + "layers.0.x", before + "lm_head.weight"}));
+    const checkpoint files{folder.path};
+    refused([&] { return &files.at("lm_head.weight"); }, "tensor \"lm_head.weight\": expected this tensor, found \"" +
+                                                             before + "lm_head.weight\"; the prefix \"" + before +
+                                                             "\" must be removed from the names");
+    refused([&] { return &files.at("head.weight"); }, "found no tensor of that name");
+  }
+}
+
 TEST_CASE("a tensor under both of its names is refused") {
   const temporary_folder folder;
   folder.put("config.json", config_text);

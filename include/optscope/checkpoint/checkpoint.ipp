@@ -18,6 +18,17 @@ std::vector<std::string> names_of(const Map& map) {
   for (const auto& [name, unused] : map) all.push_back(name);
   return all;
 }
+
+/// What is in a file in place of a tensor `wanted`: maybe the same name after a prefix that is not known.
+template <class Map>
+std::string instead_of(std::string_view wanted, const Map& tensors) {
+  for (const auto& [name, unused] : tensors) {
+    if (!name.ends_with("." + std::string{wanted})) continue;
+    const std::string prefix = name.substr(0, name.size() - wanted.size());
+    return detail::quoted(name) + "; the prefix " + detail::quoted(prefix) + " must be removed from the names";
+  }
+  return "no tensor of that name";
+}
 }  // namespace detail
 
 OPTSCOPE_INLINE checkpoint::checkpoint(std::filesystem::path folder)
@@ -40,7 +51,7 @@ OPTSCOPE_INLINE const stored_tensor& checkpoint::at(std::string_view name) const
   const bool stored = other != weights_.unsupported.end();
   throw checkpoint_error{searched(), "tensor " + detail::quoted(name),
                          stored ? "a type of F16, BF16, F32, F64" : "this tensor",
-                         stored ? other->second : "no tensor of that name"};
+                         stored ? other->second : detail::instead_of(detail::canonical_name(name), weights_.tensors)};
 }
 
 OPTSCOPE_INLINE std::vector<std::string> checkpoint::names() const { return detail::names_of(weights_.tensors); }
