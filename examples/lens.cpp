@@ -27,9 +27,11 @@ void attribute(model<>& opt, const corpus& input, lens::results& all) {
   logit_pair pair{.answer = all.asked[0].id};
   if (all.asked.size() > 1) pair.instead = all.asked[1].id;
   all.shares = attribute_logits(opt, input.tokens, {pair});
-  const logit_attribution random = attribute_logits(
-      opt, input.tokens, random_logit_pairs(random_pairs, input.words->size(), pair.instead.has_value(), seed),
-      positions::last());
+  const logit_attribution random =
+      attribute_logits(opt, input.tokens,
+                       random_logit_pairs(random_pairs, std::min(input.words->size(), opt.shape().vocabulary),
+                                          pair.instead.has_value(), seed),
+                       positions::last());
   std::vector<double> most(random_pairs);  // of all components, in units of the usual size of each
   for (std::size_t c = 0; c < all.shares.components.size(); ++c) {
     double square = 0;

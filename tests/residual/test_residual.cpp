@@ -6,6 +6,7 @@
 #include <limits>
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/opt/pruned_weights.hpp>
 #include <optscope/residual.hpp>
 #include <string>
 #include <vector>
@@ -132,6 +133,19 @@ TEST_CASE("shares of an answer alone, of several pairs at once, and at chosen po
     CHECK((pair.answer >= 0 && pair.answer < 5 && pair.instead && *pair.instead < 5));
   CHECK(random_logit_pairs(1, 5, false, 1)[0].instead == std::nullopt);
   CHECK_EQ(random_logit_pairs(1, 5, false, 1)[0].answer, drawn[0].answer);
+}
+
+TEST_CASE("a model of which heads and neurons were removed has the components that are left") {
+  model<any_opt, float, cpu, pruned_weights<float>> opt{checkpoint{model_goldens + "pre-ln"}};
+  removal gone;
+  gone.layers.resize(opt.layers());
+  gone.layers[0] = {.heads = {0}};
+  gone.layers[1] = {.neurons = {3, 5}};
+  opt.weights().remove(gone, opt.backend().pool());
+  const auto found = decompose(opt, text_for(opt), positions::all(), {.neurons_of = {1}});
+  CHECK(found.error() <= 1e-5);
+  CHECK_EQ(found.components.size(), 2 + 2 * (opt.shape().heads + 2) - 1 + opt.shape().ffn - 2);
+  CHECK(attribute_logits(opt, text_for(opt), {golden_pair}).error() <= 1e-5);
 }
 
 TEST_CASE("a post-LN model, a layer, and a token that there is not are refused") {

@@ -29,7 +29,7 @@ enum class component_kind { embed, pos_embed, head, attn_bias, mlp, neuron, mlp_
 struct stream_component {
   component_kind kind = component_kind::embed;
   std::size_t layer = 0;  ///< 0 of those that have no layer
-  std::size_t index = 0;  ///< of the head or neuron in its layer
+  std::size_t index = 0;  ///< of the head or neuron among those that the layer has
 
   friend bool operator==(const stream_component&, const stream_component&) = default;
 };
@@ -72,16 +72,19 @@ class component_probe {
   /// Reads the biases of every layer, and fc2 of those that are split.
   template <class Model>
   component_probe(Model& opt, const stream_part& part, positions where, taker take)
-      : components_{stream_components(opt.shape(), layer_sizes_of(opt.files().configuration(), opt.shape()), part,
-                                      opt.files().folder().string())},
-        layers_{part.layers.value_or(opt.layers())},
-        where_{std::move(where)},
-        take_{std::move(take)} {
-    find_first(part.neurons_of);
-    for (std::size_t layer = 0; layer < layers_; ++layer) {
-      weights_.push_back(
-          component_weights_of<T>(opt.weights().layer(layer, layers_, opt.backend().pool()), split_[layer]));
+      : layers_{part.layers.value_or(opt.layers())}, where_{std::move(where)}, take_{std::move(take)} {
+    const auto layer = [&](std::size_t index) {
+      return opt.weights().layer(index, opt.layers(), opt.backend().pool());
+    };
+    layer_sizes sizes;  // as the weights have them: parts may have been removed
+    for (std::size_t i = 0; i < opt.layers(); ++i) {
+      const layer_weights<T> weights = layer(i);
+      sizes.heads.push_back(weights.out.weight.cols() / opt.shape().head_dim());
+      sizes.neurons.push_back(weights.fc2.weight.cols());
     }
+    components_ = stream_components(opt.shape(), sizes, part, opt.files().folder().string());
+    find_first(part.neurons_of);
+    for (std::size_t i = 0; i < layers_; ++i) weights_.push_back(component_weights_of<T>(layer(i), split_[i]));
   }
 
   [[nodiscard]] const std::vector<stream_component>& components() const noexcept { return components_; }
