@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How alike the activations of layers, sites, heads, or of two models, are over the same texts.
 #include <iostream>
-#include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
@@ -9,6 +8,7 @@
 
 #include "compare_points.hpp"
 #include "compare_report.hpp"
+#include "support/device.hpp"
 #include "support/program.hpp"
 
 using namespace optscope;
@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
       "and summary.json.",
       "--model examples/demo-model --texts examples/texts --length 64 --positions 1: --sites resid_post --out "
       "comparison"};
-  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--out"});
+  app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--device", "--out"});
   std::vector<std::string> sites{"attn_out", "resid_post"}, chosen, names;
   const std::vector<named_set_metric> known = set_metrics();
   for (const named_set_metric& each : known) names.push_back(each.name);
@@ -79,9 +79,10 @@ int main(int argc, char** argv) {
       .check(program::no_path);
   app.option("--metrics", &chosen, "Metrics, separated by commas").separated_by(',').one_of(names).shown();
 
-  return app.run(argc, argv, [&] {
+  return program::run_on_device(app, argc, argv, [&](auto backend) {
+    using model_type = model<any_opt, float, decltype(backend)>;
     const corpus input = app.read_input();
-    model<> opt{checkpoint{app.model}, cpu{app.threads}};
+    model_type opt{checkpoint{app.model}, backend};
     app.report(opt);
     app.check(input, opt.shape());
     compare::results all{.model = fs::canonical(app.model).filename().string()};
@@ -89,7 +90,7 @@ int main(int argc, char** argv) {
     const fs::path data = app.make_folder("data");
 
     probe_type probe = make_probe(app, sites, heads, app.layers_of(opt.layers()));
-    const auto run = [&](model<>& what, probe_type& into) {
+    const auto run = [&](model_type& what, probe_type& into) {
       program::progress line{"layers"};
       what.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
       what.run(input.tokens, into);
@@ -104,7 +105,7 @@ int main(int argc, char** argv) {
     if (!with.empty() && fs::is_regular_file(with)) {
       others = compare::read_points(with, sites, heads, rows);
     } else if (!with.empty()) {
-      model<> second{checkpoint{with}, opt.backend()};
+      model_type second{checkpoint{with}, backend};
       check_same_tokens(input, with, second.shape(), opt.shape());
       app.check(input, second.shape());
       probe_type second_probe = make_probe(app, sites, heads, app.layers_of(second.layers()));

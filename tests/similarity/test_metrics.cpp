@@ -384,6 +384,7 @@ TEST_CASE("diagonal plus low rank: a matrix that is one is fitted without remain
   for (const named_metric& each : all) {
     const low_rank_fit none = fit_low_rank(zeros, each, sources_of_ten_texts());
     CHECK_EQ(none.rank, 0);
+    CHECK_EQ(finding_of(none), "All pairs of vectors are equally alike: there is nothing to fit.");
     CHECK(std::isfinite(none.common + none.explained + none.residual + none.diagonal));
   }
   CHECK_THROWS_AS(static_cast<void>(fit_low_rank(tensor<float, 2>{{513, 2}}, all[0], {})), bad_input);

@@ -105,7 +105,7 @@ struct study_report {
 /// Consecutive texts of one category, each text counted `rows` times: the groups that `heatmap` and `streams` take.
 [[nodiscard]] std::vector<row_group> groups_of(const std::vector<report_text>& texts, std::size_t rows = 1);
 
-/// What the tests of a site and metric find, in a sentence or two; empty where nothing was tested.
+/// What the tests of a site and metric find, in a sentence or two.
 [[nodiscard]] std::string finding_of(const report_curves& curves, const std::vector<std::size_t>& layers);
 
 /// The page and its pictures. Sections without data are left out. The page has about 4/3 of the bytes of its matrices

@@ -233,7 +233,8 @@ inline void add_pictures(report& page, const study_report& study, const std::vec
 }  // namespace detail
 
 OPTSCOPE_INLINE std::string finding_of(const report_curves& curves, const std::vector<std::size_t>& layers) {
-  if (curves.labelings == 0 || layers.empty()) return "";
+  if (layers.empty()) return "";
+  if (curves.labelings == 0) return "Categories are not tested: that takes two of them, and two texts in one.";
   std::vector<std::size_t> found;
   std::size_t best = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {

@@ -34,6 +34,7 @@ struct matrix_component {
 
 /// A similarity matrix as a diagonal plus a matrix of low rank.
 struct low_rank_fit {
+  bool varies = true;    ///< false: all vectors are equally alike, or fewer than three; nothing was fitted
   std::size_t rank = 0;  ///< eigenvalues beyond those of permuted vectors
   double common = 0;     ///< share of the matrix's sum of squares that its centring takes out: what all vectors share
   double explained = 0;  ///< share of the sum of squares beside the diagonal, of the centred matrix, that L has

@@ -207,16 +207,17 @@ OPTSCOPE_INLINE low_rank_fit fit_low_rank(tensor_view<const float, 2> vectors, c
                     std::to_string(n)};
   }
   low_rank_fit fit;
-  if (n < 3) return fit;
+  fit.varies = n >= 3;
+  if (!fit.varies) return fit;
   const tensor<float, 2> similarity = metric.measure(vectors);
   const auto view = std::as_const(similarity).view();
   const xt::xtensor<double, 2> matrix = detail::centred_similarity(view, metric.distance);
   const double squares = xt::sum(xt::square(matrix))();
-  if (!metric.distance) {
-    const xt::xtensor<double, 2> plain = xt::cast<double>(adapt(view));
-    const double before = xt::sum(xt::square(plain))();
-    fit.common = before > 0 ? std::max(0.0, 1 - squares / before) : 0;
-  }
+  const xt::xtensor<double, 2> plain = xt::cast<double>(adapt(view));
+  const double before = xt::sum(xt::square(plain))();
+  if (!metric.distance) fit.common = before > 0 ? std::max(0.0, 1 - squares / before) : 0;
+  fit.varies = squares > 1e-13 * before;  // float's rounding, squared
+  if (!fit.varies) return fit;
   std::mt19937_64 random{seed};
   const std::vector<double> values = detail::descending_eigenvalues(matrix);
   const std::vector<double> chance = detail::eigenvalues_by_chance(vectors, metric, random);
@@ -247,6 +248,7 @@ OPTSCOPE_INLINE std::string finding_of(const low_rank_fit& fit) {
     const long whole = std::lround(100 * share);
     return (whole == 0 && share > 0 ? std::string{"less than 1"} : std::to_string(whole)) + " %";
   };
+  if (!fit.varies) return "All pairs of vectors are equally alike: there is nothing to fit.";
   if (fit.rank == 0) return "No component is beyond those of permuted vectors: a diagonal, and noise.";
   std::string text = "Diagonal plus rank " + std::to_string(fit.rank) + ": " +
                      (fit.rank == 1 ? "the component" : "the components") + " beyond chance hold" +
