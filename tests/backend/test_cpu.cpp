@@ -3,11 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optscope/backend/cpu.hpp>
 #include <optscope/backend/elementwise.hpp>
+#include <optscope/backend/product.ipp>
 #include <span>
 #include <utility>
 #include <vector>
@@ -34,6 +38,74 @@ TEST_CASE_TEMPLATE("a row has the same bits alone and among others, on any numbe
     }
   }
 }
+
+namespace {
+
+/// Few rows times a stored matrix with vectors of `Bytes`: every element is one chain of additions, with products
+/// rounded or fused.
+template <class T, int Bytes, dtype Stored>
+void check_stored_product() {
+  for (const auto& [n, k] : {std::pair<std::size_t, std::size_t>{1, 1}, {5, 7}, {33, 70}, {97, 300}}) {
+    std::vector<std::uint16_t> halves(n * k * size_of(Stored) / 2 + 1);
+    const auto random = numbers<float>(halves.size(), 4);
+    // Normal and subnormal numbers of both signs.
+    std::ranges::transform(random, halves.begin(),
+                           [](float x) { return std::bit_cast<std::uint32_t>(x) >> 7 & 0xbfff; });
+    if (Stored == dtype::f32) {
+      const auto values = numbers<float>(n * k, 5);
+      std::memcpy(halves.data(), values.data(), n * k * sizeof(float));
+    }
+    const matrix_view<T> w{reinterpret_cast<const std::byte*>(halves.data()), Stored, {n, k}};
+    const tensor<T, 2> values = w.values_copied();
+    const std::size_t most = kernel::most_stored_rows;
+    const auto x = numbers<T>(most * k, 1), bias = numbers<T>(n, 3);
+    for (const std::size_t m : {std::size_t{1}, std::size_t{3}, std::size_t{8}, most}) {
+      std::vector<T> found(m * n), separate(m * n), fused(m * n);
+      const tensor_view<const T, 2> rows{x.data(), {m, k}};
+      const auto multiply = [&]() __attribute__((always_inline)) {
+        kernel::detail::multiply_stored_as<T, Bytes, Stored>(rows, w, bias.data(), {found.data(), {m, n}});
+      };
+#if defined(__x86_64__)
+      if constexpr (Bytes == 64) {
+        simd::detail::run_avx512(multiply);
+      } else if constexpr (Bytes == 32) {
+        simd::detail::run_avx2(multiply);
+      } else {
+        multiply();
+      }
+#else
+      multiply();
+#endif
+      for (std::size_t i = 0; i < m * n; ++i) {
+        fused[i] = separate[i] = bias[i % n];
+        for (std::size_t j = 0; j < k; ++j) {
+          const T a = x[i / n * k + j], b = values(i % n, j);
+          const volatile T product = a * b;
+          separate[i] += product;
+          fused[i] = std::fma(a, b, fused[i]);
+        }
+      }
+      CHECK((found == separate || (Bytes > 16 && found == fused)));  // without optimisation nothing is fused
+    }
+  }
+}
+template <int Bytes>
+void check_stored_products() {
+  check_stored_product<float, Bytes, dtype::f16>();
+  check_stored_product<float, Bytes, dtype::bf16>();
+  check_stored_product<float, Bytes, dtype::f32>();
+  check_stored_product<double, Bytes, dtype::f16>();
+}
+
+}  // namespace
+
+#if defined(__x86_64__)
+TEST_CASE("few rows times a stored matrix, with the vectors of each kind of CPU: the values of plain loops") {
+  check_stored_products<16>();
+  if (simd::best() >= simd::level::avx2) check_stored_products<32>();
+  if (simd::best() >= simd::level::avx512) check_stored_products<64>();
+}
+#endif
 
 TEST_CASE_TEMPLATE("attention of a text has the same bits alone and among others, on any number of threads", T, float,
                    double) {

@@ -16,7 +16,7 @@ namespace detail {
 // A slice of the weights is 768 bytes of columns wide and 768 elements deep, 576 kB in float: it stays in a
 // second-level cache while the rows are multiplied by it.
 inline constexpr std::size_t slice_bytes = 768, deepest = 768;
-inline constexpr std::size_t few_rows = 16, few_deep = 128;  // rows of x; elements: see `cut_of`
+inline constexpr std::size_t few_columns = 32;     // a task of few rows takes a multiple of these
 inline constexpr std::size_t row_block = 256;      // rows of a task; with fewer, packing costs more than it saves
 inline constexpr std::size_t least_queries = 512;  // queries of a task, likewise
 
@@ -42,23 +42,17 @@ tensor_view<T, 2> tile_of(tensor_view<T, 3> square, std::size_t head, const quer
   return {square.row(head).data() + at.first * keys, {at.count, keys}};
 }
 
-/// How a product is cut: each task takes `columns` of the weights, `width` of them and `depth` elements at a time.
-struct product_cut {
-  std::size_t columns, width, depth;
-};
-
-/// Many rows pass along a slice that fills the second-level cache. Few leave no time for that: two panels that stay in
-/// the first-level one, while the next ones are fetched from memory.
+/// y (m, n) = bias + x (m, k) wᵀ, w (n, k), for few rows of x: each task multiplies by some rows of w as they lie.
 template <class T>
-product_cut cut_of(std::size_t rows, std::size_t n, std::size_t tasks) {
-  const std::size_t panel = kernel::panel_width<T>();
-  if (rows <= few_rows) {
-    const std::size_t width = 2 * panel;
-    return {.columns = width * std::clamp<std::size_t>(n / (width * tasks), 1, 16), .width = width, .depth = few_deep};
-  }
-  const std::size_t most = slice_bytes / (panel * sizeof(T));
-  const std::size_t columns = panel * std::clamp<std::size_t>(blocks(n, panel) / tasks, 1, most);
-  return {.columns = columns, .width = columns, .depth = deepest};
+void product_of_few(thread_pool& pool, tensor_view<const T, 2> x, const matrix_view<T>& w, const T* bias,
+                    tensor_view<T, 2> y) {
+  const std::size_t tasks = 4 * pool.size();
+  const std::size_t columns = few_columns * std::clamp<std::size_t>(w.rows() / (few_columns * tasks), 1, 16);
+  pool.parallel_for(blocks(w.rows(), columns), [&](std::size_t task, std::size_t) {
+    const std::size_t first = task * columns, count = std::min(columns, w.rows() - first);
+    kernel::multiply_stored<T>(x, w.slice(first, count), bias == nullptr ? nullptr : bias + first,
+                               {y.data() + first, {x.rows(), count}, y.stride()});
+  });
 }
 
 /// y (m, n) = bias + x (m, k) w, w (k, n) or, if `transposed`, (n, k). Each task packs some columns into its core's
@@ -68,41 +62,34 @@ void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> 
              bool transposed, const T* bias, tensor_view<T, 2> y) {
   const std::size_t n = transposed ? w.rows() : w.cols();
   if (x.rows() == 0 || n == 0) return;
-  const std::size_t wanted = (x.rows() <= few_rows ? 4 : 2) * pool.size();  // tasks
-  const product_cut cut = cut_of<T>(x.rows(), n, wanted);
-  const std::size_t slices = blocks(n, cut.columns);
+  if (transposed && x.rows() <= kernel::most_stored_rows) return product_of_few<T>(pool, x, w, bias, y);
+  const std::size_t wanted = 2 * pool.size();  // tasks
+  const std::size_t panel = kernel::panel_width<T>();
+  const std::size_t columns =
+      panel * std::clamp<std::size_t>(blocks(n, panel) / wanted, 1, slice_bytes / (panel * sizeof(T)));
+  const std::size_t slices = blocks(n, columns);
   const std::size_t parts = std::clamp<std::size_t>(wanted / slices, 1, blocks(x.rows(), row_block));
   const std::size_t rows = blocks(blocks(x.rows(), parts), 8) * 8;
-  scratch.reserve<T>(kernel::packed_size<T>(cut.width, std::min(x.cols(), cut.depth)));
-  const auto part_of = [&](std::size_t first, std::size_t end, std::size_t k) -> matrix_view<T> {
-    const std::size_t count = std::min(cut.width, end - first), depth = std::min(cut.depth, x.cols() - k);
-    return transposed ? w.slice(first, count).columns(k, depth) : w.slice(k, depth).columns(first, count);
-  };
+  scratch.reserve<T>(kernel::packed_size<T>(columns, std::min(x.cols(), deepest)));
   pool.parallel_for(slices * parts, [&](std::size_t task, std::size_t worker) {
-    const std::size_t begin = task / parts * cut.columns, end = std::min(n, begin + cut.columns);
+    const std::size_t first = task / parts * columns, count = std::min(columns, n - first);
     const std::size_t row = std::min(x.rows(), task % parts * rows), m = std::min(rows, x.rows() - row);
     if (m == 0) return;
     T* memory = scratch.of<T>(worker);
-    for (std::size_t first = begin, k = 0; first < end;) {
-      const matrix_view<T> part = part_of(first, end, k);
-      const std::size_t count = std::min(cut.width, end - first), depth = std::min(cut.depth, x.cols() - k);
-      const std::size_t this_first = first, this_k = k;
-      k += depth;
-      if (k >= x.cols()) {  // once for x without columns, too
-        k = 0;
-        first += count;
-      }
-      const bool ahead = transposed && x.rows() <= few_rows && first < end;
+    std::size_t k = 0;
+    do {  // once for x without columns, too
+      const std::size_t depth = std::min(deepest, x.cols() - k);
       const kernel::packed_matrix<T> packed =
-          transposed ? kernel::pack_transposed<T>(part, memory, ahead ? part_of(first, end, k) : matrix_view<T>{})
-                     : kernel::pack<T>(part, memory);
-      kernel::multiply_packed<T>({x.row(row).data() + this_k, {m, depth}, x.stride()}, packed,
-                                 this_k != 0       ? kernel::product_start::y
+          transposed ? kernel::pack_transposed<T>(w.slice(first, count).columns(k, depth), memory)
+                     : kernel::pack<T>(w.slice(k, depth).columns(first, count), memory);
+      kernel::multiply_packed<T>({x.row(row).data() + k, {m, depth}, x.stride()}, packed,
+                                 k != 0            ? kernel::product_start::y
                                  : bias != nullptr ? kernel::product_start::bias
                                                    : kernel::product_start::zero,
-                                 bias == nullptr ? nullptr : bias + this_first,
-                                 {y.row(row).data() + this_first, {m, count}, y.stride()});
-    }
+                                 bias == nullptr ? nullptr : bias + first,
+                                 {y.row(row).data() + first, {m, count}, y.stride()});
+      k += depth;
+    } while (k < x.cols());
   });
 }
 

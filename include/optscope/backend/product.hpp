@@ -57,10 +57,9 @@ template <class T>
   return {w.data(), w.rows(), w.cols(), w.stride()};
 }
 
-/// Packs wᵀ into `memory`: the columns of the result are the rows of w (columns, depth). Meanwhile the cache fetches
-/// `ahead`, the matrix that will be packed next, of the same depth or empty.
+/// Packs wᵀ into `memory`: the columns of the result are the rows of w (columns, depth).
 template <class T>
-packed_matrix<T> pack_transposed(const matrix_view<T>& w, T* memory, const matrix_view<T>& ahead = {});
+packed_matrix<T> pack_transposed(const matrix_view<T>& w, T* memory);
 
 /// Packs w (depth, columns) as it is into `memory`.
 template <class T>
@@ -74,6 +73,15 @@ enum class product_start { zero, bias, y };
 template <class T>
 void multiply_packed(tensor_view<const T, 2> x, const packed_matrix<T>& w, product_start start, const T* bias,
                      tensor_view<T, 2> y);
+
+/// Rows of x that `multiply_stored` takes.
+inline constexpr std::size_t most_stored_rows = 16;
+
+/// y (m, n) = bias + x (m, depth) wᵀ for w (n, depth), for rows so few that packing w would take longer than
+/// multiplying by it: as fast as memory where there is one. `bias` may be null. The bits are those of
+/// `multiply_packed`.
+template <class T>
+void multiply_stored(tensor_view<const T, 2> x, const matrix_view<T>& w, const T* bias, tensor_view<T, 2> y);
 
 }  // namespace optscope::kernel
 

@@ -3,6 +3,7 @@
 // The loops that product.ipp is made of, for vectors of a given size: some rows times a panel, and unpacking
 // a matrix as it is stored.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -79,39 +80,10 @@ template <std::size_t N, std::size_t All, class Vector, std::size_t Steps = N / 
   }
 }
 
-/// The vectors of `Piece` one after the other in a larger one; `count` of them.
-template <class Vector, class Piece, class Element, std::size_t Count>
-[[gnu::always_inline]] inline void join(const Piece* pieces, Vector& all) noexcept {
-  constexpr std::size_t n = sizeof(Piece) / sizeof(Element);
-  const auto both = []<class Half, class Whole, std::size_t... J>(
-      const Half& a, const Half& b, Whole& c, std::index_sequence<J...>) __attribute__((always_inline)) {
-    c = __builtin_shufflevector(a, b, J...);
-  };
-  if constexpr (Count == 1) {
-    all = pieces[0];
-  } else if constexpr (Count == 2) {
-    both(pieces[0], pieces[1], all, std::make_index_sequence<2 * n>{});
-  } else {
-    typename vector_of<Element, 2 * sizeof(Piece)>::local low, high;
-    both(pieces[0], pieces[1], low, std::make_index_sequence<2 * n>{});
-    both(pieces[2], pieces[3], high, std::make_index_sequence<2 * n>{});
-    both(low, high, all, std::make_index_sequence<4 * n>{});
-  }
-}
-
 /// Elements of a stored type as they lie in memory.
 template <dtype Stored>
 using stored_element =
     std::conditional_t<Stored == dtype::f64, double, std::conditional_t<Stored == dtype::f32, float, std::uint16_t>>;
-
-template <class T, dtype Stored>
-[[nodiscard, gnu::always_inline]] inline T load(const std::byte* from) noexcept {
-  stored_element<Stored> value;
-  std::memcpy(&value, from, sizeof value);
-  if constexpr (Stored == dtype::f16) return static_cast<T>(half_to_float(value));
-  if constexpr (Stored == dtype::bf16) return static_cast<T>(bfloat16_to_float(value));
-  return static_cast<T>(value);
-}
 
 #if defined(__x86_64__)
 __attribute__((target("avx,f16c"))) inline void halves_f16c(const vector_of<std::uint16_t, 16>::local& from,
@@ -127,122 +99,142 @@ __attribute__((target("avx512f"))) inline void halves_avx512(const vector_of<std
 }
 #endif
 
-/// Half of the 16-bit floats of a vector as floats: exact.
-template <dtype Stored, int Bytes, std::size_t First, std::size_t... J>
-[[gnu::always_inline]] inline void halves_to_floats(const typename vector_of<std::uint16_t, Bytes>::local& from,
-                                                    typename vector_of<float, Bytes>::local& to,
-                                                    std::index_sequence<J...>) noexcept {
-  using words = typename vector_of<std::uint32_t, Bytes>::local;
-  using floats = typename vector_of<float, Bytes>::local;
-  typename vector_of<std::uint16_t, Bytes / 2>::local half;
-  half = __builtin_shufflevector(from, from, (First + J)...);
-  if constexpr (Stored == dtype::bf16) {
-    const words wide = __builtin_convertvector(half, words) << 16;
-    to = reinterpret_cast<floats>(wide);
-#if defined(__x86_64__)
-  } else if constexpr (Bytes == 64) {
-    halves_avx512(half, to);
-  } else if constexpr (Bytes == 32) {
-    halves_f16c(half, to);
-#endif
-  } else {  // as `half_to_float`
-    const words wide = __builtin_convertvector(half, words), magnitude = (wide & 0x7fffu) << 13;
-    const floats scaled = reinterpret_cast<floats>(magnitude) * 0x1p112f;
-    const words special = reinterpret_cast<words>(magnitude >= 0x0f800000u);
-    const words bits =
-        (reinterpret_cast<words>(scaled) & ~special) | ((magnitude | 0x7f800000u) & special) | (wide & 0x8000u) << 16;
-    to = reinterpret_cast<floats>(bits);
-  }
-}
+/// Elements that 16 bytes hold: as many rows of a stored matrix are transposed together.
+template <dtype Stored>
+inline constexpr std::size_t piece_size = 16 / sizeof(stored_element<Stored>);
+template <dtype Stored>
+using piece_of = typename vector_of<stored_element<Stored>, 16>::local;
 
-/// The elements of a vector as T, in as many vectors as that takes.
+/// As many stored elements as a vector of T holds, as T: exact.
 template <class T, dtype Stored, int Bytes>
-[[gnu::always_inline]] inline void widen(
-    const typename vector_of<stored_element<Stored>, Bytes>::local& from,
-    typename vector_of<T, Bytes>::local (&to)[sizeof(T) / sizeof(stored_element<Stored>)]) noexcept {
-  if constexpr (std::is_same_v<T, stored_element<Stored>>) {
-    to[0] = from;
-  } else if constexpr (sizeof(stored_element<Stored>) == 2) {
-    constexpr std::size_t n = Bytes / sizeof(float);
-    typename vector_of<float, Bytes>::local floats[2];
-    halves_to_floats<Stored, Bytes, 0>(from, floats[0], std::make_index_sequence<n>{});
-    halves_to_floats<Stored, Bytes, n>(from, floats[1], std::make_index_sequence<n>{});
-    if constexpr (std::is_same_v<T, float>) {
-      to[0] = floats[0];
-      to[1] = floats[1];
-    } else {
-      typename vector_of<double, Bytes>::local low[2], high[2];
-      widen<double, dtype::f32, Bytes>(floats[0], low);
-      widen<double, dtype::f32, Bytes>(floats[1], high);
-      for (int i = 0; i < 2; ++i) to[i] = low[i];
-      for (int i = 0; i < 2; ++i) to[2 + i] = high[i];
-    }
-  } else {  // float to double
-    const auto half = [&]<std::size_t... J>(std::size_t i, std::index_sequence<J...>) __attribute__((always_inline)) {
-      typename vector_of<float, Bytes / 2>::local part;
-      part = __builtin_shufflevector(from, from, J...);
-      to[i] = __builtin_convertvector(part, typename vector_of<double, Bytes>::local);
-    };
-    constexpr std::size_t n = Bytes / sizeof(double);
-    half(0, std::make_index_sequence<n>{});
-    [&]<std::size_t... J>(std::index_sequence<J...>) __attribute__((always_inline)) {
-      half(1, std::index_sequence<(n + J)...>{});
-    }
-    (std::make_index_sequence<n>{});
-  }
-}
-
-/// Rows of a stored matrix that are unpacked at a time: as many elements as 16 bytes hold, for each 128 bits of a
-/// vector.
-template <dtype Stored, int Bytes>
-inline constexpr std::size_t block_rows = Bytes / sizeof(stored_element<Stored>);
-/// Vectors of T that one element of each of them takes.
-template <class T, dtype Stored>
-inline constexpr std::size_t block_vectors = sizeof(T) / sizeof(stored_element<Stored>);
-
-/// out[v][k * gap[v] + i] = element k of row v * width + i as T, for all k < depth. Meanwhile the cache fetches as much
-/// of the rows `ahead`, unless they are null.
-template <class T, dtype Stored, int Bytes>
-[[gnu::always_inline]] inline void unpack(const std::byte* const* rows, const std::byte* const* ahead,
-                                          std::size_t depth, T* const* out, const std::size_t* gap) noexcept {
+[[gnu::always_inline]] inline void widen(const stored_element<Stored>* from,
+                                         typename vector_of<T, Bytes>::local& to) noexcept {
   using element = stored_element<Stored>;
-  typedef element piece __attribute__((vector_size(16), aligned(1), may_alias));
-  using vector = typename vector_of<T, Bytes>::type;
-  constexpr std::size_t n = 16 / sizeof(element), lanes = Bytes / 16, height = block_rows<Stored, Bytes>,
-                        vectors = block_vectors<T, Stored>, width = Bytes / sizeof(T), line = 64;
-  std::size_t k = 0;
-  for (; k + n <= depth; k += n) {
-    const std::size_t at = k * sizeof(element);
-    if (height >= 4 && ahead != nullptr) {  // a quarter of the rows at each of the four steps of a line
-#pragma GCC unroll 8
-      for (std::size_t i = 0; i < height / 4; ++i) {
-        __builtin_prefetch(ahead[at / 16 % 4 * (height / 4) + i] + at / line * line, 0, 3);
-      }
+  constexpr std::size_t width = Bytes / sizeof(T);
+  typename vector_of<element, width * sizeof(element)>::local values;
+  std::memcpy(&values, from, sizeof values);
+  if constexpr (std::is_same_v<T, element>) {
+    to = values;
+  } else if constexpr (Stored == dtype::f32) {
+    to = __builtin_convertvector(values, typename vector_of<T, Bytes>::local);
+  } else {
+    using words = typename vector_of<std::uint32_t, width * 4>::local;
+    using floats = typename vector_of<float, width * 4>::local;
+    floats wide;
+    if constexpr (Stored == dtype::bf16) {
+      wide = reinterpret_cast<floats>(__builtin_convertvector(values, words) << 16);
+#if defined(__x86_64__)
+    } else if constexpr (Bytes >= 32 && width == 16) {
+      halves_avx512(values, wide);
+    } else if constexpr (Bytes >= 32 && width == 8) {
+      halves_f16c(values, wide);
+#endif
+    } else {  // as `half_to_float`
+      const words bits = __builtin_convertvector(values, words), magnitude = (bits & 0x7fffu) << 13;
+      const floats scaled = reinterpret_cast<floats>(magnitude) * 0x1p112f;
+      const words special = reinterpret_cast<words>(magnitude >= 0x0f800000u);
+      wide = reinterpret_cast<floats>((reinterpret_cast<words>(scaled) & ~special) |
+                                      ((magnitude | 0x7f800000u) & special) | (bits & 0x8000u) << 16);
     }
-    typename vector_of<element, Bytes>::local stored[n];
+    to = __builtin_convertvector(wide, typename vector_of<T, Bytes>::local);
+  }
+}
+
+/// `use(k, piece)` for every k < depth, in some order: element k of each of `piece_size` rows.
+template <dtype Stored, int Bytes, class Use>
+[[gnu::always_inline]] inline void for_pieces(const std::byte* const* rows, std::size_t depth, Use use,
+                                              std::size_t k = 0) noexcept {
+  using element = stored_element<Stored>;
+  typedef element some __attribute__((vector_size(Bytes), aligned(1), may_alias));
+  using vector = typename vector_of<element, Bytes>::local;
+  constexpr std::size_t n = piece_size<Stored>, lanes = Bytes / 16;
+  for (; k + lanes * n <= depth; k += lanes * n) {
+    vector part[n];
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < n; ++i) part[i] = *reinterpret_cast<const some*>(rows[i] + k * sizeof(element));
+    transpose<n, lanes * n>(part);
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < n; ++i) {
-      typename vector_of<element, 16>::local pieces[lanes];
-#pragma GCC unroll 4
-      for (std::size_t lane = 0; lane < lanes; ++lane) {
-        pieces[lane] = *reinterpret_cast<const piece*>(rows[lane * n + i] + at);
+      const auto lane = [&]<std::size_t... J>(std::size_t at, std::index_sequence<J...>)
+          __attribute__((always_inline)) {
+        piece_of<Stored> piece;
+        piece = __builtin_shufflevector(part[i], part[i], J...);
+        use(k + at * n + i, piece);
+      };
+      [&]<std::size_t... Lane>(std::index_sequence<Lane...>) __attribute__((always_inline)) {
+        const auto at = [&]<std::size_t L, std::size_t... J>(std::integral_constant<std::size_t, L>,
+                                                             std::index_sequence<J...>) __attribute__((always_inline)) {
+          lane(L, std::index_sequence<(L * n + J)...>{});
+        };
+        (at(std::integral_constant<std::size_t, Lane>{}, std::make_index_sequence<n>{}), ...);
       }
-      join<typename vector_of<element, Bytes>::local, typename vector_of<element, 16>::local, element, lanes>(
-          pieces, stored[i]);
-    }
-    transpose<n, Bytes / sizeof(element)>(stored);
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < n; ++i) {
-      typename vector_of<T, Bytes>::local wide[vectors];
-      widen<T, Stored, Bytes>(stored[i], wide);
-#pragma GCC unroll 4
-      for (std::size_t v = 0; v < vectors; ++v) *reinterpret_cast<vector*>(out[v] + (k + i) * gap[v]) = wide[v];
+      (std::make_index_sequence<lanes>{});
     }
   }
+  if constexpr (Bytes > 16) return for_pieces<Stored, 16>(rows, depth, use, k);
   for (; k < depth; ++k) {
-    for (std::size_t i = 0; i < height; ++i) {
-      out[i / width][k * gap[i / width] + i % width] = load<T, Stored>(rows[i] + k * sizeof(element));
+    element values[n];
+    for (std::size_t i = 0; i < n; ++i) std::memcpy(values + i, rows[i] + k * sizeof(element), sizeof(element));
+    piece_of<Stored> piece;
+    std::memcpy(&piece, values, sizeof piece);
+    use(k, piece);
+  }
+}
+
+/// Bytes of the vectors that a piece is written as, once its elements are T: as wide as it is, at most `Bytes`.
+template <class T, dtype Stored, int Bytes>
+inline constexpr int unpacked_bytes = std::min<int>(Bytes, piece_size<Stored> * sizeof(T));
+
+/// out[v][k * gap[v] + i] = element k of row v * width + i as T, for all k < depth and all vectors of `unpacked_bytes`
+/// that the rows take.
+template <class T, dtype Stored, int Bytes>
+[[gnu::always_inline]] inline void unpack(const std::byte* const* rows, std::size_t depth, T* const* out,
+                                          const std::size_t* gap) noexcept {
+  constexpr int size = unpacked_bytes<T, Stored, Bytes>;
+  constexpr std::size_t width = size / sizeof(T), vectors = piece_size<Stored> / width;
+  for_pieces<Stored, Bytes>(
+      rows, depth, [&](std::size_t k, const piece_of<Stored>& piece) __attribute__((always_inline)) {
+        stored_element<Stored> values[piece_size<Stored>];
+        std::memcpy(values, &piece, sizeof values);
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < vectors; ++v) {
+          typename vector_of<T, size>::local column;
+          widen<T, Stored, size>(values + v * width, column);
+          *reinterpret_cast<typename vector_of<T, size>::type*>(out[v] + k * gap[v]) = column;
+        }
+      });
+}
+
+/// sums (Rows, Vectors vectors) += a (Rows, depth) times some columns of transposed elements (depth, width). Every sum
+/// is one chain of additions, as those of `tile` are. `each()` is called for each step of the depth.
+template <class T, dtype Stored, int Bytes, int Rows, int Vectors, std::size_t Width, class Each>
+[[gnu::always_inline]] inline void multiply_columns(const T* a, std::size_t lda, std::size_t depth,
+                                                    const stored_element<Stored>* columns, T* sums,
+                                                    Each each) noexcept {
+  using vector = typename vector_of<T, Bytes>::type;
+  constexpr std::size_t width = Bytes / sizeof(T);
+  typename vector_of<T, Bytes>::local sum[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < Vectors; ++j) sum[i][j] = *reinterpret_cast<const vector*>(sums + i * Width + j * width);
+  }
+  for (std::size_t k = 0; k < depth; ++k, columns += Width) {
+    each();
+    typename vector_of<T, Bytes>::local column[Vectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < Vectors; ++j) widen<T, Stored, Bytes>(columns + j * width, column[j]);
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+      const T factor = a[i * lda + k];
+#pragma GCC unroll 8
+      for (int j = 0; j < Vectors; ++j) sum[i][j] += factor * column[j];
     }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < Vectors; ++j) *reinterpret_cast<vector*>(sums + i * Width + j * width) = sum[i][j];
   }
 }
 
