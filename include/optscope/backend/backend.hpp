@@ -128,9 +128,8 @@ concept serves_the_host = Space::host || requires(B backend, std::size_t count, 
 /// - `layer_norm(x, gamma, beta, scale, y)`: each row divided by its scale (m, 1) instead of its own; where they are
 ///   equal, with the bits of `layer_norm`.
 /// - `allocate<std::byte>` and `write` for views of bytes (m, n), by which weights are copied as they are stored.
-/// - optional: `free_memory()`, bytes, by which layers are kept there or copied for every run; `scale_and_add`, by
-/// which
-///   editors act there (`detail::edits_rows` in probe/editor.hpp).
+/// - optional: `free_memory()`, in bytes, by which layers are kept there or copied for every run; `scale_and_add`, with
+///   which editors act there (`detail::edits_rows` in probe/editor.hpp).
 ///
 /// Copies of a backend share its threads and memory. Members may be templates, or overloads for one scalar only:
 ///
