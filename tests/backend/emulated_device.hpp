@@ -35,7 +35,7 @@ class emulated_device {
   [[nodiscard]] static std::size_t shared_bytes() { return shared_limit; }
   [[nodiscard]] static std::size_t free_memory() { return memory_limit; }
   static inline std::size_t shared_limit = std::size_t{1} << 16, memory_limit = std::size_t{1} << 40;
-  static inline std::size_t allocated = 0, launches = 0;
+  static inline std::size_t allocated = 0, launches = 0, edits = 0;
 
   [[nodiscard]] static void* allocate(std::size_t bytes) {
     if (bytes > memory_limit) throw optscope::cuda_out_of_memory{"an array", bytes, memory_limit};
@@ -79,6 +79,7 @@ class emulated_device {
       if (blocks == 0) throw std::logic_error{std::string{"no blocks for "} + name};
     }
     if (bytes > shared_limit || grid[1] > 65535 || grid[2] > 65535) throw std::logic_error{"too large a launch"};
+    edits += name == std::string{"edit"} ? 1 : 0;
     const auto extent = [](std::size_t blocks) { return static_cast<unsigned>(blocks); };
     emulator::launch({extent(grid[0]), extent(grid[1]), extent(grid[2])}, threads, bytes, launches++ % 2 == 1,
                      [&] { kernel.call(pointers.data()); });

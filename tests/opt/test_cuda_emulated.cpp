@@ -14,11 +14,13 @@
 #include <optscope/backend/cpu.hpp>
 #include <optscope/backend/tensor_in.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/probe/editor.hpp>
 #include <optscope/probe/operations.hpp>
 #include <optscope/probe/running_moments.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "golden.hpp"
@@ -265,7 +267,7 @@ struct edit_on_device {
 };
 }  // namespace
 
-TEST_CASE("CUDA, emulated: an editor of one's own works on the device" * doctest::test_suite("long")) {
+TEST_CASE("CUDA, emulated: shipped editors and custom ones work on the device" * doctest::test_suite("long")) {
   const checkpoint files{goldens + "model/head-dim-7"};
   model<any_opt, float, emulated_cuda> device{files, emulated_cuda{{.threads = 1}}};
   model<any_opt, float, cpu> host{files, cpu{1}};
@@ -277,6 +279,17 @@ TEST_CASE("CUDA, emulated: an editor of one's own works on the device" * doctest
   CHECK_EQ(a.on_host, 0);
   CHECK_EQ(a.on_device, b.on_host);
   check_close(found.row(0), expected.row(0), 5e-5, "logits");
+
+  static_assert(detail::edits_rows<emulated_cuda, float, emulated_cuda::space>);
+  const auto with = [&](auto& opt) {
+    auto set_head = edit<site::z>(set{std::vector<double>{1, 2, 3, 4, 5, 6, 7}}, where{}.heads({1}));
+    typename std::remove_reference_t<decltype(opt)>::cache_type own;
+    return opt.next_logits(texts, own, set_head);
+  };
+  const std::size_t before = emulated_device::edits;
+  const tensor<float, 2> shipped = with(device), on_host = with(host);
+  CHECK_EQ(emulated_device::edits, before + device.layers());
+  check_close(shipped.row(0), on_host.row(0), 5e-5, "logits");
 }
 
 TEST_CASE_TEMPLATE("CUDA, emulated: directions, moments and the largest elements on the device", T, float, double) {
