@@ -115,12 +115,12 @@ class shown_progress {
 
 void add_options(program::app& app, options& how, std::vector<program::option>& of_units) {
   app.option("--keep", &how.keep, "The category to keep").required().type("CATEGORY");
-  app.option("--units", &how.units,
-             "What may be removed. Directions of the stream into a layer are set to the kept category's mean; first "
-             "go those along which other categories lie farthest from it, in units of its own spread. If not given, "
-             "directions, which lose least; with an option that is for neurons and heads alone, both of these")
-      .one_of(names_of(kinds_of))
-      .type("KIND");
+  app.option(
+         "--units", &how.units,
+         "What may be removed. If not given, directions, which cost least; with an option that is for neurons and "
+         "heads alone, both of these. Directions are those of the stream into a layer; they are set to the kept "
+         "category's mean, first those along which other categories lie farthest from it, in units of its own spread")
+      .one_of(names_of(kinds_of));
   of_units.push_back(app.option("--checkpoint", &how.checkpoint,
                                 "Remove neurons and heads, not directions, and write the smaller checkpoint, model/"));
   of_units.push_back(
@@ -158,9 +158,10 @@ void add_options(program::app& app, options& how, std::vector<program::option>& 
              "mask: nats per token that the kept category may lose on the texts that the mask is learned from")
       .check(program::not_above_zero)
       .shown();
-  app.option("--mask-after", &how.candidates.mask.continuation_weight,
-             "mask: weight of the kept category's loss after starts of other texts, relative to the weight of turning "
-             "them")
+  app.option(
+         "--mask-after", &how.candidates.mask.continuation_weight,
+         "mask: weight of the kept category's loss where its text follows the start of another, relative to the weight "
+         "of making other texts continue as the kept category")
       .check(program::number_within(0, false, std::numeric_limits<double>::max(), "a number from 0"))
       .shown();
   app.option("--ablation-tokens", &how.candidates.ablation_tokens,

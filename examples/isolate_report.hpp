@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <optscope/core/threads.hpp>
 #include <optscope/isolation/isolation_result.hpp>
 #include <optscope/isolation/wilson.hpp>
@@ -127,6 +128,10 @@ inline counted loops_of(const behaviour& what, std::size_t category) {
   return {.hits = what.loops[category], .all = what.prompts(category)};
 }
 
+inline std::string overlap_of(const std::optional<double>& measured) {
+  return measured ? rounded(*measured, 2) : "not measured";
+}
+
 inline void write_facts(plot::report& page, const isolation_result& result, const isolation_record& record,
                         std::size_t rounds, bool checkpoint) {
   const std::size_t kept = result.kept;
@@ -150,9 +155,8 @@ inline void write_facts(plot::report& page, const isolation_result& result, cons
           {"its change, with a 95 % interval over " +
                std::to_string(change_of_loss(result.whole, found.final, kept).texts) + " held-out texts",
            change_of(result.whole, found.final, kept)},
-          {"overlap of the sets from two halves of the scoring texts",
-           rounded(result.overlaps.of_halves.value_or(missing), 2)},
-          {"overlap of the sets from two seeds", rounded(result.overlaps.of_seeds.value_or(missing), 2)},
+          {"overlap of the sets from two halves of the scoring texts", overlap_of(result.overlaps.of_halves)},
+          {"overlap of the sets from two seeds", overlap_of(result.overlaps.of_seeds)},
           {"score", record.by + (rounds > 1 ? ", in " + std::to_string(rounds) + " rounds" : "")},
           {"replaced by", record.replace},
           {"the smaller checkpoint, model/",

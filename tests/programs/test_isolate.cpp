@@ -44,6 +44,7 @@ TEST_CASE("isolate removes what code does not need; generate --edits and the sma
       "isolate", arguments("code", "out", {"--share", "0.4", "--checkpoint", "--by", "ratio-rms", "--no-curves"}));
   check_done(result);
   CHECK_EQ(result.out, "out/report.html\n");
+  CHECK(content_of(box / "out/report.html").find("not measured") != std::string::npos);  // no overlap without curves
   for (const char* file : {"edits.json", "scores.tsv", "continuations.json", "summary.json", "report.html",
                            "model/config.json", "model/model.safetensors", "model/vocab.json", "pictures/matrix.png"}) {
     CHECK_MESSAGE(fs::exists(box / (std::string{"out/"} + file)), file);
