@@ -52,8 +52,11 @@ std::string json_line(const token_list& prompt, const token_list& ids, const tok
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{"generate", "Continues prompts, all at once, and prints what comes after each.",
-                   "--model examples/demo-model --prompt Once --new 32"};
+  program::app app{
+      "generate",
+      "Continues prompts, all at once, and prints what comes after each. Follows the settings of the model's "
+      "generation_config.json; those that it cannot follow are named on stderr.",
+      "--model examples/demo-model --prompt Once --new 32"};
   app.offer({"--model", "--prompt", "--ids", "--threads", "--device"});
   generation what;
   std::optional<double> temperature;
@@ -64,18 +67,17 @@ int main(int argc, char** argv) {
       .check(program::not_positive)
       .type("N")
       .shown();
-  app.option(
-         "--temperature", &temperature,
-         "Sample with this temperature; 0 takes the likeliest token (default: 0, or 1 if another sampling option is "
-         "given)")
-      .check(program::number_within(0, false, 1e300, "0 or more"))
+  app.option("--temperature", &temperature,
+             "Sample with this temperature; 0 takes the likeliest token (default: that of generation_config.json if it "
+             "asks for sampling; otherwise 0, or 1 if another sampling option is given)")
+      .check(program::number_within(0, false, 1e300, "a number, 0 or more"))
       .type("T");
   const auto top_k = app.option("--top-k", &what.how.top_k, "Sample from the K likeliest tokens")
                          .check(program::not_positive)
                          .type("K");
   const auto top_p =
       app.option("--top-p", &what.how.top_p, "Sample from the likeliest tokens that together have probability P")
-          .check(program::number_within(0, true, 1, "more than 0 and at most 1"))
+          .check(program::number_within(0, true, 1, "a number above 0, at most 1"))
           .type("P");
   app.option("--seed", &seed, "Sample; the same seed gives the same tokens (default: 0)").type("N");
   app.option("--edits", &edits, "Remove from the model what a file written by `isolate` says")

@@ -90,8 +90,10 @@ inline plot::report make_report(const unit_findings& found, const tokenizer& wor
   const unit_effects& effects = found.chosen_effects();
   plot::report page{"What lights up", model};
   std::vector<std::pair<std::string, std::string>> facts{{"architecture", architecture}};
-  for (std::size_t c = 0; c < names.size(); ++c)
-    facts.emplace_back(names[c], std::to_string(found.groups.texts(c)) + " texts");
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    const std::size_t texts = found.groups.texts(c);
+    facts.emplace_back(names[c], std::to_string(texts) + (texts == 1 ? " text" : " texts"));
+  }
   facts.emplace_back("compared by", std::string{name_of(found.by)});
   page.facts("Texts", facts);
   if (!found.limits.empty()) page.notes("What these texts do not allow to say", found.limits);

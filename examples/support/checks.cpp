@@ -41,17 +41,20 @@ std::string read_number(const std::string& value, double& number) {
 std::string not_positive(const std::string& value) {
   std::size_t number = 0;
   const std::errc wrong = read_all(value, number);
-  return unless(wrong == too_large || (wrong == std::errc{} && number != 0), "1 or more", value);
+  return unless(wrong == too_large || (wrong == std::errc{} && number != 0), "a whole number, 1 or more", value);
 }
 
 std::string not_threads(const std::string& value) {
   std::size_t number = 0;
-  return unless(read_all(value, number) == std::errc{} && number >= 1 && number <= 1024, "1 to 1024", value);
+  return unless(read_all(value, number) == std::errc{} && number >= 1 && number <= 1024,
+                "a whole number from 1 to 1024", value);
 }
 
 std::string no_path(const std::string& value) { return unless(!value.empty(), "a path", "''"); }
 
-std::string not_above_zero(const std::string& value) { return number_within(0, true, 1e300, "more than 0")(value); }
+std::string not_above_zero(const std::string& value) {
+  return number_within(0, true, 1e300, "a number above 0")(value);
+}
 
 check number_within(double low, bool above, double high, const std::string& expected) {
   return [=](const std::string& value) {

@@ -222,7 +222,8 @@ void app::report(const optscope::checkpoint& files, const optscope::architecture
   const auto broken = optscope::find_not_finite(files, pool);
   for (std::size_t i = 0; i < std::min(most, broken.size()); ++i) {
     say("tensor " + broken[i].name + ": " + std::to_string(broken[i].count) +
-        " elements are NaN or infinite, the first at " + std::to_string(broken[i].first));
+        (broken[i].count == 1 ? " element is" : " elements are") + " NaN or infinite, the first at " +
+        std::to_string(broken[i].first));
   }
   if (broken.size() > most) say("and " + std::to_string(broken.size() - most) + " more tensors with NaN or infinity");
 }
@@ -247,7 +248,7 @@ void app::parse(int argc, char** argv) {
     if (option == nullptr) continue;
     offered += (offered.empty() ? "" : " or ") + name;
     if (option->count() == 0) continue;
-    if (!given.empty()) throw CLI::ExcludesError{given, name};
+    if (!given.empty()) throw CLI::ValidationError{given, "cannot be given together with " + name};
     given = name;
   }
   if (!offered.empty() && given.empty()) throw CLI::RequiredError{offered};

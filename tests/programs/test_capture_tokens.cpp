@@ -218,7 +218,7 @@ TEST_CASE("what is odd about a checkpoint is reported once, and the program cont
       "capture: MODEL: and 1 more tensors that are not used\n");
   CHECK_EQ(said("safetensors-not-finite"),
            "capture: MODEL: tensor decoder.embed_positions.weight: 8 elements are NaN or infinite, the first at 0\n"
-           "capture: MODEL: tensor decoder.layers.0.fc1.bias: 1 elements are NaN or infinite, the first at 3\n");
+           "capture: MODEL: tensor decoder.layers.0.fc1.bias: 1 element is NaN or infinite, the first at 3\n");
 }
 
 TEST_CASE("tokens prints what --ids takes, and both give the same activations") {

@@ -133,11 +133,11 @@ TEST_CASE("generate refuses wrong usage and bad input") {
     check_refused(box.run("generate", generate_arguments(model, more)), code, "generate", part);
   };
   refused(2, demo_model, {}, "--prompt or --ids");
-  refused(2, demo_model, {"--prompt", "a", "--ids", "x"}, "--ids");
+  refused(2, demo_model, {"--prompt", "a", "--ids", "x"}, "--prompt: cannot be given together with --ids");
   refused(2, demo_model, {"--prompt", "a", "--new", "0"}, "--new");
-  refused(2, demo_model, {"--prompt", "a", "--temperature", "-1"}, "expected 0 or more, found -1");
-  refused(2, demo_model, {"--prompt", "a", "--temperature", "nan"}, "expected 0 or more, found nan");
-  refused(2, demo_model, {"--prompt", "a", "--top-p", "0"}, "expected more than 0 and at most 1, found 0");
+  refused(2, demo_model, {"--prompt", "a", "--temperature", "-1"}, "expected a number, 0 or more, found -1");
+  refused(2, demo_model, {"--prompt", "a", "--temperature", "nan"}, "expected a number, 0 or more, found nan");
+  refused(2, demo_model, {"--prompt", "a", "--top-p", "0"}, "expected a number above 0, at most 1, found 0");
   refused(2, demo_model, {"--prompt", "a", "--top-p", "1.1"}, "--top-p");
   refused(2, demo_model, {"--prompt", "a", "--top-k", "0"}, "--top-k");
   refused(2, demo_model, {"--prompt", "a", "--seed", "-1"}, "--seed");

@@ -74,6 +74,7 @@ TEST_CASE("light_up says what the texts do not allow it to conclude, and refuses
   const std::string summary = content_of(box / "out/summary.json");
   CHECK(summary.find("one text in every category: no effect size can be given") != std::string::npos);
   CHECK(summary.find("category b has one text") != std::string::npos);
+  CHECK_EQ(content_of(box / "out/report.html").find("1 texts"), std::string::npos);
 
   check_refused(box.run("light_up", {"--model", demo_model, "--texts", "same/a", "--out", "x"}), 3, "light_up",
                 "at least two categories");

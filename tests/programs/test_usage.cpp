@@ -56,7 +56,7 @@ TEST_CASE("wrong usage exits with 2 and says which option is meant") {
       check_refused(folder.run(program, right(program, model, "ids.json", more)), 2, program, part);
     };
     refused({"--bogus"}, "--bogus");
-    refused({"--texts", "x"}, "--texts excludes --ids");
+    refused({"--texts", "x"}, "--texts: cannot be given together with --ids");
     refused({"more"}, "more");
     refused({"--positions", "1:2:3:4"}, "--positions: expected indices and slices separated by commas");
     refused({"--positions", "1,x"}, "found 'x'");
@@ -73,9 +73,10 @@ TEST_CASE("wrong usage exits with 2 and says which option is meant") {
     };
     check_refused(with("--out", ""), 2, program, "--out: expected a path");
     check_refused(with("--layers", "last"), 2, program, "--layers");
-    check_refused(with("--length", "0"), 2, program, "--length: expected 1 or more, found 0");
+    check_refused(with("--length", "0"), 2, program, "--length: expected a whole number, 1 or more, found 0");
     check_refused(with("--length", "-3"), 2, program, "--length");
-    check_refused(with("--threads", "100000"), 2, program, "--threads: expected 1 to 1024, found 100000");
+    check_refused(with("--threads", "100000"), 2, program,
+                  "--threads: expected a whole number from 1 to 1024, found 100000");
     check_refused(with("--device", "gpu"), 2, program, "--device: expected one of cpu, cuda, found gpu");
     ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // none, whatever this machine has
 #ifdef OPTSCOPE_PROGRAMS_CUDA

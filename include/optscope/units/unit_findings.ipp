@@ -133,7 +133,7 @@ OPTSCOPE_INLINE std::vector<std::string> limits_of(const unit_findings& found) {
     limits.push_back("the categories have from " + std::to_string(fewest) + " to " + std::to_string(most) +
                      " texts: the small ones decide how sure a finding can be");
   }
-  if (all == categories) limits.push_back("one text in every category: no effect size can be given (null)");
+  if (all == categories) limits.push_back("one text in every category: no effect size can be given");
   const unit_effects& effects = found.effects.begin()->second;
   const std::size_t in_groups = found.groups.count() * found.groups.texts_per_group();
   if (in_groups < all || found.groups.texts_per_group() > 1) {
@@ -153,8 +153,8 @@ OPTSCOPE_INLINE std::vector<std::string> limits_of(const unit_findings& found) {
   }
   if (all > categories && !detail::any_effect_size(effects)) {
     limits.push_back(
-        "no unit varies between the texts of a category (identical texts, or no activity): no effect size can be given "
-        "(null)");
+        "no unit varies between the texts of a category (identical texts, or no activity): no effect size can be "
+        "given");
   }
   return limits;
 }
