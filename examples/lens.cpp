@@ -7,6 +7,7 @@
 #include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
+#include <optscope/plot/label.hpp>
 #include <optscope/probe/capture.hpp>
 #include <optscope/residual/attribute_logits.hpp>
 #include <optscope/residual/stream_rows.hpp>
@@ -111,8 +112,7 @@ int main(int argc, char** argv) {
       "lens",
       "Shows what a model would say after each layer of a prompt and, for an answer, how much of its logit "
       "every head and MLP adds. Writes report.html, pictures/, data/ and summary.json.",
-      "--model examples/demo-model --prompt 'err = f(dev); if (err) return' --answer ' err' --instead ' ret' --out "
-      "lens"};
+      "--model examples/demo-model --prompt 'err = f(dev); if (err) return' --answer ' err' --out lens"};
   app.offer({"--model", "--threads", "--out"});
   std::string prompt, answer, instead;
   bool full = false;
@@ -143,9 +143,14 @@ int main(int argc, char** argv) {
       throw program::wrong_usage{"--instead", "is the answer itself"};
     }
     all.facts = {{"architecture", describe(opt.shape())},
-                 {"prompt", lens::shown(prompt)},
+                 {"prompt", lens::shown(plot::detail::shortened(prompt, 300))},
                  {"tokens", std::to_string(all.ids.size())}};
     if (!all.asked.empty()) all.facts.emplace_back("attributed", lens::question(all));
+
+    if (const std::size_t first = lens::first_shown(all); first > 0) {
+      all.limits.push_back("The page shows the last " + std::to_string(all.ids.size() - first) + " of " +
+                           std::to_string(all.ids.size()) + " positions; data/ and summary.json have all.");
+    }
 
     if (!all.asked.empty()) attribute(opt, input, all);
     const fs::path data = app.make_folder("data");

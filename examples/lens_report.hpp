@@ -72,6 +72,18 @@ inline std::string number(double value) {
   return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
 }
 
+/// Where what is shown begins: a page has the last positions of a long prompt.
+inline std::size_t first_shown(const results& all) {
+  constexpr std::size_t most = 48;
+  return all.pieces.size() > most ? all.pieces.size() - most : 0;
+}
+
+inline std::vector<std::string> shown_pieces(const results& all) {
+  std::vector<std::string> pieces;
+  for (std::size_t at = first_shown(all); at < all.pieces.size(); ++at) pieces.push_back(shown(all.pieces[at]));
+  return pieces;
+}
+
 inline std::string depth_name(std::size_t depth) {
   return depth == 0 ? "embedding" : "layer " + std::to_string(depth - 1);
 }
@@ -144,10 +156,9 @@ inline std::vector<std::string> findings(const results& all) {
 }
 
 inline void add_beliefs(plot::report& page, const results& all) {
-  constexpr std::size_t most = 48;  // positions that a table shows
-  const std::size_t first = all.pieces.size() > most ? all.pieces.size() - most : 0;
-  std::vector<std::string> columns{"after"};
-  for (std::size_t at = first; at < all.pieces.size(); ++at) columns.push_back(shown(all.pieces[at]));
+  const std::size_t first = first_shown(all);
+  std::vector<std::string> columns = shown_pieces(all);
+  columns.insert(columns.begin(), "after");
   std::vector<std::vector<std::string>> rows;
   for (std::size_t depth = all.beliefs.size(); depth-- > 0;) {
     std::vector<std::string>& row = rows.emplace_back(std::vector{depth_name(depth)});
@@ -155,9 +166,7 @@ inline void add_beliefs(plot::report& page, const results& all) {
       row.push_back(shown(all.believed[depth][at]) + " " + number(all.beliefs[depth][at][0].probability));
     }
   }
-  page.table("The likeliest next token after each layer, and its probability" +
-                 (first == 0 ? std::string{} : " (last " + std::to_string(most) + " positions)"),
-             columns, rows);
+  page.table("The likeliest next token after each layer, and its probability", columns, rows);
 }
 
 inline void add_asked(plot::report& page, const results& all) {
@@ -183,16 +192,17 @@ inline void add_shares(plot::report& page, const results& all) {
   constexpr std::size_t half = 16;  // rows of the picture for the answer, and against it
   std::vector<std::size_t> order = by_share(all);
   if (order.size() > 2 * half) order.erase(order.begin() + half, order.end() - half);
-  tensor<float, 2> values{{order.size(), all.pieces.size()}};
+  const std::size_t first = first_shown(all), width = all.pieces.size() - first;
+  tensor<float, 2> values{{order.size(), width}};
   plot::heatmap_options options{.title = question(all), .value_label = "share", .diverging = true};
   for (std::size_t row = 0; row < order.size(); ++row) {
     options.row_labels.push_back(name_of(all.shares.components[order[row]]));
-    for (std::size_t at = 0; at < all.pieces.size(); ++at) {
-      values(row, at) = static_cast<float>(all.shares.shares(0, order[row], at));
+    for (std::size_t at = 0; at < width; ++at) {
+      values(row, at) = static_cast<float>(all.shares.shares(0, order[row], first + at));
     }
   }
-  for (const std::string& piece : all.pieces) options.column_labels.push_back(shown(piece));
-  if (all.pieces.size() > 1) {  // the first position, BOS, is unlike all others
+  options.column_labels = shown_pieces(all);
+  if (width > 1) {  // the first position, BOS, is unlike all others
     double largest = 0;
     for (std::size_t row = 0; row < order.size(); ++row) {
       for (const float value : values.row(row).subspan(1)) largest = std::max(largest, std::abs(double{value}));
@@ -218,15 +228,19 @@ inline void add_shares(plot::report& page, const results& all) {
 }
 
 inline void add_patterns(plot::report& page, const results& all) {
-  const std::size_t side = all.pieces.size();
+  const std::size_t first = first_shown(all), side = all.pieces.size() - first;
   tensor<float, 3> panels{{all.patterns.size(), side, side}};
   plot::heatmap_options options{.title = "Attention", .value_label = "weight", .range = plot::value_range{0, 1}};
   options.columns = 2;
   for (std::size_t i = 0; i < all.patterns.size(); ++i) {
     options.panel_titles.push_back(name_of(all.patterns[i].head));
-    std::ranges::copy(std::span{all.patterns[i].weights.data(), side * side}, panels.view().row(i).begin());
+    for (std::size_t at = 0; at < side; ++at) {
+      for (std::size_t key = 0; key < side; ++key) {
+        panels(i, at, key) = all.patterns[i].weights(first + at, first + key);
+      }
+    }
   }
-  for (const std::string& piece : all.pieces) options.row_labels.push_back(shown(piece));
+  options.row_labels = shown_pieces(all);
   options.column_labels = options.row_labels;
   page.picture("Where these heads look",
                "The heads with the largest shares at the last position: each row is a position, and how much of its "

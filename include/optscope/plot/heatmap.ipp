@@ -27,10 +27,10 @@ inline double room_for(const std::vector<std::string>& labels) {
   return 4.6 * static_cast<double>(longest);
 }
 
-/// A label for each row or column, or for every second, third, … where they are closer than a line of text.
+/// A label for each row or column, or for every second, third, … where they are closer than lines of text.
 inline std::string ticks_of(const std::vector<std::string>& labels, double room) {
   const double each = room / static_cast<double>(std::max<std::size_t>(labels.size(), 1));
-  const std::size_t step = each >= 8 ? 1 : static_cast<std::size_t>(std::ceil(8 / each));
+  const std::size_t step = each >= 10 ? 1 : static_cast<std::size_t>(std::ceil(10 / each));
   std::string ticks;
   for (std::size_t i = 0; i < labels.size(); i += step) {
     ticks += (i == 0 ? "" : ",") + gnuplot_tick(shortened(labels[i], longest_cell_label), static_cast<double>(i));
