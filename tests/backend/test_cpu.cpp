@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -45,7 +46,8 @@ namespace {
 /// rounded or fused.
 template <class T, int Bytes, dtype Stored>
 void check_stored_product() {
-  for (const auto& [n, k] : {std::pair<std::size_t, std::size_t>{1, 1}, {5, 7}, {33, 70}, {97, 300}}) {
+  for (const auto& shape : {std::array<std::size_t, 2>{1, 1}, {5, 7}, {33, 70}, {97, 300}}) {
+    const std::size_t n = shape[0], k = shape[1];
     std::vector<std::uint16_t> halves(n * k * size_of(Stored) / 2 + 1);
     const auto random = numbers<float>(halves.size(), 4);
     // Normal and subnormal numbers of both signs.
