@@ -109,3 +109,9 @@ TEST_CASE(
     }
   }
 }
+
+TEST_CASE("a tensor has the rows and columns of its view") {
+  const tensor<float, 3> cube{{2, 3, 4}};
+  CHECK_EQ(cube.rows(), 2);
+  CHECK_EQ(cube.cols(), 12);  // all later axes together
+}

@@ -180,6 +180,7 @@ class tensor {
     return shape_[axis];
   }
   [[nodiscard]] std::size_t rows() const noexcept { return shape_[0]; }
+  [[nodiscard]] std::size_t cols() const noexcept { return view().cols(); }  ///< as a view's
   [[nodiscard]] std::size_t size() const noexcept { return data_.size(); }
   [[nodiscard]] T* data() noexcept { return data_.data(); }
   [[nodiscard]] const T* data() const noexcept { return data_.data(); }
