@@ -169,14 +169,14 @@ struct decoder_block {
   /// z (row, width): pattern times v, of each text and head. q, k and v have the rows before any was skipped.
   template <class Layer, class View, class Memory>
   static void mix_values(Layer& at, View q, View k, View v, View z, Memory& memory) {
-    using text_part = attention_text<typename Layer::scalar, typename Layer::space>;
+    using text_view = attention_text<typename Layer::scalar, typename Layer::space>;
     const std::size_t heads = z.cols() / at.shape().head_dim();
     memory.texts.clear();
     at.for_texts([&](const text_rows& text) {
       const auto [keys, values] =
           at.with_cached(text, k.slice(text.run_row, text.run_all), v.slice(text.run_row, text.run_all));
       if (text.rows == 0) return;
-      const text_part part{.q = q.slice(text.run_row + text.run_all - text.rows, text.rows),
+      const text_view part{.q = q.slice(text.run_row + text.run_all - text.rows, text.rows),
                            .k = keys,
                            .v = values,
                            .z = z.slice(text.row, text.rows)};
@@ -193,7 +193,7 @@ struct decoder_block {
       }
       memory.texts.push_back(part);
     });
-    if (!memory.texts.empty()) at.backend().attention(std::span<const text_part>{memory.texts}, heads);
+    if (!memory.texts.empty()) at.backend().attention(std::span<const text_view>{memory.texts}, heads);
   }
 };
 
