@@ -109,6 +109,29 @@ TEST_CASE("few rows times a stored matrix, with the vectors of each kind of CPU:
 }
 #endif
 
+TEST_CASE("a matrix of three blocks is multiplied wherever they lie, also if the last is where an even one would be") {
+  const std::size_t rows = 8, depth = 8;  // so that few rows are taken together with all blocks
+  const std::vector<float> memory = numbers<float>(4 * rows * depth, 1), x = numbers<float>(depth, 2);
+  const auto block = [&](std::size_t i) {
+    return matrix_view<float>{tensor_view<const float, 2>{memory.data() + i * rows * depth, {rows, depth}}};
+  };
+  for (const auto& order : {std::array<std::size_t, 3>{0, 3, 2}, {0, 1, 2}, {2, 0, 1}, {3, 0, 1}}) {
+    std::vector<float> found(3 * rows), expected;
+    cpu backend{1};
+    const tensor_view<const float, 2> one{x.data(), {1, depth}};
+    backend.linear(one, matrix_view<float>{block(order[0]), block(order[1]), block(order[2])}, nullptr,
+                   tensor_view<float, 2>{found.data(), {1, 3 * rows}});
+    for (const std::size_t i : order) {
+      for (std::size_t row = 0; row < rows; ++row) {
+        float sum = 0;
+        for (std::size_t k = 0; k < depth; ++k) sum = std::fma(x[k], block(i).values()(row, k), sum);
+        expected.push_back(sum);
+      }
+    }
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(std::abs(found[i] - expected[i]) <= 1e-5f);
+  }
+}
+
 TEST_CASE_TEMPLATE("attention of a text has the same bits alone and among others, on any number of threads", T, float,
                    double) {
   const std::size_t heads = 3, hidden = 48, longest = 700;

@@ -214,13 +214,7 @@ class row_fetcher {
 template <class T>
 void find_rows(const matrix_view<T>& w, std::size_t first, const std::byte** rows) {
   const std::size_t last = std::min(w.rows() - first, stored_columns) - 1;
-  const std::ptrdiff_t step = last == 0 ? 0 : w.row(first + 1) - w.row(first);
-  const std::byte* const begin = w.row(first);
-  const bool even = w.row(first + last) - begin == static_cast<std::ptrdiff_t>(last) * step;
-  for (std::size_t i = 0; i < stored_columns; ++i) {
-    const std::size_t row = std::min(i, last);
-    rows[i] = even ? begin + static_cast<std::ptrdiff_t>(row) * step : w.row(first + row);
-  }
+  for (std::size_t i = 0; i < stored_columns; ++i) rows[i] = w.row(first + std::min(i, last));
 }
 
 /// `multiply_stored` for one stored type. Some rows of w are transposed into the first-level cache, as they are stored,
