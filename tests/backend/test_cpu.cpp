@@ -118,8 +118,9 @@ TEST_CASE("a matrix of three blocks is multiplied wherever they lie, also if the
   for (const auto& order : {std::array<std::size_t, 3>{0, 3, 2}, {0, 1, 2}, {2, 0, 1}, {3, 0, 1}}) {
     std::vector<float> found(3 * rows), expected;
     cpu backend{1};
+    const float* const none = nullptr;  // no bias
     const tensor_view<const float, 2> one{x.data(), {1, depth}};
-    backend.linear(one, matrix_view<float>{block(order[0]), block(order[1]), block(order[2])}, nullptr,
+    backend.linear(one, matrix_view<float>{block(order[0]), block(order[1]), block(order[2])}, none,
                    tensor_view<float, 2>{found.data(), {1, 3 * rows}});
     for (const std::size_t i : order) {
       for (std::size_t row = 0; row < rows; ++row) {
