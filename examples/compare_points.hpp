@@ -71,7 +71,8 @@ inline point_list read_points(const std::filesystem::path& file, const std::vect
   const std::string last_text = std::to_string(rows.size()) + ".";
   for (const auto& [name, unused] : table.tensors) {
     if (name.rfind(last_text, 0) == 0) {
-      throw bad_input{file.string(), name, std::to_string(rows.size()) + " texts, as the first model has", "more"};
+      throw bad_input{file.string(), name, std::to_string(rows.size()) + " texts, as the first model has",
+                      "at least " + std::to_string(rows.size() + 1)};
     }
   }
   const auto add = [&](const std::string& site, bool each_head) {

@@ -108,7 +108,8 @@ class fenced_buffer {
   std::size_t size_ = 0;
 };
 
-/// The arithmetic of `cpu` behind the fence, so that its bits are cpu's. It has no member that a device would not have.
+/// The arithmetic of `cpu` on the readable side of the fence, so that its bits are those of `cpu`. It has only members
+/// that a device would have.
 class fenced {
   template <class T, std::size_t Rank>
   using device = optscope::tensor_view<T, Rank, fenced_memory>;

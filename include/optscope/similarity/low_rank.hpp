@@ -37,8 +37,8 @@ struct low_rank_fit {
   bool varies = true;    ///< false: all vectors are equally alike, or fewer than three; nothing was fitted
   std::size_t rank = 0;  ///< eigenvalues beyond those of permuted vectors
   double common = 0;     ///< share of the matrix's sum of squares that its centring takes out: what all vectors share
-  double explained = 0;  ///< share of the sum of squares beside the diagonal, of the centred matrix, that L has
-  double residual = 0;   ///< root mean square beside the diagonal of what remains
+  double explained = 0;  ///< share of the sum of squares off the diagonal, of the centred matrix, that L has
+  double residual = 0;   ///< root mean square off the diagonal of what remains
   double diagonal = 0;   ///< share of the centred matrix's trace that is in the diagonal alone: no other vector has it
   std::vector<matrix_component> components{};  ///< `rank` of them, largest first, ten at most
   std::size_t tests = 0;                       ///< p that were computed, for Holm's correction

@@ -252,7 +252,7 @@ OPTSCOPE_INLINE std::string finding_of(const low_rank_fit& fit) {
   if (fit.rank == 0) return "No component is beyond those of permuted vectors: a diagonal, and noise.";
   std::string text = "Diagonal plus rank " + std::to_string(fit.rank) + ": " +
                      (fit.rank == 1 ? "the component" : "the components") + " beyond chance hold" +
-                     (fit.rank == 1 ? "s " : " ") + percent(fit.explained) + " of the matrix beside its diagonal; " +
+                     (fit.rank == 1 ? "s " : " ") + percent(fit.explained) + " of the matrix off its diagonal; " +
                      percent(fit.diagonal) + " of its trace is in the diagonal alone.";
   const auto p_of = [&](const explained_by& by) { return by.p * static_cast<double>(fit.tests); };
   for (std::size_t k = 0; k < std::min<std::size_t>(fit.components.size(), 3); ++k) {
