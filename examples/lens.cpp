@@ -33,20 +33,11 @@ void attribute(model<>& opt, const corpus& input, lens::results& all) {
                        random_logit_pairs(random_pairs, std::min(input.words->size(), opt.shape().vocabulary),
                                           pair.instead.has_value(), seed),
                        positions::last());
-  std::vector<double> most(random_pairs);  // of all components, in units of the usual size of each
-  for (std::size_t c = 0; c < all.shares.components.size(); ++c) {
-    double square = 0;
-    for (std::size_t i = 0; i < random_pairs; ++i) square += std::pow(random.shares(i, c, 0), 2) / random_pairs;
-    all.usual.push_back(std::sqrt(square));
-    for (std::size_t i = 0; i < random_pairs && square > 0; ++i) {
-      most[i] = std::max(most[i], std::abs(random.shares(i, c, 0)) / all.usual[c]);
-    }
-  }
-  for (std::size_t c = 0; c < all.shares.components.size(); ++c) {
-    const double size = std::abs(lens::share_at_end(all, c));
-    const auto as_large = std::ranges::count_if(most, [&](double other) { return other * all.usual[c] >= size; });
-    all.probability.push_back(static_cast<double>(1 + as_large) / (random_pairs + 1));
-  }
+  std::vector<double> found(all.shares.components.size());
+  for (std::size_t c = 0; c < found.size(); ++c) found[c] = lens::share_at_end(all, c);
+  random_pair_level level = level_of_random_pairs(found, {random.shares.data(), {random_pairs, found.size()}});
+  all.usual = std::move(level.usual);
+  all.probability = std::move(level.p);
 }
 
 /// What the lens says at each depth; the logits go to a file if one is given.

@@ -3,7 +3,6 @@
 // The report and the summary of `lens`.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <numeric>
 #include <optscope/core/json_writer.hpp>
@@ -16,9 +15,13 @@
 #include <string>
 #include <vector>
 
+#include "support/shown.hpp"
+
 namespace lens {
 
 using namespace optscope;
+using program::number;
+using program::shown;
 
 /// A token of the question: `--answer` or `--instead`.
 struct asked_token {
@@ -49,28 +52,6 @@ struct results {
   std::vector<head_pattern> patterns{};
   std::vector<std::string> limits{};
 };
-
-/// A token as it is shown: in quotes, so that spaces are seen, with control characters as escapes.
-inline std::string shown(const std::string& piece) {
-  std::string text = "\"";
-  for (const char c : piece) {
-    char escaped[8] = {c};
-    if (c == '\n') {
-      std::snprintf(escaped, sizeof escaped, "\\n");
-    } else if (c == '\t') {
-      std::snprintf(escaped, sizeof escaped, "\\t");
-    } else if (static_cast<unsigned char>(c) < 32 || c == 127) {
-      std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    }
-    text += escaped;
-  }
-  return text + "\"";
-}
-
-inline std::string number(double value) {
-  char text[40];
-  return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
-}
 
 /// Where what is shown begins: a page has the last positions of a long prompt.
 inline std::size_t first_shown(const results& all) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The stream is the sum of its components, and shares of logits and beliefs at each depth are what torch gives.
+// The stream is the sum of its components; shares of logits, beliefs at each depth and patching sweeps are what torch
+// gives.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,7 +8,11 @@
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/opt/pruned_weights.hpp>
+#include <optscope/probe/editor.hpp>
+#include <optscope/probe/replace.hpp>
 #include <optscope/residual.hpp>
+#include <optscope/units/gradient_pass.hpp>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -182,4 +187,194 @@ TEST_CASE("the likeliest tokens of a row of logits, without the padding of the v
   CHECK_EQ(belief_in<double>(numbers, 0).place, 3);
   CHECK(std::abs(belief_in<double>(numbers, 3).probability - 3.0 / 8) < 1e-15);
   CHECK_EQ(likeliest<double>(row, 5, 5).back().token, 3);  // what is not a number comes last
+}
+
+namespace {
+
+/// The prompts of the goldens, and a sweep of them.
+struct golden_prompts {
+  explicit golden_prompts(const std::string& model) {
+    for (const double id : golden("patching-" + model, "clean")) clean.push_back(static_cast<token_id>(id));
+    for (const double id : golden("patching-" + model, "corrupted")) corrupted.push_back(static_cast<token_id>(id));
+    const std::vector<double> tokens = golden("patching-" + model, "pair");
+    pair = {.answer = static_cast<token_id>(tokens[0]), .instead = static_cast<token_id>(tokens[1])};
+  }
+  token_list clean, corrupted;
+  logit_pair pair;
+};
+
+tensor<double, 2> matrix(std::size_t rows, const std::vector<double>& values) {
+  tensor<double, 2> result{{rows, values.size() / rows}};
+  std::ranges::copy(values, result.data());
+  return result;
+}
+
+std::vector<double> divided(std::vector<double> values, double by) {
+  for (double& value : values) value /= by;
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("patching sweeps and their first-order estimates are those of torch's hooks", T, float, double) {
+  const double tolerance = std::is_same_v<T, double> ? 1e-12 : 1e-5;
+  for (const char* name :
+       {"pre-ln", "pre-ln-projected", "post-ln", "post-ln-projected", "head-dim-7", "one-layer", "no-bias"}) {
+    CAPTURE(name);
+    const std::string file = std::string{"patching-"} + name;
+    const golden_prompts given{name};
+    model<any_opt, T> opt{checkpoint{model_goldens + name}};
+    patching sweep{opt, given.clean, given.corrupted, given.pair, {.random_pairs = 20, .at_once = 3}};
+    const std::vector<double> differences = golden(file, "differences");
+    const double difference = differences[0] - differences[1];
+    CHECK(std::abs(sweep.clean_difference() - differences[0]) <= 10 * tolerance);
+    CHECK(std::abs(sweep.corrupted_difference() - differences[1]) <= 10 * tolerance);
+    CHECK_EQ(sweep.first_difference(), 2);
+    const auto slope = sweep.gradients(gradient_pass{opt});
+
+    const auto check = [&](const char* site, const patch_sweep& found, const tensor<double, 2>& estimate) {
+      check_close<double, double>(all_of(found.effect), golden(file, site), tolerance, site);
+      check_close<double, double>(all_of(found.share), divided(golden(file, site), difference), tolerance, site);
+      check_close<double, double>(all_of(estimate), divided(golden(file, std::string{"estimate-"} + site), difference),
+                                  tolerance, site);
+    };
+    const patch_sweep stream = sweep.by_position(site::resid_pre{});
+    check("resid_pre", stream, sweep.estimate_by_position(site::resid_pre{}, slope));
+    check("attn_out", sweep.by_position(site::attn_out{}), sweep.estimate_by_position(site::attn_out{}, slope));
+    check("mlp_out", sweep.by_position(site::mlp_out{}), sweep.estimate_by_position(site::mlp_out{}, slope));
+    check("z", sweep.by_head(), sweep.estimate_by_head(site::z{}, slope));
+    for (std::size_t layer = 0; layer < opt.layers(); ++layer) {  // equal tokens: nothing to restore
+      CHECK_EQ(stream.effect(layer, 0), 0);
+      CHECK_EQ(stream.effect(layer, 1), 0);
+      CHECK_EQ(stream.p(layer, 1), 1);
+    }
+  }
+}
+
+TEST_CASE("a patch of any site is a whole run with an edit there, to the bit, however many are in a batch") {
+  const golden_prompts given{"pre-ln"};
+  model<> opt{checkpoint{model_goldens + "pre-ln"}};
+  using sites = site_list<site::q, site::mlp_post>;
+  patching<model<>, sites> one{opt, given.clean, given.corrupted, given.pair, {.random_pairs = 5, .at_once = 1}};
+  patching<model<>, sites> all{opt, given.clean, given.corrupted, given.pair, {.random_pairs = 5}};
+  std::size_t done = 0, of = 0;
+  all.on_progress([&](std::size_t now, std::size_t total) {
+    CHECK((now > done || done == of));  // of one sweep, then of the next
+    done = now;
+    of = total;
+  });
+  const patch_sweep neurons = all.by_position(site::mlp_post{}), heads = all.by_head(site::q{});
+  CHECK_EQ(done, of);
+  CHECK_EQ(of, opt.layers() * opt.shape().heads);
+  CHECK(std::ranges::equal(all_of(neurons.share), all_of(one.by_position(site::mlp_post{}).share)));
+  CHECK(std::ranges::equal(all_of(heads.p), all_of(one.by_head(site::q{}).p)));
+
+  capture<site::q, site::mlp_post> clean;
+  opt.run({given.clean}, clean);
+  const auto difference = [&](auto& editor) {
+    capture<site::logits> logits{positions::last()};
+    opt.run({given.corrupted}, editor, logits);
+    return detail::difference_of<float>(logits(site::logits{}).row(0), given.pair) - all.corrupted_difference();
+  };
+  for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
+    for (std::size_t at = 0; at < given.clean.size(); ++at) {
+      auto editor = edit<site::mlp_post>(patch{clean}, where{}.layers({layer}).at(positions::these({at})));
+      CHECK_EQ(neurons.effect(layer, at), difference(editor));
+    }
+    for (std::size_t head = 0; head < opt.shape().heads; ++head) {
+      auto editor = edit<site::q>(patch{clean}, where{}.layers({layer}).heads({head}));
+      CHECK_EQ(heads.effect(layer, head), difference(editor));
+    }
+  }
+}
+
+TEST_CASE("prompts and tokens that a patching sweep cannot compare are refused") {
+  const golden_prompts given{"pre-ln"};
+  model<> opt{checkpoint{model_goldens + "pre-ln"}};
+  const auto refused = [&](token_list clean, token_list corrupted, logit_pair pair, const char* message) {
+    CAPTURE(message);
+    CHECK_THROWS_WITH_AS((patching{opt, std::move(clean), std::move(corrupted), pair}), doctest::Contains(message),
+                         bad_input);
+  };
+  refused({2, 5}, {2, 5, 7}, given.pair, "expected as many tokens in one as in the other, found 2 and 3");
+  refused({2, 5}, {2, 5}, given.pair, "expected different tokens, found the same");
+  refused({}, {}, given.pair, "expected different tokens, found the same");
+  refused({2, 5}, {2, 6}, {.answer = 3, .instead = 3}, "expected two different ones, found 3 twice");
+  refused({2, 5}, {2, 6}, {.answer = 40, .instead = 3}, "expected an id below 40, found 40");
+  refused({2, 5}, {2, 6}, {.answer = 3, .instead = -1}, "expected an id below 40, found -1");
+  refused({2, 40}, {2, 6}, given.pair, "40");
+  refused(given.corrupted, given.clean, given.pair,  // the answer is that of the other prompt
+          "expected a clean prompt that prefers the answer more than the corrupted one does, found differences of "
+          "logits -2.418 for the clean and 4.085 for the corrupted one");
+  for (const double clean : {1.0, 1.0009, 0.5, std::nan("")}) {  // nothing to divide by
+    CHECK_THROWS_AS(detail::require_restorable(clean, 1, 1), bad_input);
+  }
+  CHECK_NOTHROW(detail::require_restorable(1.002, 1, 1));
+}
+
+TEST_CASE("values are compared with those of random pairs: the size at each place, p over all places together") {
+  const tensor<double, 2> random = matrix(4, {1, 10, 0, -1, 10, 0, 2, 10, 0, 0, -10, 0});
+  const std::vector<double> values{-3, 10, 0};
+  const random_pair_level found = level_of_random_pairs(values, random.view());
+  CHECK(std::abs(found.usual[0] - std::sqrt(1.5)) < 1e-15);  // of 1, -1, 2, 0
+  CHECK_EQ(found.usual[1], 10);
+  CHECK_EQ(found.p[0], 1.0 / 5);  // 2.45 usual sizes: more than any pair has anywhere
+  CHECK_EQ(found.p[1], 5.0 / 5);  // 1: every pair has it
+  CHECK_EQ(found.p[2], 1);
+  CHECK_EQ(level_of_random_pairs(values, tensor<double, 2>{{0, 3}}.view()).p, std::vector<double>{1, 1, 1});
+
+  std::mt19937_64 bits{3};
+  std::normal_distribution<double> normal;
+  constexpr std::size_t draws = 400, pairs = 99, places = 8;
+  std::size_t below = 0;
+  for (std::size_t draw = 0; draw < draws; ++draw) {  // a pair like all others: one sweep in 20 has a p up to 0.05
+    tensor<double, 2> all{{pairs + 1, places}};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all.data()[i] = normal(bits) * static_cast<double>(1 + i % places);
+    }
+    const random_pair_level level = level_of_random_pairs(all.row(pairs), all.view().slice(0, pairs));
+    below += *std::ranges::min_element(level.p) <= 0.05 ? 1 : 0;
+  }
+  CHECK(below >= 8);  // binomial with 400 and 0.05: within 8 and 35 but for 1 in 1,000
+  CHECK(below <= 35);
+}
+
+TEST_CASE("the agreement of a sweep and its estimate: numpy's correlation, an interval, and chance") {
+  const tensor<double, 2> exact = matrix(2, {9, 0.1, 0.7, -0.2, 9, 0.3, 0.9, 0.05});
+  const tensor<double, 2> estimate = matrix(2, {0, 0.2, 0.5, -0.1, 0, 0.1, 0.8, 0.15});
+  const patch_agreement found = agreement_of(exact, estimate, 1, agreement_unit::column);
+  CHECK_EQ(found.places, 6);
+  CHECK_EQ(found.units, 3);
+  // numpy.corrcoef([.1, .7, -.2, .3, .9, .05], [.2, .5, -.1, .1, .8, .15])[0, 1]
+  CHECK(std::abs(found.correlation.value() - 0.9496703194) < 1e-9);
+  CHECK(!found.interval);  // of three columns
+  CHECK(std::abs(found.error - 0.2) < 1e-15);
+  CHECK_EQ(found.p, 1.0 / 6);  // of the six orders of three columns
+
+  const patch_agreement itself = agreement_of(exact, exact, 0, agreement_unit::cell);
+  CHECK_EQ(itself.units, 8);
+  CHECK(std::abs(itself.correlation.value() - 1) < 1e-12);
+  CHECK(itself.interval.value()[0] > 1 - 1e-9);
+  CHECK(itself.p < 0.05);
+  CHECK(!agreement_of(exact, tensor<double, 2>{{2, 4}}, 0, agreement_unit::cell).correlation);  // all zero
+  CHECK_EQ(agreement_of(exact, estimate, 4, agreement_unit::cell).places, 0);
+
+  std::mt19937_64 bits{5};
+  std::normal_distribution<double> normal;
+  std::size_t below = 0, covered = 0;
+  for (std::size_t draw = 0; draw < 60; ++draw) {  // nothing in common but within columns
+    tensor<double, 2> a{{3, 10}}, b{{3, 10}};
+    for (std::size_t column = 0; column < 10; ++column) {
+      const double shift_a = 3 * normal(bits), shift_b = 3 * normal(bits);
+      for (std::size_t row = 0; row < 3; ++row) {
+        a(row, column) = shift_a + normal(bits);
+        b(row, column) = shift_b + normal(bits);
+      }
+    }
+    const patch_agreement none = agreement_of(a, b, 0, agreement_unit::column);
+    below += none.p <= 0.05 ? 1 : 0;
+    covered += none.interval.value()[0] <= 0 && none.interval.value()[1] >= 0 ? 1 : 0;
+  }
+  CHECK(below <= 9);     // binomial with 60 and 0.05: more in 1 of 1,000
+  CHECK(covered >= 45);  // an interval from ten columns is a little too narrow
 }

@@ -3,7 +3,6 @@
 // Direct logit attribution: every component's share of a logit, or of the difference of two.
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <optscope/core/architecture.hpp>
 #include <optscope/core/compiled.hpp>
@@ -14,23 +13,13 @@
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/positions.hpp>
 #include <optscope/residual/components.hpp>
+#include <optscope/residual/logit_pairs.hpp>
 #include <optscope/residual/stream_rows.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace optscope {
-
-/// What is attributed: logit(answer) - logit(instead), or the answer's logit alone.
-struct logit_pair {
-  token_id answer = 0;
-  std::optional<token_id> instead{};
-};
-
-/// `count` pairs of tokens drawn below `tokens`, the same for the same seed, with an `instead` or without: what the
-/// share of a component is compared with.
-[[nodiscard]] std::vector<logit_pair> random_logit_pairs(std::size_t count, std::size_t tokens, bool with_instead,
-                                                         std::uint64_t seed);
 
 /// Shares of logits.
 struct logit_attribution {

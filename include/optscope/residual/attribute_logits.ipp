@@ -5,20 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <optscope/residual/attribute_logits.hpp>
-#include <random>
 
 namespace optscope {
-
-OPTSCOPE_INLINE std::vector<logit_pair> random_logit_pairs(std::size_t count, std::size_t tokens, bool with_instead,
-                                                           std::uint64_t seed) {
-  std::mt19937_64 bits{seed};
-  std::vector<logit_pair> pairs(count);
-  for (logit_pair& pair : pairs) {
-    pair.answer = static_cast<token_id>(bits() % tokens);
-    if (with_instead) pair.instead = static_cast<token_id>(bits() % tokens);
-  }
-  return pairs;
-}
 
 OPTSCOPE_INLINE double logit_attribution::error() const {
   double worst = 0;

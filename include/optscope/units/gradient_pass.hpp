@@ -81,7 +81,7 @@ class logit_rows {
 ///     at(site::resid_pre{}, 3);                           // the gradient at the input of layer 3
 ///
 /// A gradient belongs to a site as an edit does: it is the change of the function when the site's value changes and
-/// all that is computed from it follows. README.md in this folder has attribution patching, a whole program.
+/// all that is computed from it follows. residual/README.md has attribution patching, a whole program.
 template <class Model>
 class gradient_pass {
   static_assert(gradient_backend_for<typename Model::backend_type, typename Model::scalar>,
