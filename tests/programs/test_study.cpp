@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What `study`, `compare` and `lens` write.
+// What `study`, `compare`, `lens` and `patch` write.
 #include <simdjson.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/residual/patching.hpp>
 #include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/distances.hpp>
 #include <optscope/similarity/similarity.hpp>
@@ -364,4 +365,49 @@ TEST_CASE("lens: beliefs at every depth, shares that add up to the logits, and w
   check_refused(box.run("lens", arguments({"--instead", " ret"})), 2, "lens", "--instead: needs --answer");
   check_refused(box.run("lens", arguments({"--answer", " ret", "--instead", " ret"})), 2, "lens",
                 "--instead: is the answer itself");
+}
+
+TEST_CASE("patch: shares of every place, their estimates and level of chance, and what it refuses") {
+  const sandbox box;
+  const std::string clean = "err = f(dev); if (err) return", corrupted = "ret = f(dev); if (ret) return";
+  const auto arguments = [](const std::string& prompt, const std::string& other, const std::string& answer) {
+    return std::vector<std::string>{"--model", demo_model, "--prompt", prompt,       "--corrupted",
+                                    other,     "--answer", answer,     "--instead",  " ret",
+                                    "--out",   "out",      "--site",   "resid_pre,z"};
+  };
+  check_refused(box.run("patch", arguments(clean, corrupted, " err"), true), 1, "patch", "gnuplot: not found");
+  const tokenizer words{demo_model};
+  model<> opt{checkpoint{demo_model}, cpu{1}};
+  patching<model<>> task{opt,
+                         words.encode(clean),
+                         words.encode(corrupted),
+                         {.answer = words.token(" err"), .instead = words.token(" ret")},
+                         {.tokens = words.size()}};
+  const auto check = [&](const char* site, const patch_sweep& found) {
+    CAPTURE(site);
+    for (const auto& [what, values] : {std::pair{"patch", &found.share}, {"usual", &found.usual}, {"p", &found.p}}) {
+      const auto written = read_npy<float, 2>(box / ("out/data/" + std::string{what} + "-" + site + ".npy"));
+      CHECK_EQ(written.shape(), values->shape());
+      check_close<float, double>(std::span{written.data(), written.size()}, std::span{values->data(), values->size()},
+                                 1e-6, what);
+    }
+  };
+  check("resid_pre", task.by_position(site::resid_pre{}));
+  check("z", task.by_head());
+  CHECK_FALSE(std::filesystem::exists(box / "out/data/patch-mlp_out.npy"));
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string());
+  CHECK_EQ(summary["sites"]["z"]["largest"].at(0)["layer"].get_int64().value(), 7);
+  CHECK(summary["sites"]["z"]["estimate"]["correlation"].get_double().value() > 0.99);
+  CHECK_EQ(summary["limits"].get_array().size(), 0);
+
+  check_refused(
+      box.run("patch", arguments(clean, corrupted + " the", " err")), 3, "patch",
+      "--prompt and --corrupted: expected as many tokens in one as in the other, found 12 (from position 1 on "
+      "\"err\"");
+  check_refused(box.run("patch", arguments(clean, clean, " err")), 2, "patch", "--corrupted: is the prompt itself");
+  check_refused(box.run("patch", arguments(clean, corrupted, " errno")), 3, "patch", "expected one token, found 2");
+  check_refused(box.run("patch", arguments(clean, corrupted, " ret")), 2, "patch", "--instead: is the answer itself");
+  check_refused(box.run("patch", arguments(corrupted, clean, " err")), 3, "patch",
+                "expected a clean prompt that prefers the answer more than the corrupted one does");
 }
