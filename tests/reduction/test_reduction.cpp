@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// Expected numbers: tests/goldens/reduction/make_reduction_goldens.py (phate, scikit-learn, numpy).
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <optscope/core/errors.hpp>
+#include <optscope/reduction.hpp>
+#include <random>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace optscope;
+
+namespace {
+
+/// Three arms in 8 dimensions, `n` points. All are multiples of 1/160 or so.
+tensor<double, 2> arms(std::size_t n = 90) {
+  tensor<double, 2> x{{n, 8}};
+  for (int i = 0; i < static_cast<int>(n); ++i) {
+    for (int j = 0; j < 8; ++j) {
+      x(static_cast<std::size_t>(i), static_cast<std::size_t>(j)) =
+          (j == i % 3 ? i / 10.0 : 0) + ((i * 37 + j * 11 + i * j * 5) % 23 - 11) / 32.0;
+    }
+  }
+  return x;
+}
+
+void check_near(std::span<const double> found, const std::vector<double>& expected, double relative) {
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    CAPTURE(k);
+    CAPTURE(found[k]);
+    CHECK(std::abs(found[k] - expected[k]) <= relative * std::max(std::abs(expected[k]), 1e-12));
+  }
+}
+
+double distance(const tensor<double, 2>& x, std::size_t a, std::size_t b) {
+  double sum = 0;
+  for (std::size_t c = 0; c < x.cols(); ++c) sum += (x(a, c) - x(b, c)) * (x(a, c) - x(b, c));
+  return std::sqrt(sum);
+}
+
+bool finite(const tensor<double, 2>& x) {
+  return std::all_of(x.data(), x.data() + x.size(), [](double value) { return std::isfinite(value); });
+}
+
+template <class Action>
+std::string message_of(Action&& action) {
+  try {
+    action();
+  } catch (const bad_input& reason) {
+    return reason.what();
+  }
+  return "no exception";
+}
+
+}  // namespace
+
+TEST_CASE("principal components are scikit-learn's, with signs of their own rule") {
+  const tensor<double, 2> x = arms();
+  const principal_components found = pca(x, 3);
+  check_near(found.variances, {9.260117146423697, 8.773587197362511, 2.359381734636607}, 1e-12);
+  CHECK(std::abs(found.share(0) - 0.44941443008832116) < 1e-13);
+  check_near(found.coordinates.row(0), {0.27487799994364637, -0.2904941314187754, -2.5769255916658196}, 1e-12);
+  check_near(found.coordinates.row(89), {7.400801308082023, -2.1157875639437833, 2.2904049147556678}, 1e-12);
+
+  const tensor_view<const double, 2> few{x.data(), {6, 8}};  // fewer points than dimensions
+  const principal_components of_few = pca(few, 3);
+  check_near(of_few.variances, {0.26279495829986177, 0.08436520632578967, 0.07554129940896306}, 1e-12);
+  check_near(of_few.coordinates.row(5), {-0.5444592720191505, 0.11077519073275505, -0.40367446326102}, 1e-12);
+
+  tensor<float, 2> single{x.shape()};
+  std::copy_n(x.data(), x.size(), single.data());
+  CHECK(std::abs(pca(single, 1).variances[0] - 9.260117146423697) < 1e-5);
+}
+
+TEST_CASE("components beyond the rank of the points are zero, never NaN") {
+  tensor<double, 2> equal{{4, 3}}, one{{1, 3}};
+  std::fill_n(equal.data(), equal.size(), 1e6 / 3);
+  std::fill_n(one.data(), one.size(), 2.0);
+  for (const tensor<double, 2>* x : {&equal, &one}) {
+    const principal_components found = pca(*x, 5);
+    CHECK(found.coordinates.cols() == 5);
+    CHECK(std::all_of(found.coordinates.data(), found.coordinates.data() + found.coordinates.size(),
+                      [](double value) { return value == 0; }));
+    CHECK(found.share(0) == 0);
+  }
+  equal(2, 1) = std::numeric_limits<double>::quiet_NaN();
+  CHECK(message_of([&] { (void)pca(equal, 2); }) == "point 2: expected finite numbers, found NaN");
+}
+
+TEST_CASE("trustworthiness is scikit-learn's, and its level of chance the mean over exchanged points") {
+  const tensor<double, 2> x = arms(), map = pca(x, 2).coordinates;
+  thread_pool pool{2};
+  const double expected[] = {0.9839646464646464, 0.9976964769647696, 0.9980392156862745};
+  std::size_t k = 0;
+  for (const std::size_t neighbours : {1, 5, 20}) {
+    CHECK(std::abs(trustworthiness(x.view(), map.view(), neighbours, pool).value - expected[k++]) < 1e-12);
+  }
+  const tensor_view<const double, 2> few{x.data(), {11, 8}}, few_map{map.data(), {11, 2}};
+  CHECK(std::abs(trustworthiness(few, few_map, 5, pool).value - 0.8848484848484849) < 1e-12);
+  CHECK(message_of([&] { (void)trustworthiness(few, few_map, 6, pool); }) ==
+        "trustworthiness of 6 neighbours: expected at least 13 points, found 11");
+
+  tensor<double, 2> distances{{90, 90}};
+  for (std::size_t i = 0; i < 90; ++i) {
+    for (std::size_t j = 0; j < 90; ++j) distances(i, j) = distance(x, i, j);
+  }
+  const double stress_by_chance = stress_of(distances, map).by_chance;
+  std::mt19937_64 random{1};
+  double trust_sum = 0, stress_sum = 0;
+  const int draws = 200;
+  for (int draw = 0; draw < draws; ++draw) {
+    tensor<double, 2> exchanged = map;
+    for (std::size_t i = x.rows(); i > 1; --i)
+      std::ranges::swap_ranges(exchanged.row(i - 1), exchanged.row(random() % i));
+    trust_sum += trustworthiness(x.view(), std::as_const(exchanged).view(), 5, pool).value;
+    double product = 0, found = 0, given = 0;
+    for (std::size_t i = 0; i < 90; ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        const double d = distance(exchanged, i, j);
+        product += distances(i, j) * d;
+        found += d * d;
+        given += distances(i, j) * distances(i, j);
+      }
+    }
+    stress_sum += 1 - product * product / (found * given);  // of the best scale
+  }
+  CHECK(std::abs(std::sqrt(stress_sum / draws) - stress_by_chance) < 0.01);
+  CHECK(std::abs(trust_sum / draws - trustworthiness(x.view(), map.view(), 5, pool).by_chance) < 0.01);
+}
+
+TEST_CASE("the graph, the walk and its potential are the reference's") {
+  const tensor<double, 2> x = arms();
+  thread_pool pool{2};
+  std::vector<double> mean;
+  const tensor<double, 2> centred = detail::centred_points(x.view(), mean);
+  const neighbour_graph graph = alpha_decay_graph(centred, 5, 40, pool);
+  CHECK(graph.column.size() == 614);
+  CHECK(graph.parts() == 2);
+  const std::vector<double> degrees = graph.degrees();
+  CHECK(std::abs(std::accumulate(degrees.begin(), degrees.end(), 0.0) - 466.683586463721) < 1e-8);
+  const tensor<double, 2> spread = probabilities_after(diffusion_of(graph).step, 12);
+  check_near(std::vector{spread(0, 3), spread(40, 41), spread(89, 0)},
+             {0.05103103777280542, 1.0053158376206285e-08, 1.3348437653213833e-07}, 1e-9);
+  const tensor<double, 2> distances = potential_distances(tensor<double, 2>{spread}, pool);
+  check_near(std::vector{distances(0, 3), distances(40, 43), distances(89, 0), distances(88, 89)},
+             {14.892634881166641, 0.6536420587199406, 77.29763809394986, 81.48201729689819}, 1e-9);
+  const std::vector<double> entropy = entropy_of_steps(diffusion_of(graph).eigenvalues());
+  check_near(std::vector{entropy[0], entropy[9], entropy[99]},
+             {3.780235542815914, 2.5116834751261594, 1.7877157509011097}, 1e-10);
+  CHECK(std::ranges::all_of(entropy, [](double value) { return std::isfinite(value); }));  // of powers that vanish, too
+  CHECK(1 + knee_of(entropy) == 20);
+}
+
+TEST_CASE("PHATE reaches the stress of the reference and of scikit-learn from the best of many starts") {
+  const tensor<double, 2> x = arms();
+  thread_pool pool{2}, one{1};
+  const phate_map map = phate(x.view(), {.time = 12}, pool);
+  CHECK(map.time == 12);
+  CHECK(map.converged);
+  CHECK(map.landmarks == 0);
+  CHECK(map.stress.value < 0.1044);  // the reference: 0.104405
+  CHECK(map.stress.value > 0.10439);
+  CHECK(map.stress.by_chance > 4 * map.stress.value);
+  // Its map, up to a factor, a rotation and a shift; distances there: (0, 89), (10, 50), (87, 88).
+  const double scale = distance(map.points, 0, 89) / 0.15901680230125803;
+  CHECK(std::abs(distance(map.points, 10, 50) / scale - 0.1504787821736717) < 2e-3);
+  CHECK(std::abs(distance(map.points, 87, 88) / scale - 0.12711199491364783) < 2e-3);
+  const phate_map again = phate(x.view(), {.time = 12}, one);
+  CHECK(std::equal(map.points.data(), map.points.data() + map.points.size(), again.points.data()));
+  CHECK(phate(x.view(), {}, pool).time == 20);
+  CHECK(phate(x.view(), {.dimensions = 3, .time = 12}, pool).stress.value < map.stress.value);
+}
+
+TEST_CASE("with landmarks the walk is reversible, and the map keeps the arms") {
+  const tensor<double, 2> x = arms(300);
+  thread_pool pool{2}, one{1};
+  std::vector<double> mean;
+  const tensor<double, 2> centred = detail::centred_points(x.view(), mean);
+  const neighbour_graph graph = alpha_decay_graph(centred, 5, 40, pool);
+  const diffusion walk = landmark_diffusion(graph, 60, 1, pool);
+  CHECK(walk.step.rows() <= 60);
+  CHECK(walk.step.rows() > 50);
+  double error = 0;
+  for (std::size_t i = 0; i < walk.step.rows(); ++i) {
+    const auto row = walk.step.row(i);
+    error = std::max(error, std::abs(1 - std::accumulate(row.begin(), row.end(), 0.0)));
+    for (std::size_t j = 0; j < i; ++j) {
+      error = std::max(error, std::abs(walk.weights[i] * walk.step(i, j) - walk.weights[j] * walk.step(j, i)));
+    }
+  }
+  CHECK(error < 1e-12);
+  const phate_settings settings{.landmarks = 60};
+  const phate_map map = phate(x.view(), settings, pool);
+  CHECK(map.landmarks == walk.step.rows());
+  CHECK(trustworthiness(x.view(), map.points.view(), 5, pool).value > 0.9);
+  const phate_map again = phate(x.view(), settings, one);
+  CHECK(std::equal(map.points.data(), map.points.data() + map.points.size(), again.points.data()));
+}
+
+TEST_CASE("points in few dimensions are found again from their distances") {
+  const tensor<double, 2> flat = pca(arms(), 2).coordinates;
+  tensor<double, 2> distances{{90, 90}};
+  for (std::size_t i = 0; i < 90; ++i) {
+    for (std::size_t j = 0; j < 90; ++j) distances(i, j) = distance(flat, i, j);
+  }
+  const tensor<double, 2> found = on_principal_axes(classical_scaling(distances, 2));
+  const tensor<double, 2> expected = on_principal_axes(flat);
+  for (std::size_t k = 0; k < found.size(); ++k) CHECK(std::abs(found.data()[k] - expected.data()[k]) < 1e-9);
+  CHECK(stress_of(distances, found).value < 1e-10);
+  thread_pool pool{1};
+  const scaled_points scaled = metric_scaling(distances, arms().view(), {}, pool);  // from elsewhere, in 8 dimensions
+  CHECK(scaled.stress < 0.01);
+}
+
+TEST_CASE("odd points give a message or a map at zero, never NaN") {
+  thread_pool pool{2};
+  const tensor<double, 2> x = arms(6);
+  CHECK(message_of([&] { (void)phate(x.view(), {}, pool); }) ==
+        "PHATE with 5 neighbours: expected at least 7 points, found 6");
+  CHECK(message_of([&] { (void)phate(x.view(), {.dimensions = 0}, pool); }) ==
+        "dimensions: expected a number above 0, found 0 or less");
+  CHECK(finite(phate(x.view(), {.neighbours = 4}, pool).points));
+
+  tensor<float, 2> zero{{20, 3}}, equal{{20, 3}}, two{{20, 3}}, pairs{{20, 3}};
+  std::fill_n(equal.data(), equal.size(), 1.1f);
+  for (std::size_t i = 0; i < 20; ++i) {
+    two(i, 0) = i < 10 ? 1.0f : -1.0f;
+    pairs(i, 1) = static_cast<float>(i / 2);
+  }
+  for (const tensor<float, 2>* points : {&zero, &equal}) {
+    const phate_map map = phate(std::as_const(*points).view(), {}, pool);
+    CHECK(map.flat);
+    CHECK(map.stress.value == 0);
+    CHECK(finite(map.points));
+  }
+  for (const tensor<float, 2>* points : {&two, &pairs}) {
+    for (const std::size_t landmarks : {std::size_t{2000}, std::size_t{8}}) {
+      const phate_map map = phate(std::as_const(*points).view(), {.landmarks = landmarks}, pool);
+      CHECK(finite(map.points));
+      CHECK(std::isfinite(map.stress.value));
+      CHECK_FALSE(map.flat);
+    }
+  }
+  CHECK(phate(std::as_const(two).view(), {}, pool).parts == 2);
+  zero(3, 1) = std::numeric_limits<float>::infinity();
+  CHECK(message_of([&] { (void)phate(std::as_const(zero).view(), {}, pool); }) ==
+        "point 3: expected finite numbers, found infinity");
+}
