@@ -15,6 +15,7 @@
 #include <optscope/similarity/without.hpp>
 #include <optscope/units/selectivity.hpp>
 
+#include "study_heads_report.hpp"
 #include "support/device.hpp"
 #include "support/program.hpp"
 
@@ -24,7 +25,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t seed = 1;  // of random labellings
-constexpr std::size_t most_of_blocks = 20'000, most_of_dimensions = 500;
+constexpr std::size_t most_of_blocks = 20'000, most_of_dimensions = 500, most_of_heads = 5'000;
+constexpr std::size_t repeats = 8, repeated_tokens = 50;  // random texts for the induction score
 
 /// What `--metrics` names. A custom metric needs one line: `all.push_back(named<my_metric>());`.
 std::vector<named_metric> metrics() {
@@ -196,6 +198,52 @@ std::deque<tensor<float, 2>> take_out(const std::vector<std::string>& what,
   return result;
 }
 
+/// Heads by their names, LAYER.HEAD, as indices into all of the chosen layers.
+std::vector<std::size_t> heads_named(const std::vector<std::string>& names, const std::vector<std::size_t>& layers,
+                                     std::size_t heads) {
+  std::vector<std::size_t> result;
+  for (const std::string& name : names) {
+    const std::size_t dot = name.find('.');
+    std::size_t layer = 0, head = 0;
+    const bool read = dot != std::string::npos && program::read_number(name.substr(0, dot), layer).empty() &&
+                      program::read_number(name.substr(dot + 1), head).empty();
+    const auto place = std::ranges::find(layers, layer);
+    if (!read || place == layers.end() || head >= heads) {
+      throw bad_input{"", "--draw-heads", "LAYER.HEAD, a layer of --layers and a head below " + std::to_string(heads),
+                      name};
+    }
+    result.push_back(static_cast<std::size_t>(place - layers.begin()) * heads + head);
+  }
+  return result;
+}
+
+/// All that is found of single heads: their z in `probe` compared, and what they attend to in the texts and in random
+/// tokens that are repeated.
+template <class Model, class Probe>
+void single_heads(Model& opt, const corpus& input, const study& s, const Probe& probe,
+                  const attention_behaviour& attention, const std::vector<std::string>& metric_names,
+                  study_heads::results& all) {
+  std::vector<tensor_view<const float, 3>> z;
+  for (const std::size_t layer : all.layers) z.push_back(probe(site::z{}, layer));
+  study_heads::keep(all, z);
+  std::vector<named_metric> chosen;
+  for (const std::string& name : metric_names) chosen.push_back(by_name(metrics(), name));
+  study_heads::compare(all, chosen, s.labels, most_of_heads, seed, opt.backend().pool());
+
+  const std::size_t room = (opt.shape().max_positions - 1) / 2;
+  const token_batch repeated = repeated_random_tokens(repeats, std::min(repeated_tokens, room),
+                                                      input.words ? input.words->size() : opt.shape().vocabulary,
+                                                      input.bos().value_or(input.tokens[0][0]), seed);
+  attention_behaviour of_repeated{repeated};
+  of_repeated.only_layers(all.layers);
+  Probe nothing;  // so that there is one type of run
+  nothing.only_sites({});
+  opt.run(repeated, nothing, of_repeated);
+  all.repeats = repeats;
+  all.repeated_tokens = (repeated[0].size() - 1) / 2;
+  study_heads::attend(all, attention, s.labels.category, of_repeated, repeats, most_of_dimensions, seed);
+}
+
 /// Drops repeats.
 template <class T>
 void keep_first(std::vector<T>& list) {
@@ -220,6 +268,8 @@ int main(int argc, char** argv) {
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--device", "--out"});
   std::vector<std::string> chosen_metrics{cosine::name, scaled_cosine::name};
   std::vector<std::size_t> dimensions;
+  bool heads = false;
+  std::vector<std::string> drawn_heads;
   const std::vector<named_metric> known_metrics = metrics();
   std::vector<std::string> metric_names, left_out;
   for (const named_metric& each : known_metrics) metric_names.push_back(each.name);
@@ -235,11 +285,22 @@ int main(int argc, char** argv) {
   app.option("--dimensions", &dimensions,
              "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
       .separated_by(',');
+  app.option(
+      "--heads", &heads,
+      "Single heads, too: how alike their outputs z are, which separate the categories, and what they attend to. "
+      "Writes heads.html, data/z-METRIC.npy and data/z-values.npy");
+  const auto drawn =
+      app.option("--draw-heads", &drawn_heads,
+                 "With --heads, heads LAYER.HEAD to draw as pictures, similarity and values, separated by "
+                 "commas; if not given, the two that tell the categories apart best")
+          .separated_by(',');
 
   return program::run_on_device(app, argc, argv, [&](auto backend) {
     keep_first(chosen_metrics);
     keep_first(left_out);
     keep_first(dimensions);
+    keep_first(drawn_heads);
+    if (drawn.given() && !heads) throw program::wrong_usage{"--draw-heads", "needs --heads"};
     const corpus input = app.read_input(app.length);
     model<any_opt, float, decltype(backend)> opt{checkpoint{app.model}, backend};
     app.report(opt);
@@ -263,18 +324,25 @@ int main(int argc, char** argv) {
         throw bad_input{"", "--dimensions", "numbers below " + std::to_string(opt.shape().hidden), std::to_string(d)};
       }
     }
+    std::vector<std::size_t> heads_drawn = heads_named(drawn_heads, s.report.layers, opt.shape().heads);
     const fs::path data = app.make_folder("data");
 
-    capture<site::attn_out, site::resid_post> probe{positions::these(s.report.positions)};
+    using probe_type = capture<site::attn_out, site::resid_post, site::z>;
+    const std::vector<std::size_t> no_layers, &layers_of_heads = heads ? s.report.layers : no_layers;
+    probe_type probe{positions::these(s.report.positions)};
     probe.only_layers(s.report.layers);
+    if (!heads) probe.only_sites({"attn_out", "resid_post"});
+    attention_behaviour attention{heads ? input.tokens : token_batch{}};
+    attention.only_layers(layers_of_heads);
     {
       program::progress line{"layers"};
       opt.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
-      opt.run(input.tokens, probe);
+      opt.run(input.tokens, probe, attention);
+      opt.on_progress({});
     }
     std::vector<std::string> names;
     std::vector<std::vector<tensor_view<const float, 2>>> all;  // [site][layer]: (vector, hidden)
-    decltype(probe)::sites::for_each([&]<class Site>(Site site) {
+    site_list<site::attn_out, site::resid_post>::for_each([&]<class Site>(Site site) {
       std::vector<tensor_view<const float, 2>> layers;
       for (const std::size_t layer : s.report.layers) layers.push_back(probe(site, layer));
       const std::string name{Site::name};
@@ -289,11 +357,31 @@ int main(int argc, char** argv) {
       all.push_back(std::move(compared));
     });
     test(s, names, all);
-    plot::write_summary(s.report, app.out / "summary.json", app.record(opt, input, {{"labellings", seed}}));
+    std::vector<std::pair<std::string, std::string>> more;
+    std::vector<std::pair<std::string, std::size_t>> seeds{{"labellings", seed}};
+    study_heads::results of_heads{.layers = s.report.layers};
+    if (heads) {
+      single_heads(opt, input, s, probe, attention, chosen_metrics, of_heads);
+      study_heads::write_arrays(of_heads, data);
+      write_file(app.out / "heads.html", study_heads::make_page(of_heads, s.report).html());
+      more.emplace_back("heads", study_heads::summary_of(of_heads, s.report));
+      seeds.emplace_back("random tokens", seed);
+      if (heads_drawn.empty()) {
+        const std::vector<std::size_t>& order = of_heads.metrics[0].order;
+        heads_drawn.assign(order.begin(), order.begin() + std::min<std::ptrdiff_t>(2, std::ssize(order)));
+      }
+    }
+    plot::write_summary(s.report, app.out / "summary.json", app.record(opt, input, std::move(seeds)), more);
     {
       program::progress line{"pictures"};
-      plot::make_report(s.report, dimensions)
-          .write(app.out, opt.backend().pool(), [&](std::size_t done, std::size_t total) { line(done, total); });
+      plot::report page = plot::make_report(s.report, dimensions);
+      if (heads) {
+        std::vector<std::string> sentences = study_heads::findings(of_heads);
+        sentences.push_back("All heads, and what is tested, are on the page heads.html.");
+        page.notes("Single heads", sentences);
+        study_heads::add_pictures(page, of_heads, s.report, heads_drawn);
+      }
+      page.write(app.out, opt.backend().pool(), [&](std::size_t done, std::size_t total) { line(done, total); });
     }
     std::cout << (app.out / "report.html").string() << '\n';
   });

@@ -4,6 +4,7 @@
 
 #include <optscope/units/ablation.hpp>
 #include <optscope/units/activity.hpp>
+#include <optscope/units/attention_behaviour.hpp>
 #include <optscope/units/attribute.hpp>
 #include <optscope/units/attribution.hpp>
 #include <optscope/units/category_windows.hpp>

@@ -261,6 +261,60 @@ TEST_CASE("study of a model with LayerNorm after the blocks; a distance, without
   check_close(found.row(1), std::span<const float>{expected.data(), expected.size()}, 1e-6, "euclidean");
 }
 
+TEST_CASE(
+    "study --heads: every head's z, a page and a summary without NaN, with one text in a category and with copies") {
+  const sandbox box;
+  box.write("ids.json",
+            some_ids().substr(0, some_ids().rfind(",[")) + "," + some_ids().substr(1, some_ids().find(']')) + "]");
+  std::vector<std::string> all = study_arguments("out", {"--positions", "7,8", "--metrics", "cosine,whitened_cosine",
+                                                         "--layers", "1", "--heads", "--draw-heads", "1.1"});
+  check_refused(box.run("study", all, true), 1, "study", "gnuplot: not found");
+  model<> opt{checkpoint{tiny_model}, cpu{1}};
+  capture<site::z> probe{positions::these({7, 8})};
+  opt.run(trim(read_token_lists(box / "ids.json"), length), probe);
+  const auto z = read_npy<float, 4>(box / "out/data/z-values.npy");      // (layer, head, vector, head_dim)
+  const auto alike = read_npy<float, 4>(box / "out/data/z-cosine.npy");  // (layer, head, vector, vector)
+  const std::size_t heads = opt.shape().heads;
+  REQUIRE_EQ(z.shape(), std::array<std::size_t, 4>{1, heads, 2 * text_count, opt.shape().head_dim()});
+  REQUIRE_EQ(alike.shape(), std::array<std::size_t, 4>{1, heads, 2 * text_count, 2 * text_count});
+  const auto head = head_of(probe(site::z{}, 1), 1);
+  const auto expected = similarity<cosine>(head);
+  check_close<float, float>({alike.data() + expected.size(), expected.size()}, {expected.data(), expected.size()}, 1e-6,
+                            "head 1 of layer 1");
+  CHECK_EQ(z(0, 1, 3, 2), head(3, 2));
+  const auto check_page = [&](const std::string& folder) {
+    const std::string page = content_of(box / (folder + "/heads.html")),
+                      summary = content_of(box / (folder + "/summary.json"));
+    CHECK(page.find("All heads in numbers") != std::string::npos);
+    CHECK(page.find("head 1.1") != std::string::npos);
+    CHECK_EQ(page.find("\"nan\""), std::string::npos);
+    CHECK_EQ(summary.find("nan"), std::string::npos);
+  };
+  check_page("out");
+  CHECK(content_of(box / "out/summary.json").find("heads are not tested: that takes two categories") !=
+        std::string::npos);
+  all.back() = "0.1";
+  check_refused(box.run("study", all), 3, "study",
+                "--draw-heads: expected LAYER.HEAD, a layer of --layers and a head below 2");
+  all.back() = "1";
+  check_refused(box.run("study", all), 3, "study", "--draw-heads: expected LAYER.HEAD");
+  all.erase(std::find(all.begin(), all.end(), "--heads"));
+  check_refused(box.run("study", all), 2, "study", "--draw-heads: needs --heads");
+
+  fs::create_directories(box / "texts/a");
+  fs::create_directories(box / "texts/b");
+  box.write("texts/a/one.txt", "A single text of its category, about the weather by the sea.");
+  box.write("texts/b/one.txt", "static int ring_write(struct ring *r, const void *data) { return 0; }");
+  box.write("texts/b/two.txt", "for (i = 0; i < count; ++i) { total += values[i]; } return total;");
+  check_refused(box.run("study",
+                        {"--model", demo_model, "--texts", "texts", "--length", "12", "--positions", "5,11",
+                         "--metrics", "cosine", "--heads", "--threads", "1", "--out", "few"},
+                        true),
+                1, "study", "gnuplot: not found");
+  check_page("few");
+  CHECK(content_of(box / "few/summary.json").find("too few texts to tell whether heads separate") != std::string::npos);
+}
+
 TEST_CASE("compare: points of a model, of heads, and of a file that capture wrote; what does not fit is bad input") {
   const sandbox box;
   box.write("ids.json", some_ids());

@@ -331,6 +331,7 @@ TEST_CASE("of many layers without differences, p over all of them is small in 5 
     const auto blocks = similarity_blocks(matrices, categories, 200);
     alone += std::ranges::any_of(blocks, [](const auto& each) { return each.test.p <= 0.05; });
     over_all += std::ranges::any_of(blocks, [](const auto& each) { return each.test.p_over_all <= 0.05; });
+    for (const auto& each : blocks) CHECK_EQ(each.test.p_over_all <= 0.05, each.test.score > each.test.level);
   }
   CHECK(alone > studies / 2);
   CHECK(over_all <= 28);  // of 300 expected 15; 0.1 % beyond

@@ -19,6 +19,7 @@ struct heatmap_options {
   std::string value_label = "cosine";       ///< next to the colour bar
   std::vector<std::string> panel_titles{};  ///< one per matrix; if empty, `layer 0`, `layer 1`, …
   std::vector<row_group> groups{};          ///< of rows and columns alike, in order; their sizes add up to the rows
+  bool groups_of_rows = false;              ///< `groups` are of rows only
   std::vector<std::string> row_labels{}, column_labels{};  ///< in place of groups and numbers, where there are any
   std::optional<value_range> range{};                      ///< of the colours; if absent, that of all values
   std::vector<std::vector<std::array<std::size_t, 2>>> marks{};  ///< of each panel: cells (row, column) marked below

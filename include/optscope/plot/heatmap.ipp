@@ -95,8 +95,10 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
     first += rows_of_group.size;
     if (first < rows) {
       const std::string line = gnuplot_number(static_cast<double>(first) - 0.5);
-      text += "set arrow from " + line + ",graph 0 to " + line + ",graph 1 nohead front lc rgb " + line_colour +
-              " lw " + thin + "\n";
+      if (!options.groups_of_rows) {
+        text += "set arrow from " + line + ",graph 0 to " + line + ",graph 1 nohead front lc rgb " + line_colour +
+                " lw " + thin + "\n";
+      }
       text += "set arrow from graph 0,first " + line + " to graph 1,first " + line + " nohead front lc rgb " +
               line_colour + " lw " + thin + "\n";
     }
@@ -106,11 +108,11 @@ OPTSCOPE_INLINE picture heatmap(tensor_view<const float, 3> matrices, const heat
     return "set " + std::string{axis} + " 0," + gnuplot_number(step) + " out nomirror scale 0.4 font ',8'\n";
   };
   const std::string labelled = " scale 0 noenhanced font ',8' (";
-  const std::string x_tics =
-      !options.column_labels.empty()
-          ? "set xtics rotate by 90 right" + labelled + detail::ticks_of(options.column_labels, cell) + ")\n"
-      : options.groups.empty() ? numbered("xtics", columns_of_matrix)
-                               : "set xtics scale 0 offset 0,0.4 noenhanced font ',8' (" + tics + ")\n";
+  const std::string x_tics = !options.column_labels.empty() ? "set xtics rotate by 90 right" + labelled +
+                                                                  detail::ticks_of(options.column_labels, cell) + ")\n"
+                             : options.groups.empty() || options.groups_of_rows
+                                 ? numbered("xtics", columns_of_matrix)
+                                 : "set xtics scale 0 offset 0,0.4 noenhanced font ',8' (" + tics + ")\n";
   const std::string y_tics =
       !options.row_labels.empty() ? "set ytics" + labelled + detail::ticks_of(options.row_labels, cell) + ")\n"
       : options.groups.empty()

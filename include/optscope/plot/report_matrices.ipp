@@ -19,13 +19,14 @@ const runs = (names) => names.reduce((found, name, i) => {
   return found;
 }, []);
 
-// Small matrices of all layers; the chosen one large, with a cursor that says what it compares.
+// Small matrices of all layers; the chosen one large, with a cursor that says what it compares. Where `names` are given,
+// they are of `what`, such as heads, in an order of each list of matrices: those from `chance` on are shown pale.
 const matricesView = (data) => {
-  const {layers, sets, matrices} = data;
+  const {layers, sets, matrices, what = 'layer', note} = data;
   const options = (key) => unique(matrices.map((m) => m[key]));
   const chosen = {site: options('site')[0], metric: options('metric')[0], set: options('set')[0]};
-  let layer = 0, cell = null, perLayer = false, size = 0, values = null, vectors = [], range = [0, 1], side = 0,
-      origin = [0, 0];
+  let layer = 0, cell = null, perLayer = false, size = 0, columns = 0, square = true, names = layers.map((n) => `layer ${n}`),
+      values = null, vectors = [], range = [0, 1], side = 0, origin = [0, 0];
 
   const slider = element('input', {
     type: 'range',
@@ -45,7 +46,7 @@ const matricesView = (data) => {
   const readout = element('output', {class: 'readout screen', 'aria-live': 'polite'});
   const large = element('div', {class: 'large'}, element('h3', {}, caption), slider, canvas, readout);
   const thumbs = layers.map(
-      (number, i) => element(
+      (_, i) => element(
           'button', {
             type: 'button',
             onclick: () => {
@@ -53,16 +54,17 @@ const matricesView = (data) => {
               show();
             }
           },
-          element('canvas', {width: 1, height: 1, 'aria-hidden': 'true'}), `layer ${number}`));
+          element('canvas', {width: 1, height: 1, 'aria-hidden': 'true'}), element('span', {}, names[i])));
   const small = element('div', {class: 'layers'}, ...thumbs);
   small.style.setProperty('--thumb', layers.length > 24 ? '84px' : layers.length > 12 ? '108px' : '140px');
 
-  const slice = (i) => values.subarray(i * size * size, (i + 1) * size * size);
+  const slice = (i) => values.subarray(i * size * columns, (i + 1) * size * columns);
   // Paints matrix `i` with one dot per value; returns the scale of its colours.
   const paint = (target, i) => {
-    const scale = scaleOf(perLayer ? finiteRange(slice(i)) : range), image = new ImageData(size, size);
+    const scale = scaleOf(perLayer ? finiteRange(slice(i)) : range), image = new ImageData(columns, size);
     slice(i).forEach((v, k) => image.data.set([...scale.rgb(v), 255], 4 * k));
-    target.width = target.height = size;
+    target.width = columns;
+    target.height = size;
     target.getContext('2d').putImageData(image, 0, 0);
     return scale;
   };
@@ -74,7 +76,7 @@ const matricesView = (data) => {
     side = Math.min(width - left - bar, 520);
     origin = [left, 8];
     const height = side + 42, context = prepare(canvas, left + side + bar, height), [x0, y0] = origin,
-          unit = side / size;
+          unit = side / size, across = side / columns;
     const image = element('canvas'), scale = paint(image, layer), [low, high] = scale.range;
     context.imageSmoothingEnabled = false;
     context.drawImage(image, x0, y0, side, side);
@@ -83,8 +85,10 @@ const matricesView = (data) => {
       context.strokeStyle = colour;
       context.lineWidth = thick;
       context.beginPath();
-      context.moveTo(x0 + at, y0);
-      context.lineTo(x0 + at, y0 + side);
+      if (square) {
+        context.moveTo(x0 + at, y0);
+        context.lineTo(x0 + at, y0 + side);
+      }
       context.moveTo(x0, y0 + at);
       context.lineTo(x0 + side, y0 + at);
       context.stroke();
@@ -97,7 +101,7 @@ const matricesView = (data) => {
     for (const run of ofText) {
       context.fillStyle = texts[run.name]?.colour || '#999';
       context.fillRect(x0 - 9, y0 + run.from * unit, 5, (run.to - run.from) * unit - 0.5);
-      context.fillRect(x0 + run.from * unit, y0 + side + 4, (run.to - run.from) * unit - 0.5, 5);
+      if (square) context.fillRect(x0 + run.from * unit, y0 + side + 4, (run.to - run.from) * unit - 0.5, 5);
     }
     context.fillStyle = '#1d1f23';
     context.font = '13px system-ui, "DejaVu Sans", sans-serif';
@@ -107,13 +111,15 @@ const matricesView = (data) => {
       const middle = (run.from + run.to) / 2 * unit, room = (run.to - run.from) * unit;
       let name = run.name;
       while (name.length > 1 && context.measureText(name).width > room) name = `${[...name].slice(0, -2).join('')}…`;
-      context.fillText(name, x0 + middle, y0 + side + 21);
+      if (square) context.fillText(name, x0 + middle, y0 + side + 21);
       context.save();
       context.translate(x0 - 20, y0 + middle);
       context.rotate(-Math.PI / 2);
       context.fillText(name, 0, 0);
       context.restore();
     }
+
+    if (!square) context.fillText(`${columns} dimensions`, x0 + side / 2, y0 + side + 21);
 
     const barX = x0 + side + 18;
     for (let i = 0; i < side; ++i) {
@@ -133,8 +139,8 @@ const matricesView = (data) => {
     context.lineWidth = 1;
     context.strokeStyle = scale.line;
     context.strokeRect(x0, y0 + row * unit, side, unit);
-    context.strokeRect(x0 + column * unit, y0, unit, side);
-    frame(context, x0 + column * unit - 1.5, y0 + row * unit - 1.5, unit + 3, unit + 3);
+    context.strokeRect(x0 + column * across, y0, across, side);
+    frame(context, x0 + column * across - 1.5, y0 + row * unit - 1.5, across + 3, unit + 3);
   };
 
   const nameOf = (index) => {
@@ -151,23 +157,25 @@ const matricesView = (data) => {
                 [
                   element(
                       'div', {class: 'row'}, element('span', {class: 'muted'}, 'value'),
-                      element('strong', {}, short(slice(layer)[cell[0] * size + cell[1]]))),
+                      element('strong', {}, short(slice(layer)[cell[0] * columns + cell[1]]))),
                   element('div', {class: 'row'}, element('span', {class: 'muted'}, 'row'), nameOf(cell[0])),
-                  element('div', {class: 'row'}, element('span', {class: 'muted'}, 'column'), nameOf(cell[1]))
+                  element('div', {class: 'row'}, element('span', {class: 'muted'}, 'column'),
+                      square ? nameOf(cell[1]) : element('span', {}, `dimension ${cell[1]}`))
                 ] :
                 [element(
                     'span', {class: 'muted'},
                     'Point at a cell, or focus the matrix and use the arrow keys. Page Up and Page Down ' +
-                        'change the layer.')]));
+                        `change the ${what}.`)]));
   };
   // After the layer has changed.
   const show = () => {
     slider.value = layer;
-    slider.setAttribute('aria-valuetext', `layer ${layers[layer]}`);
-    caption.textContent = `Layer ${layers[layer]} · ${chosen.site} · ${chosen.metric}`;
+    slider.setAttribute('aria-valuetext', names[layer]);
+    caption.textContent =
+        `${names[layer][0].toUpperCase()}${names[layer].slice(1)} · ${chosen.site} · ${chosen.metric}`;
     canvas.setAttribute(
         'aria-label',
-        `${caption.textContent}, ${chosen.set}: ${size} by ${size} similarities. Arrow keys move a cursor.`);
+        `${caption.textContent}, ${chosen.set}: ${size} by ${columns} values. Arrow keys move a cursor.`);
     thumbs.forEach((thumb, i) => {
       thumb.setAttribute('aria-pressed', i === layer);
       thumb.tabIndex = i === layer ? 0 : -1;
@@ -182,13 +190,21 @@ const matricesView = (data) => {
       readout.textContent = 'Not computed.';
       return;
     }
-    if (found.size !== size) cell = null;
+    if (found.size !== size || !found.dimensions !== square) cell = null;
     size = found.size;
+    columns = found.columns || size;
+    square = !found.dimensions;
+    if (found.names) {
+      layer = Math.max(0, found.names.indexOf(names[layer]));  // the same, wherever it is
+      names = found.names;
+    }
     vectors = sets.find((set) => set.name === chosen.set)?.vectors || [];
     range = finiteRange(values);
     thumbs.forEach((thumb, i) => {
       paint(thumb.firstChild, i);
-      thumb.setAttribute('aria-label', `layer ${layers[i]}, ${chosen.site}, ${chosen.metric}`);
+      thumb.lastChild.textContent = found.notes ? `${names[i]} · ${found.notes[i]}` : names[i];
+      thumb.classList.toggle('chance', found.chance !== undefined && i >= found.chance);
+      thumb.setAttribute('aria-label', `${thumb.lastChild.textContent}, ${chosen.site}, ${chosen.metric}`);
     });
     show();
   };
@@ -217,17 +233,17 @@ const matricesView = (data) => {
     } else {
       const by = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]}[event.key];
       if (!by) return;
-      const clamp = (v) => Math.min(size - 1, Math.max(0, v));
-      cell = cell ? [clamp(cell[0] + by[0]), clamp(cell[1] + by[1])] : [0, 0];
+      const clamp = (v, end) => Math.min(end - 1, Math.max(0, v));
+      cell = cell ? [clamp(cell[0] + by[0], size), clamp(cell[1] + by[1], columns)] : [0, 0];
       tell();
     }
     event.preventDefault();
   });
   canvas.addEventListener('pointermove', (event) => {
     const zoom = (origin[0] + side + 84) / canvas.getBoundingClientRect().width, unit = side / size;
-    const column = Math.floor((event.offsetX * zoom - origin[0]) / unit),
+    const column = Math.floor((event.offsetX * zoom - origin[0]) / (side / columns)),
           row = Math.floor((event.offsetY * zoom - origin[1]) / unit);
-    const inside = row >= 0 && column >= 0 && row < size && column < size;
+    const inside = row >= 0 && column >= 0 && row < size && column < columns;
     if (inside ? cell?.[0] === row && cell?.[1] === column : !cell) return;
     cell = inside ? [row, column] : null;
     tell();
@@ -248,17 +264,18 @@ const matricesView = (data) => {
       load();
     }
   });
-  layer = Math.floor((layers.length - 1) / 2);
+  layer = data.what ? 0 : Math.floor((layers.length - 1) / 2);
   load();
   onWidth(large, (w) => {
     width = w;
     draw();
   });
   return [
+    ...(note ? [element('p', {class: 'note'}, note)] : []),
     element(
         'div', {class: 'controls'}, choice('Site', options('site'), pick('site')),
         choice('Metric', options('metric'), pick('metric')), choice('Vectors', options('set'), pick('set')),
-        element('label', {class: 'check'}, check, 'one colour range per layer')),
+        element('label', {class: 'check'}, check, `one colour range per ${what}`)),
     element('div', {class: 'two'}, small, large)
   ];
 };

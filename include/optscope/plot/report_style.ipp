@@ -59,7 +59,12 @@ canvas { display: block; max-width: 100%; height: auto; }
   border-radius: 5px; cursor: pointer; }
 .layers button:hover { background: var(--pale); }
 .layers button[aria-pressed=true] { background: #fbe4d8; box-shadow: 0 0 0 2px var(--accent); font-weight: 600; }
-.layers canvas { width: 100%; image-rendering: pixelated; }
+.layers canvas { width: 100%; aspect-ratio: 1; image-rendering: pixelated; }
+.layers button.chance span { opacity: 0.55; }
+th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; }
+th button:hover { text-decoration: underline; }
+.tall { max-height: 560px; overflow-y: auto; border: 1px solid var(--line); border-radius: 6px; padding-left: 12px; }
+.tall thead th { position: sticky; top: 0; background: #fff; }
 .readout { display: block; font-size: 14px; min-height: 5.6em; margin-top: 10px; padding: 10px 14px;
   background: var(--pale);
   border-radius: 6px; overflow-wrap: anywhere; }
@@ -112,6 +117,7 @@ canvas { display: block; max-width: 100%; height: auto; }
   section { padding-top: 12px; margin-top: 14px; }
   section.matrices, section.curves { break-before: page; }
   h2, h3, .note { break-after: avoid; }
+  .tall { max-height: none; overflow: visible; }
   .fold table { font-size: 8.5pt; }
   .fold th, .fold td { padding: 1px 10px 1px 0; font-size: inherit; }
 }

@@ -11,11 +11,19 @@ const tableOf = (columns, rows) => {
   const numeric = columns.map((_, c) => rows.every((row) => row[c] !== '' && !Number.isNaN(Number(row[c]))));
   const kind = (value, c) => (numeric[c] ? {class: 'number'} : value.length > 40 ? {class: 'long'} : {});
   const cell = (tag, value, c) => element(tag, kind(value, c), value);
+  const body = element('tbody');
+  const fill = (sorted) =>
+      body.replaceChildren(...sorted.map((row) => element('tr', {}, ...row.map((v, c) => cell('td', v, c)))));
+  // Many rows: sorted by the column whose name is pressed, largest first, by what their cells begin with.
+  const many = rows.length > 24, key = (row, c) => Number.isNaN(parseFloat(row[c])) ? -Infinity : parseFloat(row[c]);
+  const head = (v, c) => !many ? cell('th', v, c) : element('th', kind(v, c), element('button', {
+    type: 'button',
+    onclick: () => fill([...rows].sort((a, b) => key(b, c) - key(a, c)))
+  }, v));
+  fill(rows);
   return element(
-      'div', {class: 'scroll'},
-      element(
-          'table', {}, element('thead', {}, element('tr', {}, ...columns.map((v, c) => cell('th', v, c)))),
-          element('tbody', {}, ...rows.map((row) => element('tr', {}, ...row.map((v, c) => cell('td', v, c)))))));
+      'div', {class: many ? 'scroll tall' : 'scroll'},
+      element('table', {}, element('thead', {}, element('tr', {}, ...columns.map(head))), body));
 };
 
 // Means within and between texts and categories: a chart per site and metric, with p as dots below and all values in a

@@ -9,6 +9,7 @@
 #include <optscope/plot/axes.hpp>
 #include <optscope/plot/report.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -101,6 +102,25 @@ struct study_report {
   std::size_t matrix_bytes = 32 * 1024 * 1024;  ///< limit for all matrices; a matrix larger than its share is left out
   std::size_t stream_bytes = 4 * 1024 * 1024;   ///< limit for all streams; beyond it, only the best dimensions are kept
 };
+
+/// Matrices of many items, such as heads, under one metric: the items in the order in which they are shown.
+struct report_item_matrices {
+  std::string metric{};
+  tensor_view<const float, 3> values{};  ///< (item, row, column): rows are the vectors of the first of `study.sets`
+  std::vector<std::size_t> order{};      ///< items shown, first to last
+  std::vector<std::string> names{};      ///< [item]
+  std::vector<std::string> notes{};      ///< [item]: shown next to the name
+  std::size_t found = 0;                 ///< items from this place on are shown pale: they may be chance
+  bool dimensions = false;               ///< columns are dimensions, else vectors as rows are
+};
+
+/// Adds the section of the texts; other sections use its names and colours.
+void add_texts(report& page, const study_report& study);
+
+/// Adds a section in which one item's matrix is large and all are small; `what` is what an item is called. Items
+/// are left out from the end where the page would have no room.
+void add_items(report& page, std::string_view heading, std::string_view note, const study_report& study,
+               const std::string& site, const std::string& what, const std::vector<report_item_matrices>& lists);
 
 /// Consecutive texts of one category, each text counted `rows` times: the groups that `heatmap` and `streams` take.
 [[nodiscard]] std::vector<row_group> groups_of(const std::vector<report_text>& texts, std::size_t rows = 1);

@@ -25,9 +25,7 @@ OPTSCOPE_INLINE std::vector<row_group> groups_of(const std::vector<report_text>&
   return groups;
 }
 
-namespace detail {
-
-inline void add_texts(report& page, const study_report& study) {
+OPTSCOPE_INLINE void add_texts(report& page, const study_report& study) {
   json_writer json = page.begin("texts", "Texts");
   json.key("texts").begin_array();
   const std::vector<row_group> groups = groups_of(study.texts);
@@ -46,6 +44,19 @@ inline void add_texts(report& page, const study_report& study) {
   page.end(json);
 }
 
+namespace detail {
+
+inline void write_sets(json_writer& json, const std::vector<report_vector_set>& sets) {
+  json.key("sets").begin_array();
+  for (const report_vector_set& set : sets) {
+    json.begin_object().field("name", set.name).key("vectors").begin_array();
+    for (const report_vector& vector : set.vectors)
+      json.begin_array().value(vector.text).value(vector.position).value(vector.token).end_array();
+    json.end_array().end_object();
+  }
+  json.end_array();
+}
+
 /// Whether the page has room for these matrices next to the others.
 inline bool fits(const report_matrices& matrices, const study_report& study) {
   return matrices.values.size() * sizeof(float) <= study.matrix_bytes / study.matrices.size();
@@ -54,14 +65,8 @@ inline bool fits(const report_matrices& matrices, const study_report& study) {
 inline void add_matrices(report& page, const study_report& study) {
   json_writer json = page.begin("matrices", "Similarity of every pair");
   json.list("layers", study.layers);
-  json.key("sets").begin_array();
-  for (const report_vector_set& set : study.sets) {
-    json.begin_object().field("name", set.name).key("vectors").begin_array();
-    for (const report_vector& vector : set.vectors)
-      json.begin_array().value(vector.text).value(vector.position).value(vector.token).end_array();
-    json.end_array().end_object();
-  }
-  json.end_array().key("matrices").begin_array();
+  write_sets(json, study.sets);
+  json.key("matrices").begin_array();
   for (const report_matrices& matrices : study.matrices) {
     if (!fits(matrices, study)) continue;
     std::vector<float> packed;
@@ -232,6 +237,47 @@ inline void add_pictures(report& page, const study_report& study, const std::vec
 
 }  // namespace detail
 
+OPTSCOPE_INLINE void add_items(report& page, std::string_view heading, std::string_view note, const study_report& study,
+                               const std::string& site, const std::string& what,
+                               const std::vector<report_item_matrices>& lists) {
+  std::size_t bytes = 0, shown = 0;  // of one item under all metrics; items
+  for (const report_item_matrices& list : lists) {
+    bytes += sizeof(float) * list.values.extent(1) * list.values.extent(2);
+    shown = std::max(shown, list.order.size());
+  }
+  if (shown == 0) return;
+  shown = std::min(shown, std::max<std::size_t>(study.matrix_bytes / bytes, 1));
+  json_writer json = page.begin("matrices", heading);
+  std::string text{note};
+  if (shown < lists[0].order.size()) {
+    text += " The page has the first " + std::to_string(shown) + " of " + std::to_string(lists[0].order.size()) + " " +
+            what + "s.";
+  }
+  json.field("note", text).field("what", what).key("layers").begin_array();
+  for (std::size_t i = 0; i < shown; ++i) json.value(i);
+  json.end_array();
+  detail::write_sets(json, {study.sets.front()});
+  json.key("matrices").begin_array();
+  for (const report_item_matrices& list : lists) {
+    json.begin_object().field("site", site).field("metric", list.metric).field("set", study.sets.front().name);
+    json.field("size", list.values.extent(1)).field("columns", list.values.extent(2)).field("chance", list.found);
+    json.field("dimensions", list.dimensions);
+    std::vector<float> packed;
+    for (const auto& [name, all] : {std::pair{"names", &list.names}, {"notes", &list.notes}}) {
+      json.key(name).begin_array();
+      for (std::size_t i = 0; i < shown; ++i) json.value((*all)[list.order[i]]);
+      json.end_array();
+    }
+    for (std::size_t i = 0; i < shown; ++i) {
+      const auto values = list.values.row(list.order[i]);
+      packed.insert(packed.end(), values.begin(), values.end());
+    }
+    json.key("values").raw(page.float16(packed)).end_object();
+  }
+  json.end_array();
+  page.end(json);
+}
+
 OPTSCOPE_INLINE std::string finding_of(const report_curves& curves, const std::vector<std::size_t>& layers) {
   if (layers.empty()) return "";
   if (curves.labelings == 0) return "Categories are not tested: that takes two of them, and two texts in one.";
@@ -271,7 +317,7 @@ OPTSCOPE_INLINE std::string finding_of(const report_curves& curves, const std::v
 OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<std::size_t>& dimensions) {
   report page{study.title, study.model};
   if (!study.facts.empty()) page.facts("Model and run", study.facts);
-  if (!study.texts.empty()) detail::add_texts(page, study);
+  if (!study.texts.empty()) add_texts(page, study);
   const auto shown = std::count_if(study.matrices.begin(), study.matrices.end(),
                                    [&](const report_matrices& m) { return detail::fits(m, study); });
   if (shown != 0) detail::add_matrices(page, study);

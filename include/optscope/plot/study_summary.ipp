@@ -9,8 +9,8 @@
 
 namespace optscope::plot {
 
-OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesystem::path& path,
-                                   const std::string& run) {
+OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesystem::path& path, const std::string& run,
+                                   const std::vector<std::pair<std::string, std::string>>& more) {
   json_writer json;
   json.begin_object().field("model", study.model);
   json.key("facts").begin_object();
@@ -73,6 +73,7 @@ OPTSCOPE_INLINE void write_summary(const study_report& study, const std::filesys
     json.end_object();
   }
   json.end_array();
+  for (const auto& [name, content] : more) json.key(name).raw(content);
   if (!run.empty()) json.key("run").raw(run);
   json.end_object();
   write_file(path, json.text() + "\n");

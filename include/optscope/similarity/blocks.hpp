@@ -24,6 +24,8 @@ struct label_test {
   double smallest_p = 1;      ///< no p can be below: as many texts of such categories have not more assignments
   std::size_t labelings = 0;  ///< assignments of labels compared, the real one included; 0: nothing to test
   bool exact = false;         ///< all different assignments were compared, not a random sample
+  double score = 0;           ///< the statistic less its mean over the assignments, in their standard deviations
+  double level = 0;           ///< what the largest score of all exceeds in 5 % of the assignments or less
 };
 
 /// What `similarity_blocks` finds; a mean over no pair is NaN.

@@ -91,7 +91,11 @@ inline std::vector<label_test> test_together(const std::vector<tensor<double, 2>
     const double real = values[t][0] - 1e-9;
     const auto reached = std::ranges::count_if(furthest, [&](double value) { return value >= real; });
     result[tested[t]].p_over_all = static_cast<double>(reached) / count;
+    result[tested[t]].score = values[t][0];
   }
+  const auto at_level = furthest.begin() + static_cast<std::ptrdiff_t>(std::ceil(0.95 * count)) - 1;
+  std::ranges::nth_element(furthest, at_level);
+  for (const std::size_t t : tested) result[t].level = *at_level + 1e-9;  // above itself, whatever the rounding
   std::ranges::sort(tested, {}, [&](std::size_t i) { return result[i].p; });
   double corrected = 0;
   for (std::size_t t = 0; t < tested.size(); ++t) {
