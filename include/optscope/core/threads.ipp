@@ -3,6 +3,7 @@
 // Bodies of threads.hpp.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <mutex>
@@ -30,12 +31,34 @@ struct thread_pool::crew {
     state.notify_all();
   }
 
+  /// Returns when the state is another one than `last`. Loops that follow each other at once, as those of a token do,
+  /// find a thread awake: it sleeps only after about as long as it takes to wake one.
+  void wait(std::uint32_t last) const noexcept {
+    const auto start = std::chrono::steady_clock::now();
+    do {
+      for (int i = 0; i < 16; ++i) {
+        if (state.load(std::memory_order_relaxed) != last) return;
+        pause();
+      }
+    } while (std::chrono::steady_clock::now() - start < std::chrono::microseconds{50});
+    state.wait(last, std::memory_order_relaxed);
+  }
+
+  /// Tells the CPU that a loop waits.
+  static void pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    std::this_thread::yield();
+#endif
+  }
+
   void serve(std::size_t worker) {
     for (std::uint32_t done = 0;;) {
       std::uint32_t now = state.load(std::memory_order_acquire);
       if (stopping) return;
       if (!(now & open) || (now & number) == done) {
-        state.wait(now, std::memory_order_relaxed);
+        wait(now);
       } else if (state.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel)) {
         done = now & number;
         work(worker);
@@ -64,7 +87,7 @@ struct thread_pool::crew {
     work(0);
     std::uint32_t now = state.fetch_and(~open, std::memory_order_acq_rel) & ~open;
     while (now & entered) {
-      state.wait(now, std::memory_order_acquire);
+      wait(now);
       now = state.load(std::memory_order_acquire);
     }
     if (failure) std::rethrow_exception(failure);
