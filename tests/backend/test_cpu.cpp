@@ -46,7 +46,11 @@ namespace {
 /// rounded or fused.
 template <class T, int Bytes, dtype Stored>
 void check_stored_product() {
-  for (const auto& shape : {std::array<std::size_t, 2>{1, 1}, {5, 7}, {33, 70}, {97, 300}}) {
+  for (const auto& shape : {std::array<std::size_t, 2>{1, 1},
+                            {5, 7},
+                            {33, 70},
+                            {97, 300},
+                            {2, 4200}}) {  // the last one's rows are fetched in parts
     const std::size_t n = shape[0], k = shape[1];
     std::vector<std::uint16_t> halves(n * k * size_of(Stored) / 2 + 1);
     const auto random = numbers<float>(halves.size(), 4);
@@ -122,6 +126,10 @@ TEST_CASE("a matrix of three blocks is multiplied wherever they lie, also if the
     const tensor_view<const float, 2> one{x.data(), {1, depth}};
     backend.linear(one, matrix_view<float>{block(order[0]), block(order[1]), block(order[2])}, none,
                    tensor_view<float, 2>{found.data(), {1, 3 * rows}});
+    const matrix_view<float> all{block(order[0]), block(order[1]), block(order[2])};
+    CHECK_EQ(all.rows_in_block(3), rows - 3);
+    CHECK_EQ(all.rows_in_block(rows), rows);
+    CHECK_EQ(all.slice(1, 2 * rows).rows_in_block(2 * rows - 1), 1);
     for (const std::size_t i : order) {
       for (std::size_t row = 0; row < rows; ++row) {
         float sum = 0;

@@ -178,44 +178,122 @@ inline constexpr std::size_t stored_columns = 32, stored_bytes = 128;
 /// Bytes of each of them that are fetched ahead, at most: together they leave room in a second-level cache.
 inline constexpr std::size_t most_fetched = 8192;
 
-/// Fetches parts of some rows into the second-level cache, row after row, since memory is fastest in order.
-class row_fetcher {
- public:
+/// Memory that is fetched into the second-level cache, line by line.
+struct fetched_run {
+  const std::byte *at = nullptr, *end = nullptr;
   static constexpr std::size_t line = 64;
 
-  /// The bytes that will be asked for by the next calls: [begin, begin + bytes) of each row.
-  void aim_at(const std::byte* const* rows, std::size_t begin, std::size_t bytes) noexcept {
-    rows_ = rows;
-    begin_ = begin;
-    lines_ = (bytes + line - 1) / line;
-    row_ = lines_ == 0 ? stored_columns : 0;
-    left_ = 0;
-  }
-  /// False if all have been asked for.
-  [[gnu::always_inline]] bool operator()() noexcept {
-    if (left_ == 0) {
-      if (row_ == stored_columns) return false;
-      at_ = rows_[row_++] + begin_;
-      left_ = lines_;
-    }
-    __builtin_prefetch(at_, 0, 2);
-    at_ += line;
-    --left_;
+  [[gnu::always_inline]] bool fetch() noexcept {  // false: all has been fetched
+    if (at >= end) return false;
+    __builtin_prefetch(at, 0, 2);
+    at += line;
     return true;
   }
-
- private:
-  const std::byte* const* rows_ = nullptr;
-  const std::byte* at_ = nullptr;
-  std::size_t begin_ = 0, lines_ = 0, row_ = stored_columns, left_ = 0;
+  [[nodiscard]] std::size_t lines() const noexcept {
+    return at >= end ? 0 : (static_cast<std::size_t>(end - at) + line - 1) / line;
+  }
 };
 
-/// Where rows [first, first + stored_columns) of w begin; the last one again in place of those that w does not have.
+/// The rows of a matrix, `stored_columns` at a time, and the parts of them that are fetched ahead, row after row, since
+/// memory is fastest in order. Pages are fetched whole: in two goes one takes up to half as long again (Zen 3).
 template <class T>
-void find_rows(const matrix_view<T>& w, std::size_t first, const std::byte** rows) {
-  const std::size_t last = std::min(w.rows() - first, stored_columns) - 1;
-  for (std::size_t i = 0; i < stored_columns; ++i) rows[i] = w.row(first + std::min(i, last));
-}
+class fetched_rows {
+ public:
+  /// Fetches the first part.
+  explicit fetched_rows(const matrix_view<T>& w) : w_{w}, bytes_{w.row_bytes()} {
+    const std::size_t parts = std::max<std::size_t>(1, (bytes_ + most_fetched - 1) / most_fetched);  // of equal size
+    part_ = ((bytes_ + parts - 1) / parts + stored_bytes - 1) / stored_bytes * stored_bytes;
+    find(0);
+    finish(next_part({}));
+  }
+
+  /// Goes on to the rows that begin with row `first`; the last row again in place of those that the matrix lacks.
+  [[gnu::noinline]] void take(std::size_t first) noexcept {
+    std::copy_n(next_, stored_columns, rows_);
+    more_ = first + stored_columns < w_.rows();
+    if (more_) find(first + stored_columns);
+  }
+  [[nodiscard]] const std::byte* row(std::size_t i) const noexcept { return rows_[i]; }
+
+  /// What to fetch while byte `at` of the rows and those after it are used, where a part begins with it; `left` is left
+  /// of what was to be fetched before.
+  [[nodiscard]] bool begins_part(std::size_t at) const noexcept { return at % part_ == 0; }
+  [[nodiscard, gnu::noinline]] fetched_run begin_part(std::size_t at, fetched_run left) noexcept {
+    if (at + part_ < bytes_) return part_of(rows_, at + part_, left);
+    return more_ ? next_part(left) : left;
+  }
+  /// `left` with at least as much as is to be fetched during one slice of the rows, as far as there is more.
+  [[nodiscard, gnu::noinline]] fetched_run refill(fetched_run left) noexcept {
+    for (std::size_t wanted = slice_lines; left.lines() < wanted && row_ != stored_columns; left = next_run()) {
+      wanted -= left.lines();
+      while (left.fetch()) {
+      }
+    }
+    return left;
+  }
+  static constexpr std::size_t slice_lines = stored_columns * stored_bytes / fetched_run::line;
+
+ private:
+  static const std::byte* page_after(const std::byte* at) noexcept {
+    constexpr std::uintptr_t page = 4096;
+    return at + (page - reinterpret_cast<std::uintptr_t>(at) % page) % page;
+  }
+
+  void find(std::size_t first) noexcept {
+    const std::size_t stride = w_.stride() * size_of(w_.type()), last = std::min(w_.rows() - first, stored_columns) - 1;
+    in_block_ = w_.rows_in_block(first);
+    next_[0] = w_.row(first);
+    if (in_block_ >= stored_columns) {
+      for (std::size_t i = 1; i < stored_columns; ++i) next_[i] = next_[i - 1] + stride;
+    } else {
+      for (std::size_t i = 1; i < stored_columns; ++i) next_[i] = w_.row(first + std::min(i, last));
+    }
+  }
+
+  [[nodiscard]] fetched_run next_run() noexcept {
+    const std::byte* const row = of_[row_++];
+    return {begin_ == 0 ? row : page_after(row + begin_),
+            begin_ + part_ < bytes_ ? page_after(row + begin_ + part_) : row + bytes_};
+  }
+  void finish(fetched_run left) noexcept {
+    do {
+      while (left.fetch()) {
+      }
+      left = refill({});
+    } while (left.lines() != 0);
+  }
+  /// The part of each row that begins with byte `begin`.
+  fetched_run part_of(const std::byte* const* rows, std::size_t begin, fetched_run left) noexcept {
+    finish(left);
+    of_ = rows;
+    begin_ = begin;
+    row_ = 0;
+    return next_run();
+  }
+  /// The first part of the next rows.
+  fetched_run next_part(fetched_run left) noexcept {
+    if (part_ < bytes_ || w_.stride() != w_.cols() || in_block_ < stored_columns) return part_of(next_, 0, left);
+    // All of them, which lie one after the other: from where the last ones ended.
+    if (next_[0] != rows_end_) {
+      left.at = next_[0];
+    } else if (left.lines() == 0) {
+      left.at = fetched_end_;
+    }
+    rows_end_ = next_[0] + stored_columns * bytes_;
+    left.end = fetched_end_ = std::min(page_after(rows_end_), next_[0] + in_block_ * bytes_);
+    return left;
+  }
+
+  const matrix_view<T> w_;
+  std::size_t bytes_, part_;  // of a row
+  const std::byte *rows_[stored_columns], *next_[stored_columns];
+  std::size_t in_block_ = 0;  // rows from the first of `next_` on
+  bool more_ = false;
+  // What is fetched last: rows that lie one after the other up to `rows_end_`, or a part of each of these rows.
+  const std::byte *rows_end_ = nullptr, *fetched_end_ = nullptr;
+  const std::byte* const* of_ = nullptr;
+  std::size_t begin_ = 0, row_ = stored_columns;
+};
 
 /// `multiply_stored` for one stored type. Some rows of w are transposed into the first-level cache, as they are stored,
 /// and converted when they are multiplied; meanwhile the second-level cache fetches what comes next.
@@ -224,38 +302,27 @@ template <class T, int Bytes, dtype Stored>
                                                       tensor_view<T, 2> y) {
   using element = stored_element<Stored>;
   constexpr std::size_t all = stored_columns, slice = stored_bytes / sizeof(element), piece = piece_size<Stored>,
-                        fetches = all * sizeof(element) / row_fetcher::line, width = Bytes / sizeof(T);
+                        fetches = all * sizeof(element) / fetched_run::line, width = Bytes / sizeof(T);
   constexpr std::size_t most_sums = Bytes == 64 ? 16 : 8;
-  const std::size_t depth = x.cols(), bytes = depth * sizeof(element);
-  const std::size_t parts = std::max<std::size_t>(1, (bytes + most_fetched - 1) / most_fetched);  // of equal size
-  const std::size_t part = ((bytes + parts - 1) / parts + stored_bytes - 1) / stored_bytes * stored_bytes;
+  const std::size_t depth = x.cols();
   alignas(64) element columns[slice * all];
   alignas(64) T sums[most_stored_rows * all];
-  const std::byte *rows[all], *next[all];
-  find_rows(w, 0, next);
-  row_fetcher fetcher;
-  fetcher.aim_at(next, 0, std::min(part, bytes));
-  while (fetcher()) {
-  }
+  fetched_rows<T> rows{w};
+  fetched_run ahead;
   for (std::size_t first = 0; first < w.rows(); first += all) {
     const std::size_t count = std::min(all, w.rows() - first);
-    const bool more = first + all < w.rows();
-    std::copy_n(next, all, rows);
-    if (more) find_rows(w, first + all, next);
+    rows.take(first);
     for (std::size_t i = 0; i < x.rows(); ++i) {
       std::fill_n(sums + i * all, all, T{0});
       if (bias != nullptr) std::copy_n(bias + first, count, sums + i * all);
     }
     for (std::size_t k = 0; k < depth; k += slice) {
       const std::size_t here = std::min(slice, depth - k), at = k * sizeof(element);
-      if (at % part == 0) {
-        const bool last = at + part >= bytes;
-        if (!last) fetcher.aim_at(rows, at + part, std::min(part, bytes - at - part));
-        if (last && more) fetcher.aim_at(next, 0, std::min(part, bytes));
-      }
+      if (rows.begins_part(at)) ahead = rows.begin_part(at, ahead);
+      if (ahead.lines() < rows.slice_lines) ahead = rows.refill(ahead);
       for (std::size_t row = 0; row < all; row += piece) {
         const std::byte* from[piece];
-        for (std::size_t i = 0; i < piece; ++i) from[i] = rows[row + i] + at;
+        for (std::size_t i = 0; i < piece; ++i) from[i] = rows.row(row + i) + at;
         for_pieces<Stored, Bytes>(
             from, here, [&](std::size_t column, const piece_of<Stored>& values) __attribute__((always_inline)) {
               std::memcpy(columns + column * all + row, &values, sizeof values);
@@ -263,7 +330,7 @@ template <class T, int Bytes, dtype Stored>
       }
       const auto fetch = [&]() __attribute__((always_inline)) {
 #pragma GCC unroll 4
-        for (std::size_t i = 0; i < fetches; ++i) fetcher();
+        for (std::size_t i = 0; i < fetches; ++i) ahead.fetch();
       };
       std::size_t row = 0;
       const auto some_rows = [&]<int Rows>(std::integral_constant<int, Rows>) __attribute__((always_inline)) {

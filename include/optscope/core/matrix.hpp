@@ -82,6 +82,14 @@ class matrix_view {
     return parts_[part] + i * stride_ * size_of(type_);
   }
 
+  /// How many rows from row i on, which is one of the matrix, lie in one block, each `stride()` after the one before.
+  [[nodiscard]] std::size_t rows_in_block(std::size_t i) const noexcept {
+    const std::size_t left = rows() - i;
+    std::size_t part = 0;
+    for (i += first_; i >= part_rows_ && part + 1 < parts_.size(); ++part) i -= part_rows_;
+    return part + 1 < parts_.size() ? std::min(left, part_rows_ - i) : left;
+  }
+
   /// Rows first to first + count.
   [[nodiscard]] matrix_view slice(std::size_t first, std::size_t count) const {
     assert(first <= rows() && count <= rows() - first);
