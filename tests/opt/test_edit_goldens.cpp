@@ -78,7 +78,7 @@ double compare_edits(const std::string& name) {
   run("ln2_scale");
   edits.add("q", zero{}, where{}.layers({0}).heads({1}));
   run("q");
-  edits.add("k", patch{recorded, {1, 0}}, where{}.layers({1}));
+  edits.add("k", patch{recorded, {1, 0}}.may_lack(), where{}.layers({1}));
   run("k");
   edits.add("v", mean{recorded, site::v{}}, where{}.layers({1}).heads({0}));
   run("v");

@@ -300,11 +300,11 @@ TEST_CASE("means of streamed statistics are those of a capture; layers without a
   CHECK_THROWS_AS(run(site::z{}, plan, 0, 0, missing), bad_input);
 }
 
-TEST_CASE("patching takes the vectors of a text of another run; what that text lacks stays") {
+TEST_CASE("patching takes the vectors of a text of another run; what that text lacks stays, if asked for") {
   const run_plan source{editor_shape, {3, 1}}, plan{editor_shape, {2, 3}};
   basic_capture<double, site::z, site::mlp_post> recorded;
   run(site::z{}, source, 0, 0, recorded);
-  auto crossed = edit<site::z>(patch{recorded, {1, 0}}, where{}.layers({1}).heads({2}));
+  auto crossed = edit<site::z>(patch{recorded, {1, 0}}.may_lack(), where{}.layers({1}).heads({2}));
   const auto first = run(site::z{}, plan, 1, 0, crossed), before = rows_of(site::z{}, plan, 1, 0);
   CHECK_EQ(crossed.fired(), 1 + 3);
   CHECK_EQ(first(0, 2, 1), 1105);
@@ -315,6 +315,41 @@ TEST_CASE("patching takes the vectors of a text of another run; what that text l
   auto other = edit<site::z>(resample{recorded, 5});  // of two texts there is one other
   CHECK_EQ(run(site::z{}, plan, 1, 0, other)(0, 2, 1), 1105);
   CHECK_EQ(run(site::z{}, plan, 1, 1, other)(2, 2, 1), 1025);
+}
+
+TEST_CASE("patching from a recording of another length, or without the text, is refused before the run") {
+  basic_capture<double, site::z> recorded{positions::last()};
+  run(site::z{}, run_plan{editor_shape, {3, 1}}, 0, 0, recorded);
+  CHECK_EQ(recorded.tokens_of(0), 3);
+  CHECK_EQ(recorded.tokens_of(1), 1);
+  CHECK_THROWS_AS(static_cast<void>(recorded.tokens_of(2)), bad_input);
+  const auto refused = [&](run_plan plan, std::vector<std::size_t> from, where chosen) {
+    auto one = edit<site::z>(patch{recorded, from}, chosen);
+    basic_edit_list<double> list;
+    list.add("z", patch{recorded, from}, chosen);
+    const std::string text = message([&] { one.begin(plan); });
+    CHECK_EQ(message([&] { list.begin(plan); }), text);
+    return text;
+  };
+  const std::string none = "nothing thrown";
+  const run_plan same{editor_shape, {3, 1}}, other{editor_shape, {2, 3}};
+  CHECK_EQ(refused(same, {}, {}), none);
+  CHECK_EQ(refused(other, {}, {}), "patch at z: expected a recording with as many tokens as text 0, 2, found 3");
+  CHECK_EQ(refused(other, {1, 0}, where{}.layers({1})),
+           "patch at z, layers 1: expected a recording with as many tokens as text 0, 2, found 1");
+  CHECK_EQ(refused(other, {1, 0}, where{}.texts({1})), none);  // the texts that are patched
+  CHECK_EQ(refused(other, {}, where{}.at(positions::these({0}))), none);
+  CHECK(refused(other, {1, 0}, where{}.at(positions::these({1})))
+            .ends_with("expected a recording with position 1 for text 0, found 1 tokens"));
+  const run_plan three{editor_shape, {3, 1, 2}, {}, 0, false, {"a", "b", "c"}};
+  CHECK_EQ(refused(three, {}, {}), "patch at z: expected a recorded text for each that is patched, found none for c");
+  CHECK_EQ(refused(three, {0, 1}, {}),
+           "patch at z: expected a recorded text for each that is patched, found none for c");
+  CHECK_EQ(refused(three, {}, where{}.texts({0, 1})), none);
+  CHECK_EQ(refused({editor_shape, {2, 1}, {0, 0}}, {}, {}), none);  // with a cache the rest may follow
+  CHECK_EQ(refused({editor_shape, {2, 1}, {1, 0}}, {}, {}), none);
+  CHECK_NE(refused({editor_shape, {2, 1}, {2, 0}}, {}, {}), none);
+  CHECK_EQ(refused({editor_shape, {1, 1}, {3, 1}, 0, true}, {}, {}), none);  // a new token of a generation
 }
 
 TEST_CASE("resampling draws every other text about equally often, the same one for all positions") {

@@ -104,6 +104,8 @@ class basic_capture {
   [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const {
     return kept_.positions_of(text);
   }
+  /// Tokens of a text once the last run was over, kept or not. Throws `bad_input` for a text that was not in the run.
+  [[nodiscard]] std::size_t tokens_of(std::size_t text) const { return kept_.tokens_of(text); }
   /// The row of a position in what is kept of a text; none if it is not kept.
   [[nodiscard]] std::optional<std::size_t> row_of(std::size_t text, std::size_t position) const {
     return kept_.row_of(text, position);

@@ -59,6 +59,7 @@ class capture_storage {
                                                    std::size_t text) const;
   [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const;
   [[nodiscard]] std::optional<std::size_t> row_of(std::size_t text, std::size_t position) const;
+  [[nodiscard]] std::size_t tokens_of(std::size_t text) const;
   [[nodiscard]] std::string name_of(std::size_t text) const;
   [[nodiscard]] captured_row origin(std::size_t row) const;
 

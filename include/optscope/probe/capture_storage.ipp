@@ -139,6 +139,12 @@ const std::vector<std::size_t>& capture_storage<Scalar>::positions_of(std::size_
 }
 
 template <class Scalar>
+std::size_t capture_storage<Scalar>::tokens_of(std::size_t text) const {
+  check_text("capture", text);
+  return now_.keys[text];
+}
+
+template <class Scalar>
 tensor_view<const Scalar, 3> capture_storage<Scalar>::all_texts(std::size_t site, std::size_t layer) const {
   check_kept(site, layer);
   const kept& source = now_.store[site];

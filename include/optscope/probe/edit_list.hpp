@@ -27,8 +27,14 @@ struct any_operation {
   std::string name;
   std::function<bool(std::span<T>, const vector_place&)> call;
   std::function<void(std::span<T>, std::span<T>, const vector_place&)> affine = {};  // empty: it is not
+  std::function<void(const run_plan&, std::size_t, const std::vector<std::size_t>&, bool, const std::string&)> checked =
+      {};  // empty: nothing is
 
   bool operator()(std::span<T> x, const vector_place& at) { return call(x, at); }
+  void check(const run_plan& plan, std::size_t text, const std::vector<std::size_t>& positions, bool all,
+             const std::string& item) const {
+    if (checked) checked(plan, text, positions, all, item);
+  }
   [[nodiscard]] bool is_affine() const { return static_cast<bool>(affine); }
   void as_affine(std::span<T> factor, std::span<T> addend, const vector_place& at) const { affine(factor, addend, at); }
 };
@@ -101,9 +107,13 @@ class basic_edit_list {
         operation.as_affine(factor, addend, at);
       };
     }
+    decltype(detail::any_operation<Scalar>::checked) checked;
+    if constexpr (requires { &Operation::check; }) {
+      checked = [operation](const auto&... of) { operation.check(of...); };
+    }
     bool found = false;
     const auto add_at = [&](const site_info& at, auto call) {
-      edits_.add(at, {.name = name, .call = std::move(call), .affine = affine}, std::move(chosen));
+      edits_.add(at, {.name = name, .call = std::move(call), .affine = affine, .checked = checked}, std::move(chosen));
       found = true;
     };
     if constexpr (!detail::takes_a_site<Operation, Scalar, sites>) {

@@ -44,7 +44,7 @@ void edit_sequence<T>::begin(const run_plan& plan) {
   for (entry& each : edits_) {
     placement& place = each.operation.place();
     place.chosen().check(*each.site, plan, place.text(each.site->name));
-    place.begin(plan);
+    each.operation.begin(plan, each.site->name);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <optscope/probe/where.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -28,7 +29,9 @@ concept changes = std::invocable<Operation&, Arguments...> &&
 
 /// Changes a vector of a site: a type, or a lambda, with a call operator `(span of T, const vector_place&)`, or with
 /// the site before these: `(Site, span of T, const vector_place&)`. It returns nothing, or a bool: false if it changed
-/// nothing. A member `name` is shown in messages; it is optional.
+/// nothing. Optional members: `name` is shown in messages; `check(plan, text, positions, all, item)` is called before a
+/// run for each text with positions that are edited, `all` of them or chosen ones, and throws `bad_input` about `item`
+/// if the operation cannot do that.
 ///
 ///     struct halve {
 ///       static constexpr std::string_view name = "halve";
@@ -85,6 +88,19 @@ class placed_operation {
 
   [[nodiscard]] placement& place() noexcept { return placement_; }
   [[nodiscard]] const placement& place() const noexcept { return placement_; }
+
+  /// For a run. An operation with a member `check` refuses what it cannot do, but not in later steps of a generation.
+  void begin(const run_plan& plan, std::string_view sites) {
+    placement_.begin(plan);
+    if constexpr (requires { &Operation::check; }) {
+      for (std::size_t text = 0; !plan.continues && text < plan.lengths.size(); ++text) {
+        const std::vector<std::size_t>& positions = placement_.positions_of(text);
+        if (!positions.empty()) {
+          operation_.check(plan, text, positions, placement_.chosen().all_positions(), placement_.text(sites));
+        }
+      }
+    }
+  }
 
   /// The view has three axes, as `three_axes` gives them.
   template <class Site, class T>
@@ -221,7 +237,7 @@ class editor {
   }
   void begin(const run_plan& plan) {
     for (const site_info* site : sites::infos) edit_.place().chosen().check(*site, plan, text());
-    edit_.place().begin(plan);
+    edit_.begin(plan, names());
   }
   template <class Site>
   [[nodiscard]] std::vector<std::size_t> rows(Site, const place& at, std::size_t count) const {

@@ -32,6 +32,8 @@ class placement {
       if (position >= first && position - first < rows) action(position - first);
     }
   }
+  /// The chosen positions of a text that are run.
+  [[nodiscard]] const std::vector<std::size_t>& positions_of(std::size_t text) const { return rows_[text]; }
   [[nodiscard]] std::vector<std::size_t> rows(const place& at, std::size_t count) const {
     return rows_among(rows_[at.text], at.first_position, count);
   }

@@ -8,11 +8,13 @@
 #include <optional>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/errors.hpp>
+#include <optscope/core/probe.hpp>
 #include <optscope/core/site.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/probe/operations.hpp>
 #include <optscope/probe/where.hpp>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -27,6 +29,9 @@ namespace detail {
 [[nodiscard]] double mean_of(std::span<double> values);
 /// Throws `bad_input` if a captured row has fewer than `expected` elements.
 void require_captured_width(std::size_t expected, std::size_t found);
+/// For `patch`: throws `bad_input` unless a recorded text of this many tokens, or none, has what is to be patched.
+void check_recorded(const run_plan& plan, std::size_t text, const std::vector<std::size_t>& positions, bool all,
+                    std::optional<std::size_t> recorded, const std::string& item);
 /// For `resample`: a number that depends on nothing but the three, each equally likely.
 [[nodiscard]] std::uint64_t draw_of(std::uint64_t seed, std::size_t text, std::size_t other);
 
@@ -111,7 +116,10 @@ bool copy_vector(const Capture& recorded, Site site, std::size_t text, const vec
 }  // namespace detail
 
 /// x = what a capture of another run has at the same site, layer, position and head; of the same text, or of text
-/// `from[text]`. Vectors that the capture does not have are not changed. The capture must outlive the editor.
+/// `from[text]`. Positions and layers that the capture left out are not changed. The capture must outlive the editor.
+///
+/// Throws `bad_input` before a run if a text has no recorded one, if that has another number of tokens, or, where
+/// positions are chosen, if it does not have these; see `may_lack`. In a generation the prompts are compared.
 template <class Capture>
 class patch {
  public:
@@ -119,17 +127,38 @@ class patch {
   explicit patch(const Capture& recorded, std::vector<std::size_t> from = {})
       : recorded_{&recorded}, from_{std::move(from)} {}
 
+  /// Texts and positions that the recording does not have are then left as they are.
+  patch& may_lack() noexcept {
+    may_lack_ = true;
+    return *this;
+  }
+
   template <class Site, class T>
     requires(Capture::sites::template contains<Site>)
   bool operator()(Site site, std::span<T> x, const vector_place& at) const {
-    if (!from_.empty() && at.text >= from_.size()) return false;
-    const std::size_t text = from_.empty() ? at.text : from_[at.text];
-    return text < recorded_->texts() && detail::copy_vector(*recorded_, site, text, at, x);
+    const std::optional<std::size_t> text = source(at.text);
+    return text && detail::copy_vector(*recorded_, site, *text, at, x);
+  }
+
+  /// For an editor, before a run: `positions` of a text are to be patched, `all` says that those are all it has.
+  void check(const run_plan& plan, std::size_t text, const std::vector<std::size_t>& positions, bool all,
+             const std::string& item) const {
+    if (may_lack_) return;
+    const std::optional<std::size_t> from = source(text);
+    detail::check_recorded(plan, text, positions, all, from ? std::optional{recorded_->tokens_of(*from)} : std::nullopt,
+                           item);
   }
 
  private:
+  [[nodiscard]] std::optional<std::size_t> source(std::size_t text) const {
+    if (!from_.empty() && text >= from_.size()) return std::nullopt;
+    const std::size_t from = from_.empty() ? text : from_[text];
+    return from < recorded_->texts() ? std::optional{from} : std::nullopt;
+  }
+
   const Capture* recorded_;
   std::vector<std::size_t> from_;
+  bool may_lack_ = false;
 };
 
 /// x = what a capture has at the same place of another text, never the one of the same index. The other text is drawn

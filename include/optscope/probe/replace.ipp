@@ -35,6 +35,25 @@ OPTSCOPE_INLINE void require_captured_width(std::size_t expected, std::size_t fo
                   std::to_string(found)};
 }
 
+OPTSCOPE_INLINE void check_recorded(const run_plan& plan, std::size_t text, const std::vector<std::size_t>& positions,
+                                    bool all, std::optional<std::size_t> recorded, const std::string& item) {
+  const std::size_t tokens = plan.total(text);
+  const auto refuse = [&](const std::string& expected, const std::string& found) {
+    throw bad_input{"", item, expected, found};
+  };
+  if (!recorded) refuse("a recorded text for each that is patched", "none for " + plan.name_of(text));
+  // With a cache more may follow.
+  if (all && (*recorded < tokens || (*recorded > tokens && plan.cached.empty()))) {
+    refuse("a recording with as many tokens as " + plan.name_of(text) + ", " + std::to_string(tokens),
+           std::to_string(*recorded));
+  }
+  const std::size_t last = *std::ranges::max_element(positions);
+  if (last >= *recorded) {
+    refuse("a recording with position " + std::to_string(last) + " for " + plan.name_of(text),
+           std::to_string(*recorded) + " tokens");
+  }
+}
+
 inline std::uint64_t mixed(std::uint64_t x) {  // the finaliser of SplitMix64
   x += 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;

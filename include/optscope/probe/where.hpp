@@ -50,6 +50,8 @@ class where {
   [[nodiscard]] std::string text() const;
 
   [[nodiscard]] bool has_layer(std::size_t layer) const;
+  /// Whether all positions of a text are chosen.
+  [[nodiscard]] bool all_positions() const noexcept { return !positions_; }
   [[nodiscard]] const std::optional<indices>& units() const noexcept { return units_; }
   [[nodiscard]] const rule& mask() const noexcept { return mask_; }
 
