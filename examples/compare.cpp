@@ -3,7 +3,6 @@
 #include <iostream>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/probe/capture.hpp>
 #include <optscope/similarity/points.hpp>
 
 #include "compare_points.hpp"
@@ -17,21 +16,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t seed = 1;  // of exchanged texts
-
-template <class... Sites>
-capture<Sites...> capture_of(site_list<Sites...>, const program::app& app) {
-  return capture<Sites...>{positions{[&](std::size_t length) { return app.positions_of(length); }}};
-}
-using probe_type = decltype(capture_of(all_sites{}, std::declval<const program::app&>()));
-
-/// A capture of the sites and heads that are asked for.
-probe_type make_probe(const program::app& app, std::vector<std::string> sites, bool heads,
-                      std::vector<std::size_t> layers) {
-  probe_type probe = capture_of(all_sites{}, app);
-  if (heads) sites.emplace_back("z");
-  probe.only_sites(std::move(sites)).only_layers(std::move(layers));
-  return probe;
-}
 
 /// Refuses a second model for which the texts are other tokens.
 void check_same_tokens(const corpus& input, const fs::path& with, const architecture& shape,
@@ -89,8 +73,8 @@ int main(int argc, char** argv) {
     if (app.ids.empty() && input.size() > 1) app.survey(input, "the level of chance is too high", all.limits);
     const fs::path data = app.make_folder("data");
 
-    probe_type probe = make_probe(app, sites, heads, app.layers_of(opt.layers()));
-    const auto run = [&](model_type& what, probe_type& into) {
+    compare::probe_type probe = compare::make_probe(app, sites, heads, app.layers_of(opt.layers()));
+    const auto run = [&](model_type& what, compare::probe_type& into) {
       program::progress line{"layers"};
       what.on_progress([&](std::size_t done, std::size_t total) { line(done, total); });
       what.run(input.tokens, into);
@@ -108,7 +92,7 @@ int main(int argc, char** argv) {
       model_type second{checkpoint{with}, backend};
       check_same_tokens(input, with, second.shape(), opt.shape());
       app.check(input, second.shape());
-      probe_type second_probe = make_probe(app, sites, heads, app.layers_of(second.layers()));
+      compare::probe_type second_probe = compare::make_probe(app, sites, heads, app.layers_of(second.layers()));
       run(second, second_probe);
       others = compare::points_of(second_probe, sites, heads);
     }

@@ -1,19 +1,37 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The points of `compare`: from a run of a model, or from a file that `capture` wrote.
+// The points of `compare` and `map`: from a run of a model, or from a file that `capture` wrote.
 #include <algorithm>
 #include <charconv>
 #include <deque>
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/site.hpp>
+#include <optscope/probe/capture.hpp>
 #include <optscope/similarity/points.hpp>
 #include <string>
 #include <vector>
 
+#include "support/program.hpp"
+
 namespace compare {
 
 using namespace optscope;
+
+template <class... Sites>
+capture<Sites...> capture_of(site_list<Sites...>, const program::app& app) {
+  return capture<Sites...>{positions{[&](std::size_t length) { return app.positions_of(length); }}};
+}
+using probe_type = decltype(capture_of(all_sites{}, std::declval<const program::app&>()));
+
+/// A capture of the sites and heads that are asked for.
+inline probe_type make_probe(const program::app& app, std::vector<std::string> sites, bool heads,
+                             std::vector<std::size_t> layers) {
+  probe_type probe = capture_of(all_sites{}, app);
+  if (heads) sites.emplace_back("z");
+  probe.only_sites(std::move(sites)).only_layers(std::move(layers));
+  return probe;
+}
 
 /// Points, and the vectors that they refer to.
 struct point_list {

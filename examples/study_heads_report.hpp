@@ -182,7 +182,7 @@ inline plot::report make_page(const results& all, const plot::study_report& stud
   facts.emplace_back("heads", std::to_string(all.count()));
   page.facts("Model and run", facts);
   page.notes("What is found", findings(all));
-  plot::add_texts(page, study);
+  plot::add_texts(page, study.texts);
   std::vector<plot::report_item_matrices> lists;
   std::vector<std::string> names;
   for (std::size_t head = 0; head < all.count(); ++head) names.push_back("head " + all.name_of(head));

@@ -9,6 +9,7 @@
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/lines.hpp>
 #include <optscope/plot/palette.hpp>
+#include <optscope/plot/points.hpp>
 #include <optscope/plot/ranked.hpp>
 #include <optscope/plot/report.hpp>
 #include <optscope/plot/spectra_report.hpp>

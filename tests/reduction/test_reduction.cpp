@@ -214,7 +214,7 @@ TEST_CASE("points in few dimensions are found again from their distances") {
   const tensor<double, 2> found = on_principal_axes(classical_scaling(distances, 2));
   const tensor<double, 2> expected = on_principal_axes(flat);
   for (std::size_t k = 0; k < found.size(); ++k) CHECK(std::abs(found.data()[k] - expected.data()[k]) < 1e-9);
-  CHECK(stress_of(distances, found).value < 1e-10);
+  CHECK(stress_of(distances, found).value < 1e-7);
   thread_pool pool{1};
   const scaled_points scaled = metric_scaling(distances, arms().view(), {}, pool);  // from elsewhere, in 8 dimensions
   CHECK(scaled.stress < 0.01);

@@ -16,6 +16,7 @@
 #include <optscope/plot/encode.hpp>
 #include <optscope/plot/report.hpp>
 #include <optscope/plot/report_matrices.ipp>
+#include <optscope/plot/report_points.ipp>
 #include <optscope/plot/report_ranked.ipp>
 #include <optscope/plot/report_script.ipp>
 #include <optscope/plot/report_style.ipp>
@@ -207,6 +208,7 @@ OPTSCOPE_INLINE std::string report::html(const std::filesystem::path& pictures) 
   page += detail::report_script;
   page += detail::report_matrices_view;
   page += detail::report_ranked_view;
+  page += detail::report_points_view;
   page += detail::report_views;
   page += "</script>\n</body>\n</html>\n";
   return page;

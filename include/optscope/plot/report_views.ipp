@@ -278,6 +278,7 @@ const views = {
                 element('p', {class: 'note'}, 'gnuplot could not draw this picture.')],
   matrices: matricesView,
   ranked: rankedView,
+  points: pointsView,
   curves: curvesView,
   streams: streamsView,
 };

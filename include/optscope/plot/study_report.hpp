@@ -115,7 +115,7 @@ struct report_item_matrices {
 };
 
 /// Adds the section of the texts; other sections use its names and colours.
-void add_texts(report& page, const study_report& study);
+void add_texts(report& page, const std::vector<report_text>& texts);
 
 /// Adds a section in which one item's matrix is large and all are small; `what` is what an item is called. Items
 /// are left out from the end where the page would have no room.

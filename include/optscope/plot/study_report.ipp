@@ -25,14 +25,14 @@ OPTSCOPE_INLINE std::vector<row_group> groups_of(const std::vector<report_text>&
   return groups;
 }
 
-OPTSCOPE_INLINE void add_texts(report& page, const study_report& study) {
+OPTSCOPE_INLINE void add_texts(report& page, const std::vector<report_text>& texts) {
   json_writer json = page.begin("texts", "Texts");
   json.key("texts").begin_array();
-  const std::vector<row_group> groups = groups_of(study.texts);
+  const std::vector<row_group> groups = groups_of(texts);
   std::size_t first = 0;  // text of the category
   for (std::size_t category = 0; category < groups.size(); ++category) {
     for (std::size_t member = 0; member < groups[category].size; ++member) {
-      const report_text& shown = study.texts[first + member];
+      const report_text& shown = texts[first + member];
       json.begin_object().field("category", shown.category).field("name", shown.name);
       json.field("firstWords", shown.first_words).field("tokens", shown.tokens);
       json.field("hue", hex(hue(category))).field("colour", hex(shade(category, member, groups[category].size)));
@@ -317,7 +317,7 @@ OPTSCOPE_INLINE std::string finding_of(const report_curves& curves, const std::v
 OPTSCOPE_INLINE report make_report(const study_report& study, const std::vector<std::size_t>& dimensions) {
   report page{study.title, study.model};
   if (!study.facts.empty()) page.facts("Model and run", study.facts);
-  if (!study.texts.empty()) add_texts(page, study);
+  if (!study.texts.empty()) add_texts(page, study.texts);
   const auto shown = std::count_if(study.matrices.begin(), study.matrices.end(),
                                    [&](const report_matrices& m) { return detail::fits(m, study); });
   if (shown != 0) detail::add_matrices(page, study);

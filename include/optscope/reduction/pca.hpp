@@ -3,6 +3,7 @@
 // Principal components: the directions in which points vary most, and the points along them.
 
 #include <cstddef>
+#include <cstdint>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <vector>
@@ -36,6 +37,20 @@ template <class T>
 [[nodiscard]] principal_components pca(const tensor<T, 2>& points, std::size_t components) {
   return pca(points.view(), components);
 }
+
+/// About how many bytes `pca` needs at most, besides the points: 8 a value of the points, and 24 m², m being the
+/// smaller of points and width.
+[[nodiscard]] constexpr std::size_t pca_memory(std::size_t points, std::size_t width) {
+  const std::size_t smaller = points < width ? points : width;
+  return 8 * points * width + 24 * smaller * smaller;
+}
+
+/// What share of the variance the first `components` have by chance: the mean over `draws` sets of points in which the
+/// values of each dimension are exchanged among the points, drawn with `seed` (parallel analysis, Horn 1965). 0 if
+/// there is no variance. Takes as long as `pca` for each draw.
+template <class T>
+[[nodiscard]] double share_by_chance(tensor_view<const T, 2> points, std::size_t components, std::uint64_t seed = 1,
+                                     std::size_t draws = 3);
 
 }  // namespace optscope
 

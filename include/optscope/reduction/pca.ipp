@@ -7,6 +7,8 @@
 #include <optscope/interop/xtensor.hpp>
 #include <optscope/reduction/pca.hpp>
 #include <optscope/reduction/row_products.hpp>
+#include <random>
+#include <utility>
 #include <xtensor-blas/xlinalg.hpp>
 
 namespace optscope {
@@ -47,9 +49,27 @@ principal_components pca(tensor_view<const T, 2> points, std::size_t components)
   return result;
 }
 
+template <class T>
+double share_by_chance(tensor_view<const T, 2> points, std::size_t components, std::uint64_t seed, std::size_t draws) {
+  std::mt19937_64 random{seed};
+  tensor<T, 2> exchanged{points.shape()};
+  for (std::size_t i = 0; i < points.rows(); ++i) std::ranges::copy(points.row(i), exchanged.row(i).begin());
+  double sum = 0;
+  for (std::size_t draw = 0; draw < draws; ++draw) {
+    for (std::size_t i = points.rows(); i > 1; --i) {
+      for (std::size_t j = 0; j < points.cols(); ++j) std::swap(exchanged(i - 1, j), exchanged(random() % i, j));
+    }
+    const principal_components found = pca(exchanged, components);
+    for (std::size_t k = 0; k < components; ++k) sum += found.share(k);
+  }
+  return draws == 0 ? 0 : sum / static_cast<double>(draws);
+}
+
 #ifdef OPTSCOPE_COMPILED
 template principal_components pca(tensor_view<const float, 2>, std::size_t);
 template principal_components pca(tensor_view<const double, 2>, std::size_t);
+template double share_by_chance(tensor_view<const float, 2>, std::size_t, std::uint64_t, std::size_t);
+template double share_by_chance(tensor_view<const double, 2>, std::size_t, std::uint64_t, std::size_t);
 #endif
 
 }  // namespace optscope

@@ -6,6 +6,7 @@
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
+#include <vector>
 
 namespace optscope {
 
@@ -39,13 +40,24 @@ struct scaling_settings {
 
 /// How badly distances of points fit given ones, 0 being perfect.
 struct stress_level {
-  double value = 0;  ///< √(Σ (given - d)² / Σ given²) over all pairs: Kruskal's stress-1 at the best scale
-  /// What there is by chance: the same, expected when the points are exchanged at random, at the best scale.
+  double value = 0;  ///< √(Σ (given - s d)² / Σ given²) over all pairs, s being the best scale: Kruskal's stress-1
+  /// What there is by chance: the same, expected when the points are exchanged at random.
   double by_chance = 0;
 };
 
 /// Of points (point, dimension) and the distances (point, point) that they should have. Both are 0 if all of those are.
 [[nodiscard]] stress_level stress_of(tensor_view<const double, 2> distances, tensor_view<const double, 2> points);
+
+/// The same for points (point, width) and their map, whose distances should be those of the points. Memory for 256 rows
+/// of distances.
+template <class T>
+[[nodiscard]] stress_level stress_of_map(tensor_view<const T, 2> points, tensor_view<const double, 2> map,
+                                         thread_pool& pool);
+
+/// Mean distance between a point of group i and one of group j: (group, group). The diagonal leaves out a point with
+/// itself, and is NaN for a group of one point. `group` [point]: from 0 without gaps.
+[[nodiscard]] tensor<double, 2> mean_distances(tensor_view<const double, 2> points,
+                                               const std::vector<std::size_t>& group);
 
 }  // namespace optscope
 

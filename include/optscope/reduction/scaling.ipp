@@ -8,6 +8,7 @@
 #include <optscope/reduction/pca.hpp>
 #include <optscope/reduction/row_products.hpp>
 #include <optscope/reduction/scaling.hpp>
+#include <span>
 #include <vector>
 
 namespace optscope {
@@ -33,6 +34,44 @@ inline double scaling_row(std::size_t i, const double* given, tensor_view<const 
   for (std::size_t c = 0; c < dimensions; ++c) next[c] /= static_cast<double>(n);
   return misfit;
 }
+
+inline double squared_distance(std::span<const double> x, std::span<const double> y) {
+  double sum = 0;
+  for (std::size_t c = 0; c < x.size(); ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
+  return sum;
+}
+
+/// Sums over pairs of points of given distances and of those in a map.
+struct stress_sums {
+  double product = 0, given = 0, given_sum = 0, found = 0, found_sum = 0;
+
+  /// Pairs of point i and those before it; `distances` are from i.
+  void add(std::size_t i, std::span<const double> distances, tensor_view<const double, 2> map) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const double square = squared_distance(map.row(i), map.row(j)), distance = std::sqrt(square);
+      product += distances[j] * distance;
+      given += distances[j] * distances[j];
+      given_sum += distances[j];
+      found += square;
+      found_sum += distance;
+    }
+  }
+  void add(const stress_sums& other) {
+    product += other.product;
+    given += other.given;
+    given_sum += other.given_sum;
+    found += other.found;
+    found_sum += other.found_sum;
+  }
+  [[nodiscard]] stress_level level(std::size_t points) const {
+    if (given == 0) return {};
+    const auto left = [&](double products) {  // by the map at the best scale
+      return found > 0 ? std::sqrt(std::max(0.0, 1 - products * products / (given * found))) : 1;
+    };
+    const double pairs = static_cast<double>(points) * static_cast<double>(points - 1) / 2;
+    return {.value = left(product), .by_chance = left(given_sum / pairs * found_sum)};
+  }
+};
 
 }  // namespace detail
 
@@ -123,27 +162,50 @@ OPTSCOPE_INLINE tensor<double, 2> on_principal_axes(tensor_view<const double, 2>
 }
 
 OPTSCOPE_INLINE stress_level stress_of(tensor_view<const double, 2> distances, tensor_view<const double, 2> points) {
-  double misfit = 0, given = 0, given_sum = 0, found = 0, found_sum = 0;
-  const std::size_t n = points.rows();
-  for (std::size_t i = 0; i < n; ++i) {
+  detail::stress_sums sums;
+  for (std::size_t i = 0; i < points.rows(); ++i) sums.add(i, distances.row(i), points);
+  return sums.level(points.rows());
+}
+
+template <class T>
+stress_level stress_of_map(tensor_view<const T, 2> points, tensor_view<const double, 2> map, thread_pool& pool) {
+  std::vector<double> mean;
+  const tensor<double, 2> centred = detail::centred_points(points, mean);
+  std::vector<detail::stress_sums> rows(points.rows());
+  detail::for_each_distances(centred, pool, [&](std::size_t i, std::span<const double> squares) {
+    std::vector<double> distances(squares.begin(), squares.begin() + static_cast<std::ptrdiff_t>(i));
+    for (double& each : distances) each = std::sqrt(std::max(each, 0.0));
+    rows[i].add(i, distances, map);
+  });
+  detail::stress_sums all;
+  for (const detail::stress_sums& each : rows) all.add(each);
+  return all.level(points.rows());
+}
+
+OPTSCOPE_INLINE tensor<double, 2> mean_distances(tensor_view<const double, 2> points,
+                                                 const std::vector<std::size_t>& group) {
+  const std::size_t groups = group.empty() ? 0 : 1 + *std::ranges::max_element(group);
+  std::vector<double> sizes(groups);
+  for (const std::size_t each : group) ++sizes[each];
+  tensor<double, 2> sums{{groups, groups}};
+  for (std::size_t i = 0; i < points.rows(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      double square = 0;
-      for (std::size_t c = 0; c < points.cols(); ++c) {
-        square += (points(i, c) - points(j, c)) * (points(i, c) - points(j, c));
-      }
-      const double distance = std::sqrt(square), target = distances(i, j);
-      misfit += (target - distance) * (target - distance);
-      given += target * target;
-      given_sum += target;
-      found += square;
-      found_sum += distance;
+      sums(group[i], group[j]) += std::sqrt(detail::squared_distance(points.row(i), points.row(j)));
     }
   }
-  if (given == 0) return {};
-  const double pairs = static_cast<double>(n) * static_cast<double>(n - 1) / 2;
-  const double product = given_sum / pairs * found_sum;  // the expectation of Σ given d
-  return {.value = std::sqrt(misfit / given),
-          .by_chance = found > 0 ? std::sqrt(std::max(0.0, 1 - product * product / (given * found))) : 1};
+  tensor<double, 2> result{{groups, groups}};
+  for (std::size_t a = 0; a < groups; ++a) {
+    for (std::size_t b = 0; b < groups; ++b) {
+      result(a, b) = a == b ? 2 * sums(a, a) / (sizes[a] * (sizes[a] - 1))  // 0 / 0 for a group of one
+                            : (sums(a, b) + sums(b, a)) / (sizes[a] * sizes[b]);
+    }
+  }
+  return result;
 }
+
+#ifdef OPTSCOPE_COMPILED
+template stress_level stress_of_map(tensor_view<const float, 2>, tensor_view<const double, 2>, thread_pool&);
+template stress_level stress_of_map(tensor_view<const double, 2>, tensor_view<const double, 2>, thread_pool&);
+#endif
 
 }  // namespace optscope
