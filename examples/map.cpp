@@ -162,8 +162,8 @@ int main(int argc, char** argv) {
     write_file(app.out / "summary.json",
                maps::summary_of(all, app.record(opt, input, {{"landmarks and labels", seed}})));
     for (const std::string& limit : all.limits) std::cerr << "map: note: " << limit << '\n';
-    for (const maps::layer_map& each : all.layers) std::cout << each.name << ": " << all.sentence_of(each) << '\n';
     maps::make_report(all).write(app.out, opt.backend().pool());
+    for (const maps::layer_map& each : all.layers) std::cout << each.name << ": " << all.sentence_of(each) << '\n';
     std::cout << (app.out / "report.html").string() << '\n';
   });
 }

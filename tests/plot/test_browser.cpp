@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <optscope/core/output_file.hpp>
+#include <optscope/plot/points.hpp>
 #include <optscope/plot/ranked.hpp>
 #include <optscope/plot/report.hpp>
 #include <string>
@@ -127,6 +128,29 @@ const run = () => {
 };
 )js";
 
+const std::string use_points = R"js(
+const run = () => {
+  const map = one('canvas.matrix'), slider = one('input[type=range]'), readout = one('output'), told = (part) =>
+      expect(readout.textContent.includes(part), `the readout has ${part}: ${readout.textContent}`);
+  expect(one('h3').textContent === 'resid_post.1', 'the last map comes first');
+  expect(changes(map, () => { slider.value = 0; slider.dispatchEvent(new Event('input')); }), 'the slider changes the map');
+  for (const part of ['resid_post.0', '<b>good</b>']) expect(one('.points').textContent.includes(part), part);
+  expect(changes(map, () => press(map, 'ArrowRight')), 'the cursor shows');
+  for (const part of ['articles', 'town', 'position 1', '<i>', 'component 3 2']) told(part);
+  press(map, 'ArrowDown');
+  for (const part of ['code', 'lib', 'position 1']) told(part);
+  press(map, 'Escape');
+  const box = map.getBoundingClientRect(), middle = {clientX: box.left + 19 + box.width / 2, bubbles: true};
+  for (let y = box.top; y < box.bottom; y += 8) map.dispatchEvent(new PointerEvent('pointermove', {...middle, clientY: y}));
+  map.dispatchEvent(new PointerEvent('pointerleave'));
+  for (const choice of ['position', '2 and 3']) expect(changes(map, () => pick(document, choice)), choice);
+  expect(changes(map, () => one('input[type=checkbox]').click()), 'a category can be left out');
+  press(map, 'ArrowRight');
+  told('code');
+  expect(document.documentElement.scrollWidth <= window.innerWidth, 'nothing is wider than the window');
+};
+)js";
+
 constexpr std::string_view begin = R"js(
 // The page draws when the browser has laid it out, which on a busy machine takes long, while timers run on virtual time and
 // wait for nothing. So each try costs some work, too.
@@ -225,6 +249,34 @@ TEST_CASE("ranked units are looked up, and a chart of one layer has a point, in 
   const line_panel layer{.series = {{.name = "within", .x = {3}, .y = {0.4}, .colour = hue(0)}}};
   page.chart("One layer", "", {&layer, 1}, {});
   CHECK_EQ(verdict(browser, folder.path, page.html(), use_ranked), "passed");
+}
+
+TEST_CASE("maps are gone through by slider, and their dots tell what they are, in a browser") {
+  NEEDS_CHROMIUM
+  const temporary_folder folder;
+  mapped_points what{.texts = {{"articles", "town", "A town", 9}, {"code", "lib", "int main", 9}},
+                     .axes = {"component 1", "component 2", "component 3"}};
+  for (const std::size_t text : {0u, 1u}) {
+    for (const std::size_t position : {1u, 2u, 3u}) what.vectors.push_back({text, position, "<i>"});
+  }
+  for (const float side : {1.0f, -2.0f}) {
+    map_panel& panel = what.panels.emplace_back();
+    panel.title = side > 0 ? "resid_post.0" : "resid_post.1";
+    panel.note = "<b>good</b>";
+    panel.points = tensor<float, 2>{{6, 3}};
+    for (std::size_t i = 0; i < 6; ++i) {
+      panel.points(i, 0) = side * static_cast<float>(i);
+      panel.points(i, 1) = static_cast<float>(i * i % 5);
+      panel.points(i, 2) = 2 - static_cast<float>(i);
+    }
+  }
+  report page{"Maps"};
+  add_texts(page, what.texts);
+  add_points(page, "Maps", "", "maps", what);
+  CHECK_EQ(verdict(browser, folder.path, page.html(), use_points), "passed");
+  const picture drawn = scatter(what, "Maps");
+  CHECK_EQ(drawn.data.size(), 2 * 6 * 2);
+  draw(drawn, {.stem = folder.path / "maps", .formats = {image_format::png}});
 }
 
 TEST_CASE("the browser test notices a slider without effect, and an error") {

@@ -8,6 +8,7 @@
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/probe/capture.hpp>
+#include <optscope/reduction/pca.hpp>
 #include <optscope/residual/patching.hpp>
 #include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/distances.hpp>
@@ -313,6 +314,38 @@ TEST_CASE(
                 1, "study", "gnuplot: not found");
   check_page("few");
   CHECK(content_of(box / "few/summary.json").find("too few texts to tell whether heads separate") != std::string::npos);
+}
+
+TEST_CASE("map: principal components of a model's stream; what does not fit is wrong usage or bad input") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  const auto arguments = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"--model", tiny_model, "--ids", "ids.json", "--out", "out", "--layers", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  check_refused(box.run("map", arguments({"--method", "pca", "--positions", "1:", "--dimensions", "3"}), true), 1,
+                "map", "gnuplot: not found");
+  model<> opt{checkpoint{tiny_model}, cpu{1}};
+  capture<site::resid_post> probe{positions::these({1, 2, 3, 4, 5, 6, 7, 8, 9})};
+  opt.run(read_token_lists(box / "ids.json"), probe);
+  const principal_components expected = pca(probe(site::resid_post{}, 1), 3);
+  const auto found = read_npy<float, 3>(box / "out/data/pca-resid_post.npy");
+  REQUIRE_EQ(found.shape(), std::array<std::size_t, 3>{1, expected.coordinates.rows(), 3});
+  for (std::size_t k = 0; k < found.size(); ++k)
+    CHECK(std::abs(found.data()[k] - expected.coordinates.data()[k]) < 1e-4);
+  simdjson::dom::parser parser;
+  const simdjson::dom::element summary = parser.load((box / "out/summary.json").string()), map = summary["maps"].at(0);
+  CHECK_EQ(std::string{map["name"].get_string().value()}, "resid_post.1");
+  CHECK(map["trustworthiness"]["value"].get_double().value() >
+        map["trustworthiness"]["by_chance"].get_double().value());
+  CHECK(std::abs(map["variance"]["share"].get_double().value() -
+                 (expected.share(0) + expected.share(1) + expected.share(2))) < 1e-6);
+  CHECK_EQ(summary["vectors"].get_array().size(), found.extent(1));
+  check_refused(box.run("map", arguments({"--method", "pca", "--neighbours", "5"})), 2, "map",
+                "--neighbours: only with --method phate");
+  check_refused(box.run("map", arguments({"--positions", "last", "--neighbours", "30"})), 3, "map",
+                "--neighbours 30: expected at least 32 vectors");
 }
 
 TEST_CASE("compare: points of a model, of heads, and of a file that capture wrote; what does not fit is bad input") {

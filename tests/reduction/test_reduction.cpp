@@ -179,6 +179,40 @@ TEST_CASE("PHATE reaches the stress of the reference and of scikit-learn from th
   CHECK(phate(x.view(), {.dimensions = 3, .time = 12}, pool).stress.value < map.stress.value);
 }
 
+TEST_CASE(
+    "shares of variance have a level of chance; distances of groups are means over pairs; stress is that of the "
+    "points") {
+  const tensor<double, 2> x = arms(), flat = pca(x, 2).coordinates;
+  const principal_components found = pca(x, 2);
+  const double by_chance = share_by_chance(x.view(), 2);
+  CHECK(by_chance < found.share(0) + found.share(1) - 0.1);
+  tensor<double, 2> noise{{300, 4}};
+  std::mt19937_64 random{3};
+  for (std::size_t k = 0; k < noise.size(); ++k) noise.data()[k] = static_cast<double>(random() >> 11);
+  CHECK(std::abs(share_by_chance(std::as_const(noise).view(), 2) - pca(noise, 2).share(0) - pca(noise, 2).share(1)) <
+        0.05);
+  CHECK(share_by_chance(tensor_view<const double, 2>{x.data(), {1, 8}}, 2) == 0);
+
+  thread_pool pool{2};
+  tensor<double, 2> distances{{90, 90}};
+  std::vector<std::size_t> group(90, 1);
+  for (std::size_t i = 0; i < 90; ++i) {
+    for (std::size_t j = 0; j < 90; ++j) distances(i, j) = distance(x, i, j);
+  }
+  const stress_level of_points = stress_of_map(x.view(), flat.view(), pool), of_matrix = stress_of(distances, flat);
+  CHECK(std::abs(of_points.value - of_matrix.value) < 1e-9);
+  CHECK(std::abs(of_points.by_chance - of_matrix.by_chance) < 1e-9);
+  CHECK(of_points.value < of_points.by_chance);
+
+  group[0] = 0;
+  group[88] = group[89] = 2;
+  const tensor<double, 2> of_groups = mean_distances(x.view(), group);
+  CHECK(std::isnan(of_groups(0, 0)));
+  CHECK(std::abs(of_groups(2, 2) - distances(88, 89)) < 1e-12);
+  CHECK(std::abs(of_groups(0, 2) - (distances(0, 88) + distances(0, 89)) / 2) < 1e-12);
+  CHECK(of_groups(2, 0) == of_groups(0, 2));
+}
+
 TEST_CASE("with landmarks the walk is reversible, and the map keeps the arms") {
   const tensor<double, 2> x = arms(300);
   thread_pool pool{2}, one{1};
