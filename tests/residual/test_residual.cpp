@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optscope/checkpoint/safetensors.hpp>
 #include <optscope/opt/model.hpp>
@@ -138,6 +139,31 @@ TEST_CASE("shares of an answer alone, of several pairs at once, and at chosen po
     CHECK((pair.answer >= 0 && pair.answer < 5 && pair.instead && *pair.instead < 5));
   CHECK(random_logit_pairs(1, 5, false, 1)[0].instead == std::nullopt);
   CHECK_EQ(random_logit_pairs(1, 5, false, 1)[0].answer, drawn[0].answer);
+}
+
+TEST_CASE("an edited run is taken apart and attributed as it is, and texts keep their names") {
+  model<any_opt, double> opt{checkpoint{model_goldens + "pre-ln"}};
+  const token_batch texts = text_for(opt);
+  const named_texts named{texts, {"a.txt"}};
+  auto ablate = edit<site::z>(zero{}, where{}.layers({0}).heads({1}));
+  auto louder = edit<site::mlp_out>(scale{3.0}, where{}.layers({1}));
+  const auto parts = decompose(opt, named, positions::all(), {}, ablate, louder);
+  CHECK(parts.error() <= 1e-12);
+  CHECK_EQ(parts.parts(3, 4, 2), 0);  // 0.head.1
+  const logit_attribution found = attribute_logits(opt, named, {golden_pair}, positions::last(), {}, ablate, louder);
+  CHECK(found.error() <= 1e-12);
+  CHECK_EQ(found.shares(0, 3, 0), 0);
+  basic_capture<double, site::logits> logits{positions::last()};
+  opt.run(texts, ablate, louder, logits);
+  const double difference = detail::difference_of<double>(logits(site::logits{}).row(0), golden_pair);
+  CHECK(std::abs(found.difference(0, 0) - difference) <= 1e-12);
+  CHECK(std::abs(difference - attribute_logits(opt, texts, {golden_pair}, positions::last()).difference(0, 0)) > 1e-3);
+  const named_texts wrong{{{1, 40}}, {"b.txt"}};
+  for (const auto& call :
+       std::vector<std::function<void()>>{[&] { static_cast<void>(decompose(opt, wrong)); },
+                                          [&] { static_cast<void>(attribute_logits(opt, wrong, {golden_pair})); }}) {
+    CHECK_THROWS_WITH_AS(call(), doctest::Contains("b.txt"), bad_input);
+  }
 }
 
 TEST_CASE("a model of which heads and neurons were removed has the components that are left") {

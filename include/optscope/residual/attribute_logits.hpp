@@ -2,6 +2,7 @@
 #pragma once
 // Direct logit attribution: every component's share of a logit, or of the difference of two.
 
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <optscope/core/architecture.hpp>
@@ -10,6 +11,7 @@
 #include <optscope/core/matrix.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/opt/weights.hpp>
 #include <optscope/probe/positions.hpp>
 #include <optscope/residual/components.hpp>
@@ -78,11 +80,13 @@ class logit_directions {
 ///
 /// Throws `bad_input` for a post-LN model, whose stream is not a sum, for a token outside the vocabulary, and as
 /// `model::run` does.
-template <class Model>
-[[nodiscard]] logit_attribution attribute_logits(Model& opt, const token_batch& texts,
-                                                 const std::vector<logit_pair>& pairs,
+///
+/// `editors` act first: shares are those of the edited run. The texts may be `named_texts`.
+template <class Model, std::derived_from<token_batch> Texts = token_batch, class... Editors>
+  requires(detail::probe_argument<Editors> && ...)
+[[nodiscard]] logit_attribution attribute_logits(Model& opt, const Texts& texts, const std::vector<logit_pair>& pairs,
                                                  positions where = positions::all(),
-                                                 std::vector<std::size_t> neurons_of = {}) {
+                                                 std::vector<std::size_t> neurons_of = {}, Editors&&... editors) {
   using T = typename Model::scalar;
   logit_attribution result;
   const std::string folder = opt.files().folder().string();
@@ -100,7 +104,7 @@ template <class Model>
   result.shares.resize({pairs.size(), result.components.size(), vectors});
   stream_rows<T> last{where, opt.layers()};
   if (pairs.empty() || vectors == 0) return result;
-  opt.run(texts, probe, last);
+  opt.run(texts, editors..., probe, last);
 
   const tensor<T, 2> stream = last.at(opt.layers());
   for (std::size_t vector = 0; vector < vectors; ++vector) {

@@ -2,10 +2,12 @@
 #pragma once
 // A vector of the stream as the sum of its components.
 
+#include <concepts>
 #include <cstddef>
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/tokens.hpp>
+#include <optscope/opt/kv_cache.hpp>
 #include <optscope/probe/positions.hpp>
 #include <optscope/residual/components.hpp>
 #include <optscope/residual/stream_rows.hpp>
@@ -35,10 +37,15 @@ struct stream_decomposition {
 ///
 /// Memory: components x vectors x hidden, for which a split MLP counts as its neurons. Throws `bad_input` for a post-LN
 /// model, whose stream is not a sum, for a layer that there is not, and as `model::run` does.
-template <class Model>
-[[nodiscard]] stream_decomposition<typename Model::scalar> decompose(Model& opt, const token_batch& texts,
+///
+/// `editors` act first; where they change components, such as `z` or `mlp_out`, the sum stays exact. The texts may be
+/// `named_texts`.
+template <class Model, std::derived_from<token_batch> Texts = token_batch, class... Editors>
+  requires(detail::probe_argument<Editors> && ...)
+[[nodiscard]] stream_decomposition<typename Model::scalar> decompose(Model& opt, const Texts& texts,
                                                                      positions where = positions::all(),
-                                                                     const stream_part& part = {}) {
+                                                                     const stream_part& part = {},
+                                                                     Editors&&... editors) {
   using T = typename Model::scalar;
   stream_decomposition<T> result;
   const std::size_t hidden = opt.shape().hidden;
@@ -52,7 +59,7 @@ template <class Model>
   result.components = probe.components();
   result.parts.resize({result.components.size(), vectors, hidden});
   stream_rows<T> stream{where, part.layers.value_or(opt.layers())};
-  opt.run(texts, probe, stream);
+  opt.run(texts, editors..., probe, stream);
   result.stream = stream.at(part.layers.value_or(opt.layers()));
   return result;
 }
