@@ -6,8 +6,6 @@ target_link_libraries(optscope_compiled PUBLIC optscope)
 target_compile_definitions(optscope_compiled PUBLIC OPTSCOPE_COMPILED)
 # A program takes the functions that it uses, not whole folders.
 target_compile_options(optscope_compiled PRIVATE -ffunction-sections -fdata-sections)
-# Tests with sanitizers compile fast, at -O0, and call a library that is not slow.
-target_compile_options(optscope_compiled PRIVATE $<$<CONFIG:Debug>:-O1>)
 target_link_options(optscope_compiled INTERFACE LINKER:--gc-sections)
 
 # The symbols by which core/compiled.hpp knows this library and its version.
@@ -31,11 +29,16 @@ foreach(folder IN LISTS compiled_folders)
   file(CONFIGURE OUTPUT ${source} CONTENT "${contents_of_${folder}}" @ONLY)
   target_sources(optscope_compiled PRIVATE ${source})
 endforeach()
+# Tests with sanitizers compile fast, at -O0, and call a library that is not slow where there is much to compute.
+foreach(folder core checkpoint opt spectrum tokenizer)
+  set_property(SOURCE ${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp APPEND PROPERTY
+               COMPILE_OPTIONS $<$<CONFIG:Debug>:-O1>)
+endforeach()
 # UndefinedBehaviorSanitizer takes clang 14 many minutes for the kernels; tests/backend/test_cpu.cpp has them with it.
 set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/compiled/backend.cpp PROPERTIES
                             COMPILE_OPTIONS "$<IF:$<CONFIG:Debug>,-fno-sanitize=undefined,-O3>")
 # What reads files and draws is small rather than fast.
 foreach(folder checkpoint corpus plot)
-  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp PROPERTIES
-                              COMPILE_OPTIONS $<$<CONFIG:Release>:-Os>)
+  set_property(SOURCE ${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp APPEND PROPERTY
+               COMPILE_OPTIONS $<$<CONFIG:Release>:-Os>)
 endforeach()

@@ -1,6 +1,12 @@
 cmake_minimum_required(VERSION 3.25)
-# Fails if a header includes what its folder may not (nothing includes upwards), or itself by way of others, or if it
-# prints or exits.
+# Fails if a header includes what its folder may not (nothing includes upwards), or itself by way of others, if it uses a
+# name of the standard library without the header of that name, or if it prints or exits.
+include(${CMAKE_CURRENT_LIST_DIR}/standard_names.cmake)
+foreach(standard IN LISTS standard_headers)
+  foreach(name IN LISTS names_of_${standard})
+    set(home_of_${name} ${standard})
+  endforeach()
+endforeach()
 set(allowed_core "")
 set(allowed_backend "core")
 set(allowed_checkpoint "core")
@@ -56,6 +62,21 @@ foreach(header ${headers})
     endif()
   endforeach()
   string(REGEX REPLACE "//[^\n]*" "" code "${text}")
+  if(name MATCHES "ipp$" AND EXISTS ${SOURCE}/include/optscope/${whole})
+    file(STRINGS ${SOURCE}/include/optscope/${whole} of_whole REGEX "^#include")
+    list(APPEND includes ${of_whole})
+  endif()
+  string(REGEX MATCHALL "[^a-z_]std::(ranges::)?[a-z_0-9]+" used "${code}")
+  list(TRANSFORM used REPLACE ".*:" "")
+  list(REMOVE_DUPLICATES used)
+  list(REMOVE_ITEM used ${names_of_many_headers})
+  foreach(each IN LISTS used)
+    if(NOT DEFINED home_of_${each})
+      list(APPEND wrong "${name}: std::${each}: add it to tests/standard_names.cmake")
+    elseif(NOT "#include <${home_of_${each}}>" IN_LIST includes)
+      list(APPEND wrong "${name}: std::${each}: include <${home_of_${each}}>")
+    endif()
+  endforeach()
   string(REGEX MATCHALL
          "(std::cout|std::cerr|std::clog|[^a-z_]f?printf *\\(|[^a-z_]f?puts *\\(|[^_a-z]exit *\\(|std::abort|std::terminate)"
          calls "${code}")

@@ -128,6 +128,7 @@ TEST_CASE_TEMPLATE("attention agrees with its definition, whole and behind cache
   for (const auto& [heads, width] : {std::pair<std::size_t, std::size_t>{1, 1}, {3, 7}, {2, 80}, {1, 128}}) {
     for (const auto& [m, t] :
          {std::pair<std::size_t, std::size_t>{1, 1}, {5, 5}, {200, 200}, {1, 150}, {130, 300}, {600, 601}}) {
+      if (m == 600 && width > 7) continue;  // long texts with narrow heads, which is quick with sanitizers too
       const std::size_t hidden = heads * width;
       const auto q = numbers<T>(m * hidden, 1), k = numbers<T>(t * hidden, 2), v = numbers<T>(t * hidden, 3);
       const tensor_view<const T, 2> qv{q.data(), {m, hidden}}, kv{k.data(), {t, hidden}}, vv{v.data(), {t, hidden}};

@@ -215,7 +215,7 @@ std::string page_of_study(const std::filesystem::path& folder) {
 
 }  // namespace
 
-TEST_CASE("the report works in a browser, by mouse and by keyboard, without an error") {
+TEST_CASE("the report works in a browser, by mouse and by keyboard, without an error" * doctest::test_suite("long")) {
   NEEDS_CHROMIUM
   const temporary_folder folder;
   const std::string page = page_of_study(folder.path);
@@ -227,7 +227,8 @@ TEST_CASE("the report works in a browser, by mouse and by keyboard, without an e
   CHECK_GT(std::filesystem::file_size(beside / "report.png"), 50000);
 }
 
-TEST_CASE("ranked units are looked up, and a chart of one layer has a point, in a browser") {
+TEST_CASE("ranked units are looked up, and a chart of one layer has a point, in a browser" *
+          doctest::test_suite("long")) {
   NEEDS_CHROMIUM
   const temporary_folder folder;
   ranked_units what{.unit = "neuron", .note_label = "highest at"};
@@ -251,7 +252,8 @@ TEST_CASE("ranked units are looked up, and a chart of one layer has a point, in 
   CHECK_EQ(verdict(browser, folder.path, page.html(), use_ranked), "passed");
 }
 
-TEST_CASE("maps are gone through by slider, and their dots tell what they are, in a browser") {
+TEST_CASE("maps are gone through by slider, and their dots tell what they are, in a browser" *
+          doctest::test_suite("long")) {
   NEEDS_CHROMIUM
   const temporary_folder folder;
   mapped_points what{.texts = {{"articles", "town", "A town", 9}, {"code", "lib", "int main", 9}},
@@ -279,7 +281,7 @@ TEST_CASE("maps are gone through by slider, and their dots tell what they are, i
   draw(drawn, {.stem = folder.path / "maps", .formats = {image_format::png}});
 }
 
-TEST_CASE("the browser test notices a slider without effect, and an error") {
+TEST_CASE("the browser test notices a slider without effect, and an error" * doctest::test_suite("long")) {
   NEEDS_CHROMIUM
   const temporary_folder folder;
   std::string page = page_of_study(folder.path);

@@ -137,7 +137,7 @@ TEST_CASE("a sketch's quantiles have ranks within the stated error, in any order
   std::mt19937_64 bits{3};
   std::size_t beyond = 0, trials = 0;
   for (int trial = 0; trial < 24; ++trial) {
-    constexpr std::size_t n = 50000;
+    constexpr std::size_t n = 20000;
     std::vector<double> values(n);
     for (std::size_t i = 0; i < n; ++i)
       values[i] = trial % 6 == 5 ? static_cast<double>(i % 7) : std::ldexp(bits(), -60);

@@ -348,7 +348,8 @@ TEST_CASE("diagonal plus low rank: planted components are counted and named, und
   }
 }
 
-TEST_CASE("diagonal plus low rank: vectors without structure have rank 0, but for one in twenty") {
+TEST_CASE("diagonal plus low rank: vectors without structure have rank 0, but for one in twenty" *
+          doctest::test_suite("long")) {
   std::mt19937_64 bits{7};
   const auto all = pair_metrics();
   std::size_t found = 0;

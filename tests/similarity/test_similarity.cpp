@@ -317,7 +317,8 @@ vector_labels labels_of(const std::vector<std::size_t>& category) {
 
 }  // namespace
 
-TEST_CASE("of many layers without differences, p over all of them is small in 5 % of the studies; p is in more") {
+TEST_CASE("of many layers without differences, p over all of them is small in 5 % of the studies; p is in more" *
+          doctest::test_suite("long")) {
   std::mt19937_64 bits{12};
   const vector_labels where = labels_of(categories);
   std::size_t alone = 0, over_all = 0;
@@ -337,7 +338,8 @@ TEST_CASE("of many layers without differences, p over all of them is small in 5 
   CHECK(over_all <= 28);  // of 300 expected 15; 0.1 % beyond
 }
 
-TEST_CASE("categories of one mean and different spread: blocks are found, other means are not; real ones are") {
+TEST_CASE("categories of one mean and different spread: blocks are found, other means are not; real ones are" *
+          doctest::test_suite("long")) {
   std::mt19937_64 bits{13};
   const std::vector<std::size_t> two{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
       uneven{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1};
@@ -411,7 +413,7 @@ TEST_CASE("the effect is how often a pair of one category is more alike, its int
   CHECK_FALSE(std::isnan(few.effect));
 }
 
-TEST_CASE("without categories p is uniform over 200 draws, whatever the metric") {
+TEST_CASE("without categories p is uniform over 200 draws, whatever the metric" * doctest::test_suite("long")) {
   std::mt19937_64 bits{15};
   const vector_labels where = labels_of(categories);
   for (const char* name : {"centred_cosine", "whitened_cosine", "euclidean"}) {

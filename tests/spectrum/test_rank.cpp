@@ -241,7 +241,7 @@ TEST_CASE("a layer stands out by what is wider at the same text, whatever the or
   CHECK(unclear.compared().verdict.find("Three texts or more") != std::string::npos);
 }
 
-TEST_CASE("of layers that are equally wide, one stands out in at most 5 % of the cases") {
+TEST_CASE("of layers that are equally wide, one stands out in at most 5 % of the cases" * doctest::test_suite("long")) {
   std::mt19937_64 bits{5};
   std::normal_distribution<double> normal;
   for (const std::size_t layers : {2u, 4u}) {

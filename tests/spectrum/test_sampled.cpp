@@ -49,7 +49,7 @@ void check_counts(const spectrum& found, const std::vector<double>& values, doub
 
 }  // namespace
 
-TEST_CASE("quadrature counts a log-uniform spectrum within its stated error") {
+TEST_CASE("quadrature counts a log-uniform spectrum within its stated error" * doctest::test_suite("long")) {
   const std::vector<double> values = log_uniform(1500, 1, 1e-3);
   const tensor<float, 2> matrix = rounded<float>(matrix_with(1500, 1500, values));
   matrix_operator<float> op{matrix};
@@ -72,7 +72,8 @@ TEST_CASE("quadrature counts a log-uniform spectrum within its stated error") {
   CHECK(std::abs(energy.value / static_cast<double>(ranks.energy_ranks[1]) - 1) < 0.05);
 }
 
-TEST_CASE("errors of sampling are those that other random vectors show, from two probes too") {
+TEST_CASE("errors of sampling are those that other random vectors show, from two probes too" *
+          doctest::test_suite("long")) {
   const std::vector<double> values = log_uniform(400, 1, 0.05);
   const tensor<double, 2> matrix = matrix_with(400, 400, values);
   matrix_operator<double> op{matrix};

@@ -171,7 +171,8 @@ TEST_CASE("p is the exact share of labellings; noise gives uniform p and no find
   CHECK(low < 160);
 }
 
-TEST_CASE("few neurons that are ten times as active in a category are found among 32,768 tests, 300 or 20 of them") {
+TEST_CASE("few neurons that are ten times as active in a category are found among 32,768 tests, 300 or 20 of them" *
+          doctest::test_suite("long")) {
   const text_groups groups{{8, 8, 8, 8}};
   cpu backend{2};
   for (const std::size_t planted : {300u, 20u}) {
@@ -193,7 +194,8 @@ TEST_CASE("few neurons that are ten times as active in a category are found amon
   }
 }
 
-TEST_CASE("no false findings where a category has few texts and the others many; groups are of equal size") {
+TEST_CASE("no false findings where a category has few texts and the others many; groups are of equal size" *
+          doctest::test_suite("long")) {
   std::mt19937_64 bits{4};
   const std::size_t ffn = 2000;
   cpu backend{2};

@@ -237,7 +237,8 @@ TEST_CASE("sums over texts agree with plain loops for any windows and batches; s
   CHECK_EQ(wrong, 0);
 }
 
-TEST_CASE("texts are cut to one length where the categories' are not: then short texts alone make no findings") {
+TEST_CASE("texts are cut to one length where the categories' are not: then short texts alone make no findings" *
+          doctest::test_suite("long")) {
   CHECK_EQ(equal_length({{500, 600, 550}, {480, 2000, 600}}), 0);
   CHECK_EQ(equal_length({{5000, 6000, 5500}, {2800, 2500, 4000}}), 2500);
   CHECK_EQ(equal_length({{500, 600, 550}, {40, 50, 60}, {}}), 40);

@@ -11,12 +11,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <ios>
 #include <iterator>
 #include <optscope/backend/cuda_errors.hpp>
 #include <optscope/backend/cuda_source.hpp>
 #include <optscope/core/output_file.hpp>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace optscope::detail {

@@ -3,9 +3,11 @@
 // Bodies of product.hpp.
 
 #include <cassert>
+#include <cstdint>
 #include <cstring>
 #include <optscope/backend/product.hpp>
 #include <optscope/backend/tile.hpp>
+#include <type_traits>
 
 namespace optscope::kernel {
 

@@ -15,6 +15,7 @@
 #include <optscope/core/utf8.hpp>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace optscope {

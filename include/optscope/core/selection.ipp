@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <optscope/core/selection.hpp>
+#include <system_error>
 #include <utility>
 
 namespace optscope {

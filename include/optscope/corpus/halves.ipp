@@ -3,7 +3,9 @@
 // Bodies of halves.hpp.
 
 #include <cassert>
+#include <optional>
 #include <optscope/corpus/halves.hpp>
+#include <span>
 
 namespace optscope {
 namespace detail {

@@ -2,6 +2,7 @@
 #pragma once
 // Bodies of prompts.hpp.
 
+#include <optional>
 #include <optscope/corpus/prompts.hpp>
 #include <optscope/corpus/windows.hpp>
 #include <random>

@@ -10,6 +10,7 @@
 #include <optscope/corpus/survey.hpp>
 #include <optscope/corpus/windows.hpp>
 #include <span>
+#include <system_error>
 #include <unordered_map>
 
 namespace optscope {

@@ -7,6 +7,7 @@
 #include <optscope/core/errors.hpp>
 #include <optscope/interop/npy.hpp>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 namespace optscope::detail {

@@ -10,6 +10,7 @@
 #include <optscope/units/attribution.hpp>
 #include <optscope/units/text_groups.hpp>
 #include <optscope/units/unit_sums.hpp>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

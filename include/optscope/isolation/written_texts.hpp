@@ -14,6 +14,7 @@
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/side_by_side.hpp>
 #include <optscope/units/category_windows.hpp>
+#include <utility>
 #include <vector>
 
 namespace optscope {

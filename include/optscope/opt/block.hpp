@@ -8,6 +8,7 @@
 #include <optscope/opt/forward.hpp>
 #include <optscope/opt/weights.hpp>
 #include <type_traits>
+#include <utility>
 
 namespace optscope {
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optscope/opt/generate.hpp>
+#include <span>
 
 namespace optscope::detail {
 

@@ -24,6 +24,7 @@
 #include <optscope/opt/mapped_weights.hpp>
 #include <optscope/opt/variants.hpp>
 #include <optscope/opt/weights.hpp>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>

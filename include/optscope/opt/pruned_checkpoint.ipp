@@ -3,6 +3,7 @@
 // Bodies of pruned_checkpoint.hpp.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>

@@ -3,6 +3,7 @@
 // Bodies of variants.hpp.
 
 #include <array>
+#include <cstddef>
 #include <optscope/core/errors.hpp>
 #include <optscope/opt/variants.hpp>
 #include <utility>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <optscope/plot/label.hpp>
 #include <optscope/plot/layout.hpp>
 #include <optscope/plot/palette.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 // A report: one self-contained HTML page of sections, and the pictures that belong to it as files.
 
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <optscope/core/compiled.hpp>

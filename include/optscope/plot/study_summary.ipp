@@ -2,6 +2,7 @@
 #pragma once
 // Bodies of study_summary.hpp.
 
+#include <cstddef>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/plot/study_summary.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 // An editor whose sites, operations and places are data: what a file or a search says at run time.
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <optscope/core/compiled.hpp>

@@ -9,6 +9,7 @@
 #include <optscope/core/compiled.hpp>
 #include <optscope/core/tensor.hpp>
 #include <optscope/core/threads.hpp>
+#include <span>
 #include <vector>
 
 namespace optscope::detail {

@@ -19,6 +19,7 @@
 #include <optscope/residual/stream_rows.hpp>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace optscope {

@@ -16,6 +16,7 @@
 #include <optscope/probe/positions.hpp>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

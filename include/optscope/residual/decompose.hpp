@@ -2,6 +2,7 @@
 #pragma once
 // A vector of the stream as the sum of its components.
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <optscope/core/compiled.hpp>

@@ -12,6 +12,7 @@
 #include <optscope/similarity/low_rank.hpp>
 #include <random>
 #include <span>
+#include <utility>
 #include <xtensor-blas/xlinalg.hpp>
 
 namespace optscope {

@@ -10,6 +10,7 @@
 #include <optscope/similarity/cka.hpp>
 #include <optscope/similarity/points.hpp>
 #include <random>
+#include <utility>
 
 namespace optscope {
 namespace detail {

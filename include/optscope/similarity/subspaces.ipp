@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 #include <xtensor-blas/xlinalg.hpp>
 
 namespace optscope {

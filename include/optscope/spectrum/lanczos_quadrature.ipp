@@ -13,6 +13,7 @@
 #include <optscope/spectrum/lapack.hpp>
 #include <optscope/spectrum/largest.hpp>
 #include <optscope/spectrum/token_null_space.hpp>
+#include <span>
 #include <string>
 
 namespace optscope {

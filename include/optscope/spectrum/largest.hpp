@@ -2,6 +2,7 @@
 #pragma once
 // The largest singular values with their vectors, from products with the operator alone.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optscope/core/compiled.hpp>

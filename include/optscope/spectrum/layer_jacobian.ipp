@@ -6,6 +6,7 @@
 #include <optscope/backend/elementwise.hpp>
 #include <optscope/spectrum/layer_jacobian.hpp>
 #include <optscope/spectrum/products.hpp>
+#include <utility>
 
 namespace optscope {
 namespace detail {

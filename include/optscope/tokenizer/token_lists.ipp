@@ -3,6 +3,7 @@
 // Bodies of token_lists.hpp.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optscope/core/json.hpp>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace optscope {
 namespace detail {

@@ -11,6 +11,7 @@
 #include <optscope/tokenizer/merges.hpp>
 #include <optscope/tokenizer/vocabulary.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace optscope {

@@ -2,6 +2,7 @@
 #pragma once
 // Bodies of tokenizer_json.hpp.
 
+#include <cstddef>
 #include <cstdint>
 #include <optscope/core/errors.hpp>
 #include <optscope/tokenizer/tokenizer_json.hpp>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <map>
 #include <optscope/core/errors.hpp>
 #include <optscope/core/json.hpp>

@@ -12,6 +12,7 @@
 #include <optscope/units/selectivity.hpp>
 #include <optscope/units/unit_findings.hpp>
 #include <span>
+#include <string_view>
 
 namespace optscope {
 
