@@ -348,6 +348,42 @@ TEST_CASE("map: principal components of a model's stream; what does not fit is w
                 "--neighbours 30: expected at least 32 vectors");
 }
 
+TEST_CASE("reproduce: every figure in the study's order, each with a verdict; without categories it cannot be told") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  const auto reproduce = [&](std::vector<std::string> input, const std::string& out) {
+    std::vector<std::string> study{"--metrics", "cosine,scaled_cosine", "--heads", "--out", out + "/study"},
+        few{"--length", "3"}, many{"--length", "5"};
+    few.insert(few.end(), {"--text", "0,3", "--out", out + "/few"});
+    many.insert(many.end(), {"--out", out + "/many"});
+    for (auto* each : {&study, &few, &many}) each->insert(each->end(), input.begin(), input.end());
+    study.insert(study.end(), {"--length", "9", "--positions", "7,8"});
+    check_refused(box.run("study", study, true), 1, "study", "gnuplot: not found");
+    CHECK_EQ(box.run("tight_pass", few, true).code, 1);   // no gnuplot
+    CHECK_EQ(box.run("tight_pass", many, true).code, 1);  // no gnuplot
+    check_refused(
+        box.run("reproduce", {"--study", out + "/study", "--few", out + "/few", "--many", out + "/many", "--out", out},
+                true),
+        1, "reproduce", "gnuplot: not found");
+    simdjson::dom::parser parser;
+    std::vector<std::string> verdicts;
+    for (const simdjson::dom::element each : parser.load((box / (out + "/summary.json")).string())["figures"]) {
+      verdicts.emplace_back(each["verdict"].get_string().value());
+      CHECK_EQ(std::string{each["found"].get_string().value()}.find("nan"), std::string::npos);
+    }
+    return verdicts;
+  };
+  const std::vector<std::string> without = reproduce({"--model", tiny_model, "--ids", "ids.json"}, "without");
+  REQUIRE_EQ(without.size(), 9);
+  for (const std::size_t figure : {0, 1, 2, 3, 6, 7, 8}) CHECK_EQ(without[figure], "cannot be told with so few texts");
+  const std::vector<std::string> with = reproduce({"--model", demo_model, "--texts", texts, "--layers", "0"}, "with");
+  CHECK_EQ(with[2], "holds");  // the stream after layer 0 tells code from prose
+  CHECK_NE(with[8], "cannot be told with so few texts");
+  check_refused(
+      box.run("reproduce", {"--study", "with/study", "--few", "without/few", "--many", "with/many", "--out", "with"}),
+      3, "reproduce", "summary.json: tight_pass: expected 1 layers, as `study` has, found 2");
+}
+
 TEST_CASE("compare: points of a model, of heads, and of a file that capture wrote; what does not fit is bad input") {
   const sandbox box;
   box.write("ids.json", some_ids());

@@ -20,6 +20,7 @@ header p { color: var(--muted); font-size: 17px; margin: 4px 0 0; overflow-wrap:
 nav { display: flex; flex-wrap: wrap; gap: 4px 20px; margin-top: 14px; font-size: 14px; }
 a { color: var(--accent); text-underline-offset: 3px; }
 section { border-top: 1px solid var(--line); margin-top: 26px; padding-top: 22px; }
+section.goes-on { border-top: 0; margin-top: 6px; padding-top: 6px; }
 .note, .muted { color: var(--muted); font-size: 14px; }
 .note { max-width: 110ch; }
 .note:empty { display: none; }

@@ -288,10 +288,11 @@ main.append(element(
     'header', {}, element('h1', {}, page.title), page.subtitle ? element('p', {}, page.subtitle) : '',
     element(
         'nav', {'aria-label': 'Sections'},
-        ...page.sections.map((section, i) => element('a', {href: `#section-${i}`}, section.heading)))));
+        ...page.sections.map(({heading}, i) => heading ? element('a', {href: `#section-${i}`}, heading) : ''))));
 page.sections.forEach(
     (section, i) => main.append(element(
-        'section', {id: `section-${i}`, class: section.kind}, element('h2', {}, section.heading),
+        'section', {id: `section-${i}`, class: section.heading ? section.kind : `${section.kind} goes-on`},
+        section.heading ? element('h2', {}, section.heading) : '',
         ...views[section.kind](section))));
 window.addEventListener('beforeprint', () => document.querySelectorAll('details').forEach((fold) => {
   fold.open = true;
