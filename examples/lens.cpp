@@ -65,23 +65,41 @@ void look(model<>& opt, const corpus& input, const fs::path& file, lens::results
   if (full) full->commit();
 }
 
-/// The attention of the heads with the largest shares.
-void show_heads(model<>& opt, const corpus& input, lens::results& all) {
+/// The attention of these heads at the positions that the page shows.
+void show_attention(model<>& opt, const corpus& input, std::vector<stream_component> heads, lens::results& all) {
   std::vector<std::size_t> layers;
+  for (const stream_component& head : heads) layers.push_back(head.layer);
+  if (layers.empty()) return;
+  const std::size_t first = lens::first_shown(all);
+  capture<site::pattern> probe{positions::strided(first, 1, all.ids.size() - first)};
+  opt.run(input.tokens, probe.only_layers(layers));
+  for (const stream_component& head : heads) {
+    const auto pattern = probe(site::pattern{}, head.layer, 0);  // (head, position, key)
+    if (head.index >= pattern.extent(0)) continue;               // removed from this layer
+    lens::head_pattern& each = all.patterns.emplace_back(lens::head_pattern{.head = head});
+    each.weights.resize({pattern.extent(1), pattern.extent(2)});
+    std::ranges::copy(pattern.row(head.index), each.weights.data());
+  }
+}
+
+/// The heads with the largest shares.
+std::vector<stream_component> largest_heads(const lens::results& all) {
+  std::vector<stream_component> heads;
   for (const std::size_t c : lens::largest_shares(all, all.shares.components.size())) {
     const stream_component& each = all.shares.components[c];
-    if (each.kind != component_kind::head || all.patterns.size() == shown_heads) continue;
-    all.patterns.push_back({.head = each});
-    layers.push_back(each.layer);
+    if (each.kind == component_kind::head && heads.size() < shown_heads) heads.push_back(each);
   }
-  if (layers.empty()) return;
-  capture<site::pattern> probe;
-  opt.run(input.tokens, probe.only_layers(layers));
-  for (lens::head_pattern& each : all.patterns) {
-    const auto pattern = probe(site::pattern{}, each.head.layer, 0);  // (head, position, key)
-    each.weights.resize({pattern.extent(1), pattern.extent(2)});
-    std::ranges::copy(pattern.row(each.head.index), each.weights.data());
+  return heads;
+}
+
+std::vector<stream_component> every_head(const architecture& shape) {
+  std::vector<stream_component> heads;
+  for (std::size_t layer = 0; layer < shape.layers; ++layer) {
+    for (std::size_t head = 0; head < shape.heads; ++head) {
+      heads.push_back({.kind = component_kind::head, .layer = layer, .index = head});
+    }
   }
+  return heads;
 }
 
 void print(const lens::results& all) {
@@ -115,6 +133,13 @@ int main(int argc, char** argv) {
           .type("TOKEN");
   const auto compared =
       app.option("--instead", &instead, "Attribute the answer's logit minus that of this token").type("TOKEN");
+  std::string heads = "largest";
+  app.option(
+         "--heads", &heads,
+         "Whose attention is shown as a picture: of the four heads with the largest shares of the answer's logit, or "
+         "of all")
+      .one_of({"largest", "all"})
+      .shown();
   app.option("--full", &full, "Write the logits of all tokens at every depth and position, data/lens.npy");
 
   return app.run(argc, argv, [&] {
@@ -126,7 +151,8 @@ int main(int argc, char** argv) {
     app.check(input, opt.shape());
     lens::results all{.model = fs::canonical(app.model).filename().string(),
                       .ids = input.tokens[0],
-                      .vocabulary = input.words->size()};
+                      .vocabulary = input.words->size(),
+                      .every_head = heads == "all"};
     for (const token_id id : all.ids) all.pieces.push_back(input.words->piece(id));
     if (answered.given()) all.asked.push_back({.id = input.words->token(answer), .piece = answer});
     if (compared.given()) all.asked.push_back({.id = input.words->token(instead), .piece = instead});
@@ -146,8 +172,12 @@ int main(int argc, char** argv) {
     if (!all.asked.empty()) attribute(opt, input, all);
     const fs::path data = app.make_folder("data");
     look(opt, input, full ? data / "lens.npy" : fs::path{}, all);
+    if (all.every_head) {
+      show_attention(opt, input, every_head(opt.shape()), all);
+    } else if (!all.asked.empty()) {
+      show_attention(opt, input, largest_heads(all), all);
+    }
     if (!all.asked.empty()) {
-      show_heads(opt, input, all);
       tensor<float, 2> shares{{all.shares.components.size(), all.ids.size()}};  // (component, position)
       std::transform(all.shares.shares.data(), all.shares.shares.data() + shares.size(), shares.data(),
                      [](double share) { return static_cast<float>(share); });

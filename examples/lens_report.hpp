@@ -30,7 +30,7 @@ struct asked_token {
   std::vector<token_belief> by_depth{};  // at the last position
 };
 
-/// The attention of one head over the prompt.
+/// The attention of one head at the positions that are shown.
 struct head_pattern {
   stream_component head{};
   tensor<float, 2> weights{};  // (position, key)
@@ -43,6 +43,7 @@ struct results {
   std::vector<std::string> pieces{};  // of the prompt
   token_list ids{};
   std::size_t vocabulary = 0;
+  bool every_head = false;  // `patterns` has all heads, else those with the largest shares
   std::vector<std::vector<std::vector<token_belief>>> beliefs{};  // [depth][position]: the likeliest
   std::vector<std::vector<std::string>> believed{};               // [depth][position]: the piece of the first
   std::vector<asked_token> asked{};                               // the answer, then what is instead of it
@@ -208,25 +209,39 @@ inline void add_shares(plot::report& page, const results& all) {
              rows);
 }
 
-inline void add_patterns(plot::report& page, const results& all) {
+/// The attention of some heads side by side.
+inline plot::picture attention_of(const results& all, std::span<const head_pattern> patterns, std::size_t columns) {
   const std::size_t first = first_shown(all), side = all.pieces.size() - first;
-  tensor<float, 3> panels{{all.patterns.size(), side, side}};
+  tensor<float, 3> panels{{patterns.size(), side, side}};
   plot::heatmap_options options{.title = "Attention", .value_label = "weight", .range = plot::value_range{0, 1}};
-  options.columns = 2;
-  for (std::size_t i = 0; i < all.patterns.size(); ++i) {
-    options.panel_titles.push_back(name_of(all.patterns[i].head));
+  options.columns = columns;
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    options.panel_titles.push_back(name_of(patterns[i].head));
     for (std::size_t at = 0; at < side; ++at) {
-      for (std::size_t key = 0; key < side; ++key) {
-        panels(i, at, key) = all.patterns[i].weights(first + at, first + key);
-      }
+      std::ranges::copy(patterns[i].weights.row(at).subspan(first, side), &panels(i, at, 0));
     }
   }
   options.row_labels = shown_pieces(all);
   options.column_labels = options.row_labels;
-  page.picture("Where these heads look",
-               "The heads with the largest shares at the last position: each row is a position, and how much of its "
-               "attention goes to each token before it.",
-               "attention", plot::heatmap(panels, options));
+  return plot::heatmap(panels, options);
+}
+
+inline void add_patterns(plot::report& page, const results& all) {
+  const std::string note = "Each row is a position, and how much of its attention goes to each token up to it.";
+  if (!all.every_head) {
+    page.picture("Where these heads look", "The heads with the largest shares at the last position. " + note,
+                 "attention", attention_of(all, all.patterns, 2));
+    return;
+  }
+  for (std::span<const head_pattern> left{all.patterns}; !left.empty();) {
+    const std::size_t layer = left.front().head.layer;
+    const auto next = std::ranges::find_if(left, [&](const head_pattern& each) { return each.head.layer != layer; });
+    const auto count = static_cast<std::size_t>(next - left.begin());
+    const std::string number_of_layer = std::to_string(layer);
+    page.picture("Where the heads of layer " + number_of_layer + " look", note, "attention-" + number_of_layer,
+                 attention_of(all, left.first(count), 0));
+    left = left.subspan(count);
+  }
 }
 
 inline plot::report make_report(const results& all) {
@@ -238,8 +253,8 @@ inline plot::report make_report(const results& all) {
   if (!all.asked.empty()) {
     add_asked(page, all);
     add_shares(page, all);
-    if (!all.patterns.empty()) add_patterns(page, all);
   }
+  if (!all.patterns.empty()) add_patterns(page, all);
   page.notes(
       "How to read this page",
       {"The lens takes the stream after a layer as if it were the last one: through the final LayerNorm, with the "

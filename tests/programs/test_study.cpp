@@ -442,8 +442,8 @@ TEST_CASE("lens: beliefs at every depth, shares that add up to the logits, and w
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
-  check_refused(box.run("lens", arguments({"--answer", " err", "--instead", " ret", "--full"}), true), 1, "lens",
-                "gnuplot: not found");
+  check_refused(box.run("lens", arguments({"--answer", " err", "--instead", " ret", "--full", "--heads", "all"}), true),
+                1, "lens", "gnuplot: not found");
   const tokenizer words{demo_model};
   const token_list ids = words.encode("err = f(dev);\n\tif (err) return");
   const auto answer = static_cast<std::size_t>(words.token(" err")),
@@ -476,6 +476,8 @@ TEST_CASE("lens: beliefs at every depth, shares that add up to the logits, and w
   CHECK_EQ(names[2 + opt.shape().heads], "0.attn_bias");
   CHECK_EQ(names.back(), "ln_final_bias");
   CHECK_EQ(summary["depths"].get_array().size(), depths);
+  const std::string page{std::istreambuf_iterator<char>{std::ifstream{box / "out/report.html"}.rdbuf()}, {}};
+  CHECK(page.find("Where the heads of layer 7 look") != std::string::npos);
   const simdjson::dom::element end = summary["depths"].at(depths - 1)["positions"].at(ids.size() - 1);
   const auto row = logits(site::logits{}).row(ids.size() - 1);
   const auto best = static_cast<std::int64_t>(std::ranges::max_element(row) - row.begin());
@@ -485,6 +487,8 @@ TEST_CASE("lens: beliefs at every depth, shares that add up to the logits, and w
   check_refused(box.run("lens", arguments({"--answer", " errno"})), 3, "lens",
                 "expected one token, found 2: \" err\" \"no\"");
   check_refused(box.run("lens", arguments({"--answer", ""})), 3, "lens", "expected one token, found ");
+  check_refused(box.run("lens", arguments({"--heads", "4"})), 2, "lens",
+                "--heads: expected one of largest, all, found 4");
   check_refused(box.run("lens", arguments({"--instead", " ret"})), 2, "lens", "--instead: needs --answer");
   check_refused(box.run("lens", arguments({"--answer", " ret", "--instead", " ret"})), 2, "lens",
                 "--instead: is the answer itself");
