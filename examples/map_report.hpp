@@ -103,10 +103,12 @@ struct results {
     const std::string test =
         " (p below 0.05 over all maps, by " + std::string{exact ? "all " : "a sample of "} + std::to_string(labelings) +
         " ways to give the categories to the texts; no p of so few texts can be below " + number(smallest) + ").";
-    if (apart == 0)
-      return "In none of " + std::to_string(tested) + " maps do texts of one category lie together" + test;
-    return "In " + std::to_string(apart) + " of " + std::to_string(tested) +
-           " maps texts of one category lie together" + test;
+    if (tested == 1) {
+      return std::string{apart == 0 ? "In the map texts of one category do not" : "In the map texts of one category"} +
+             " lie together" + test;
+    }
+    return "In " + (apart == 0 ? std::string{"none"} : std::to_string(apart)) + " of " + std::to_string(tested) +
+           " maps " + (apart == 0 ? "do texts" : "texts") + " of one category lie together" + test;
   }
 
   void find_limits() {

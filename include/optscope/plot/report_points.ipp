@@ -63,6 +63,19 @@ const pointsView = ({note, axes, vectors, panels}) => {
       context.fillText(axes[up], 0, 0);
       context.restore();
     }
+    if (byPosition) {
+      for (let i = 0; i < 100; ++i) {
+        context.fillStyle = `rgb(${viridis[Math.round(255 * i / 99)].join()})`;
+        context.fillRect(right - 130 + i, top + 8, 1.5, 8);
+      }
+      context.fillStyle = '#5c616b';
+      context.textBaseline = 'middle';
+      context.textAlign = 'right';
+      context.fillText('position 0', right - 136, top + 12);
+      context.textAlign = 'left';
+      context.fillText(String(last), right - 24, top + 12);
+      context.textBaseline = 'alphabetic';
+    }
     const radius = count > 2000 ? 1.8 : count > 400 ? 2.6 : 4;
     const dot = (i, r, colour) => {
       context.beginPath();
