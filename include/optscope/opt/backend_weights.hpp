@@ -169,12 +169,8 @@ class backend_weights {
     const std::size_t two = std::min<std::size_t>(layers_, 2);
     if constexpr (requires { static_cast<std::size_t>(backend.free_memory()); }) {
       const layer_weights<T> first = policy_.layer(0, 1, backend.pool());
-      std::size_t bytes = 0;
-      for (const auto* map : {&first.qkv, &first.out, &first.fc1, &first.fc2}) {
-        bytes += map->weight.rows() * map->weight.row_bytes();
-      }
       const matrix_view<T> last = policy_.unembedding();
-      const std::size_t all = layers_ * bytes + last.rows() * last.row_bytes();
+      const std::size_t all = layers_ * stored_bytes(first) + last.rows() * last.row_bytes();
       if (all > static_cast<std::size_t>(backend.free_memory()) / 4 * 3) return two;
     }
     return layers_;

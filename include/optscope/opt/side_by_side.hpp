@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optscope/core/architecture.hpp>
+#include <optscope/core/matrix.hpp>
 #include <optscope/core/memory.hpp>
 #include <optscope/core/threads.hpp>
-#include <optscope/opt/weight_memory.hpp>
+#include <optscope/opt/weights.hpp>
 #include <vector>
 
 namespace optscope {
@@ -25,7 +25,7 @@ template <class Model>
 class side_by_side {
  public:
   /// The copies share weights as far as copies of their policy do.
-  explicit side_by_side(Model& opt) : pool_{std::min(opt.backend().pool().size(), copies_that_fit(opt.shape()))} {
+  explicit side_by_side(Model& opt) : pool_{std::min(opt.backend().pool().size(), copies_that_fit(opt))} {
     const std::size_t threads = opt.backend().pool().size();
     copies_.reserve(pool_.size());
     for (std::size_t i = 0; i < pool_.size(); ++i) {
@@ -44,9 +44,14 @@ class side_by_side {
   }
 
  private:
-  static std::size_t copies_that_fit(const architecture& shape) {
+  static std::size_t copies_that_fit(Model& opt) {
     if (!Model::memory_space::host) return 1;
-    return std::max<std::size_t>(1, available_memory() / 2 / weight_memory(shape, sizeof(typename Model::scalar)));
+    const matrix_view<typename Model::scalar> last = opt.weights().unembedding();
+    std::size_t bytes = last.rows() * last.row_bytes();
+    for (std::size_t i = 0; i < opt.layers(); ++i) {
+      bytes += stored_bytes<typename Model::scalar>(opt.weights().layer(i, i + 1, opt.backend().pool()));
+    }
+    return std::max<std::size_t>(1, available_memory() / 2 / std::max<std::size_t>(1, bytes));
   }
 
   thread_pool pool_;

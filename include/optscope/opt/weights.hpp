@@ -45,6 +45,16 @@ struct layer_weights {
   linear_weights<T, Matrix> fc2;  // (hidden, ffn)
 };
 
+/// Bytes of a layer's matrices as they are stored.
+template <class T>
+[[nodiscard]] std::size_t stored_bytes(const layer_weights<T>& layer) {
+  std::size_t bytes = 0;
+  for (const auto* map : {&layer.qkv, &layer.out, &layer.fc1, &layer.fc2}) {
+    bytes += map->weight.rows() * map->weight.row_bytes();
+  }
+  return bytes;
+}
+
 /// A layer whose matrices hold T, with elements that can be read one by one.
 template <class T>
 using layer_values = layer_weights<T, tensor_view<const T, 2>>;
