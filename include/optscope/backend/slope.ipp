@@ -20,7 +20,6 @@ OPTSCOPE_INLINE double slope_of(activation kind, double x) noexcept {
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * a * (1 + 3 * b * x * x);
   };
   const auto swish = [&](double a) { return sigmoid(a * x) * (1 + a * x * sigmoid(-a * x)); };  // of x sigmoid(a x)
-  const double soft = kernel::softplus(x), tanh = std::tanh(kind == activation::mish ? soft : x);
   switch (kind) {
     case activation::relu: return x > 0;
     case activation::gelu: return gelu();
@@ -29,7 +28,10 @@ OPTSCOPE_INLINE double slope_of(activation kind, double x) noexcept {
     case activation::gelu_10: return kernel::gelu(x) <= 10 ? gelu() : 0;
     case activation::quick_gelu: return swish(1.702);
     case activation::silu: return swish(1);
-    case activation::mish: return tanh + x * (1 - tanh * tanh) * sigmoid(x);
+    case activation::mish: {
+      const double tanh = std::tanh(kernel::softplus(x));
+      return tanh + x * (1 - tanh * tanh) * sigmoid(x);
+    }
     case activation::leaky_relu: return x > 0 ? 1 : 0.01;
     case activation::relu6: return x > 0 && x < 6;
     case activation::relu2: return x > 0 ? 2 * x : 0;
@@ -39,8 +41,8 @@ OPTSCOPE_INLINE double slope_of(activation kind, double x) noexcept {
       const double z = (x - 0.707107) / width;
       return std::exp(-z * z) * inverse_sqrt_pi / width;
     }
-    case activation::sqrtsoftplus: return (x > 20 ? 1 : sigmoid(x)) / (2 * std::sqrt(soft));
-    case activation::tanh: return 1 - tanh * tanh;
+    case activation::sqrtsoftplus: return (x > 20 ? 1 : sigmoid(x)) / (2 * std::sqrt(kernel::softplus(x)));
+    case activation::tanh: return 1 - std::tanh(x) * std::tanh(x);
     case activation::sigmoid: return sigmoid(x) * sigmoid(-x);
     case activation::identity: return 1;
   }
