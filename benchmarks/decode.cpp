@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Greedy decoding beside the memory's read bandwidth: one prompt, and several that share each read of the weights.
+// Greedy decoding beside the memory's read bandwidth: one prompt, and several that share each read of the weights; with
+// the weights as stored, and in eight bits.
 //   decode MODEL_DIR [TOKENS] [PROMPTS]
 // `python benchmarks/random_opt.py opt-125m DIR` makes a model. The same with PyTorch and CTranslate2: decode_peer.py.
 #include <benchmark.hpp>
@@ -11,8 +12,8 @@
 #include <optscope/backend/cpu.hpp>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <optscope/core/memory.hpp>
+#include <optscope/opt/int8_weights.hpp>
 #include <optscope/opt/model.hpp>
-#include <optscope/opt/tensors.hpp>
 
 using namespace optscope;
 namespace bench = benchmark_tools;
@@ -35,16 +36,40 @@ double read_bandwidth(thread_pool& pool) {
 }
 
 /// Bytes of the matrices that every token is multiplied by.
-double stored_bytes(const checkpoint& files, const architecture& shape) {
-  double bytes = 0;
-  for (const model_tensor& each : tensors_of(shape, layer_sizes_of(files.configuration(), shape))) {
-    const tensor_role role = each.kind->role;
-    if (each.kind->is_norm() || role == tensor_role::token_embedding || role == tensor_role::position_embedding)
-      continue;
-    const stored_tensor& stored = require_tensor(files, each);
-    bytes += static_cast<double>(stored.size() * size_of(stored.type()));
+template <class Model>
+double bytes_of(Model& opt) {
+  const matrix_view<float> last = opt.weights().unembedding();
+  std::size_t bytes = last.rows() * last.row_bytes();
+  for (std::size_t i = 0; i < opt.layers(); ++i) {
+    bytes += stored_bytes<float>(opt.weights().layer(i, i + 1, opt.backend().pool()));
   }
-  return bytes;
+  return static_cast<double>(bytes);
+}
+
+template <class Model>
+void decode(const char* name, Model& opt, const token_list& prompt, std::size_t steps, std::size_t together) {
+  thread_pool& pool = opt.backend().pool();
+  const double bytes = bytes_of(opt);
+  kv_cache<float> one, several;
+  opt.run({prompt}, one);
+  opt.run(token_batch(together, prompt), several);
+  std::vector<double> rates, ones, severals;
+  for (std::size_t step = 0; step < steps; ++step) {  // in turn, so that what else the machine does meets all alike
+    rates.push_back(read_bandwidth(pool));
+    const auto timed = [&](kv_cache<float>& cache) {
+      const token_batch next(cache.texts(), {31});
+      return bench::seconds([&] { static_cast<void>(opt.next_logits(next, cache)); });
+    };
+    ones.push_back(timed(one));
+    severals.push_back(timed(several));
+  }
+  const double rate = bench::median(rates), time = bench::median(ones), time_of_several = bench::median(severals);
+  const double possible = rate * 1e9 / bytes, count = static_cast<double>(together);
+  std::printf("%s: %.0f MB of matrices, %zu threads, read bandwidth %.1f GB/s: at most %.1f tokens/s\n", name,
+              bytes / 1e6, pool.size(), rate, possible);
+  std::printf("  one prompt: %.1f tokens/s, %.2f of that\n", 1 / time, 1 / time / possible);
+  std::printf("  %zu prompts: %.1f tokens/s, %.2f times one prompt's\n", together, count / time_of_several,
+              count * time / time_of_several);
 }
 
 }  // namespace
@@ -64,26 +89,7 @@ int main(int argc, char** argv) {
   const double first = bench::seconds(load);
   std::printf("load to first token, warm: %.3f s; peak memory so far %s\n", first, memory_text(peak_memory()).c_str());
 
-  thread_pool& pool = opt->backend().pool();
-  const double bytes = stored_bytes(opt->files(), opt->shape());
-  kv_cache<float> one, several;
-  opt->run({prompt}, one);
-  opt->run(token_batch(together, prompt), several);
-  std::vector<double> rates, ones, severals;
-  for (std::size_t step = 0; step < steps; ++step) {  // in turn, so that what else the machine does meets all alike
-    rates.push_back(read_bandwidth(pool));
-    const auto timed = [&](kv_cache<float>& cache) {
-      const token_batch next(cache.texts(), {31});
-      return bench::seconds([&] { static_cast<void>(opt->next_logits(next, cache)); });
-    };
-    ones.push_back(timed(one));
-    severals.push_back(timed(several));
-  }
-  const double rate = bench::median(rates), time = bench::median(ones), time_of_several = bench::median(severals);
-  const double possible = rate * 1e9 / bytes, count = static_cast<double>(together);
-  std::printf("%.0f MB of matrices, %zu threads, read bandwidth %.1f GB/s: at most %.1f tokens/s\n", bytes / 1e6,
-              pool.size(), rate, possible);
-  std::printf("one prompt: %.1f tokens/s, %.2f of that\n", 1 / time, 1 / time / possible);
-  std::printf("%zu prompts: %.1f tokens/s, %.2f times one prompt's\n", together, count / time_of_several,
-              count * time / time_of_several);
+  decode("as stored", *opt, prompt, steps, together);
+  model<any_opt, float, cpu, int8_weights<float>> rounded{checkpoint{argv[1]}};
+  decode("int8", rounded, prompt, steps, together);
 }

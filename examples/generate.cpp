@@ -7,6 +7,7 @@
 #include <optscope/core/json_writer.hpp>
 #include <optscope/isolation/removal_edits.hpp>
 #include <optscope/opt/generate.hpp>
+#include <optscope/opt/int8_weights.hpp>
 #include <optscope/opt/model.hpp>
 
 #include "support/device.hpp"
@@ -17,16 +18,26 @@ namespace fs = std::filesystem;
 
 namespace {
 
-token_batch continuations(const program::app& app, const checkpoint& files, const corpus& input, generation what,
-                          const fs::path& edits_file) {
+template <class Model>
+token_batch continued_by(Model&& opt, const program::app& app, const corpus& input, generation what,
+                         const fs::path& edits_file) {
+  app.report(opt);
+  program::progress line{"tokens"};
+  what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
+  if (edits_file.empty()) return generate(opt, input.tokens, what);
+  removal_edits edits = edits_of(read_removal(edits_file, opt.shape(), fingerprint(opt.files())), opt.shape());
+  return generate(opt, input.tokens, what, edits);
+}
+
+token_batch continuations(const program::app& app, const checkpoint& files, const corpus& input, const generation& what,
+                          const fs::path& edits, bool int8) {
+  if (int8) {
+    if (app.device != "cpu") throw program::wrong_usage{"--int8", "works with --device cpu alone"};
+    return continued_by(model<any_opt, float, cpu, int8_weights<float>>{files, cpu{app.threads}}, app, input, what,
+                        edits);
+  }
   return program::on_device(app, [&](auto backend) {
-    model<any_opt, float, decltype(backend)> opt{files, backend};
-    app.report(opt);
-    program::progress line{"tokens"};
-    what.step = [&](std::size_t done, std::size_t total) { line(done, total); };
-    if (edits_file.empty()) return generate(opt, input.tokens, what);
-    removal_edits edits = edits_of(read_removal(edits_file, opt.shape(), fingerprint(files)), opt.shape());
-    return generate(opt, input.tokens, what, edits);
+    return continued_by(model<any_opt, float, decltype(backend)>{files, backend}, app, input, what, edits);
   });
 }
 
@@ -61,7 +72,7 @@ int main(int argc, char** argv) {
   generation what;
   std::optional<double> temperature;
   std::optional<std::size_t> seed;
-  bool ignore_eos = false, as_json = false;
+  bool ignore_eos = false, as_json = false, int8 = false;
   fs::path edits;
   app.option("--new", &what.new_tokens, "At most this many new tokens per prompt")
       .check(program::not_positive)
@@ -83,6 +94,9 @@ int main(int argc, char** argv) {
   app.option("--edits", &edits, "Remove from the model what a file written by `isolate` says")
       .check(program::no_path)
       .type("FILE");
+  app.option(
+      "--int8", &int8,
+      "Keep the weights in memory in 8 bits: on the CPU up to 1.6 times as fast as F16, near the model's tokens");
   app.option("--ignore-eos", &ignore_eos, "Continue after </s>");
   app.option("--json", &as_json, R"(Print one {"prompt_ids", "ids", "text"} per line)");
 
@@ -102,7 +116,7 @@ int main(int argc, char** argv) {
     what.how.seed = seed.value_or(0);
     if (input.words) what.tokens = input.words->size();
 
-    const token_batch ids = continuations(app, files, input, what, edits);
+    const token_batch ids = continuations(app, files, input, what, edits, int8);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (as_json) {
         std::cout << json_line(input.tokens[i], ids[i], input.words ? &*input.words : nullptr) << '\n';

@@ -58,9 +58,9 @@ void check_stored_product() {
     // Normal and subnormal numbers of both signs.
     std::ranges::transform(random, halves.begin(),
                            [](float x) { return std::bit_cast<std::uint32_t>(x) >> 7 & 0xbfff; });
-    if (Stored == dtype::f32) {
-      const auto values = numbers<float>(n * k, 5);
-      std::memcpy(halves.data(), values.data(), n * k * sizeof(float));
+    if (Stored == dtype::f32 || Stored == dtype::f64) {
+      const auto values = numbers<T>(n * k, 5);
+      std::memcpy(halves.data(), values.data(), n * k * sizeof(T));
     }
     const matrix_view<T> w{reinterpret_cast<const std::byte*>(halves.data()), Stored, {n, k}};
     const tensor<T, 2> values = w.values_copied();
@@ -101,7 +101,7 @@ void check_stored_products() {
   check_stored_product<float, Bytes, dtype::f16>();
   check_stored_product<float, Bytes, dtype::bf16>();
   check_stored_product<float, Bytes, dtype::f32>();
-  check_stored_product<double, Bytes, dtype::f16>();
+  check_stored_product<double, Bytes, dtype::f64>();
 }
 
 }  // namespace
@@ -139,6 +139,56 @@ TEST_CASE("a matrix of three blocks is multiplied wherever they lie, also if the
       }
     }
     for (std::size_t i = 0; i < found.size(); ++i) CHECK(std::abs(found[i] - expected[i]) <= 1e-5f);
+  }
+}
+
+TEST_CASE_TEMPLATE("eight bits with a scale in each row: the values, and the same bits in few rows and in many", T,
+                   float, double) {
+  for (const std::size_t k :
+       {std::size_t{40}, std::size_t{33}, std::size_t{1}}) {  // an odd number is not multiplied where it lies
+    const std::size_t rows = 13, n = 3 * rows, m = 40;
+    std::vector<std::int8_t> bytes(n * k);
+    const auto random = numbers<float>(n * k, 7), scales = numbers<float>(n, 8);
+    std::ranges::transform(random, bytes.begin(),
+                           [](float v) { return static_cast<std::int8_t>(std::lround(v * 60)); });
+    bytes[0] = -127;
+    const auto block = [&](std::size_t i) {
+      return matrix_view<T>{bytes.data() + i * rows * k, scales.data() + i * rows, {rows, k}};
+    };
+    const matrix_view<T> w{block(0), block(2), block(1)};
+    const tensor<T, 2> values = w.values_copied();
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t row = i < rows ? i : i < 2 * rows ? i + rows : i - rows;
+      CHECK_EQ(values(i, k - 1), static_cast<T>(bytes[row * k + k - 1]) * static_cast<T>(scales[row]));
+    }
+    const auto x = numbers<T>(m * std::max(n, k), 1), bias = numbers<T>(n, 3);
+    cpu backend{2};
+    std::vector<T> many(m * n), back(m * k);
+    const tensor_view<const T, 2> all{x.data(), {m, k}};
+    backend.linear(all, w, bias.data(), tensor_view<T, 2>{many.data(), {m, n}});
+    backend.linear_backward(tensor_view<const T, 2>{x.data(), {m, n}}, w, tensor_view<T, 2>{back.data(), {m, k}});
+    for (const std::size_t count : {std::size_t{1}, std::size_t{5}, kernel::most_stored_rows}) {
+      std::vector<T> few(count * n);
+      backend.linear(all.slice(7, count), w, bias.data(), tensor_view<T, 2>{few.data(), {count, n}});
+      CHECK(std::equal(few.begin(), few.end(), many.begin() + static_cast<std::ptrdiff_t>(7 * n)));
+    }
+    double worst = 0, worst_back = 0;
+    for (std::size_t i = 0; i < m; ++i) {
+      for (std::size_t j = 0; j < n; ++j) {
+        double sum = static_cast<double>(bias[j]);
+        for (std::size_t c = 0; c < k; ++c)
+          sum += static_cast<double>(x[i * k + c]) * static_cast<double>(values(j, c));
+        worst = std::max(worst, std::abs(sum - static_cast<double>(many[i * n + j])));
+      }
+      for (std::size_t c = 0; c < k; ++c) {
+        double sum = 0;
+        for (std::size_t j = 0; j < n; ++j)
+          sum += static_cast<double>(x[i * n + j]) * static_cast<double>(values(j, c));
+        worst_back = std::max(worst_back, std::abs(sum - static_cast<double>(back[i * k + c])));
+      }
+    }
+    CHECK(worst < 1000 * tolerance<T>);  // of values up to 1000
+    CHECK(worst_back < 1000 * tolerance<T>);
   }
 }
 

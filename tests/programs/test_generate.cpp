@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // `generate`: what it prints against the library, and its usage.
+#include <algorithm>
 #include <optscope/opt/generate.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/tokenizer/token_lists.hpp>
@@ -90,6 +91,18 @@ TEST_CASE("generate prints the continuation alone; several prompts give what eac
   CHECK_EQ(together.out, expected);
 }
 
+TEST_CASE("generate --int8 continues in eight bits") {
+  const sandbox box;
+  box.write("ids.json", "[[2, 100, 7], [2, 31]]");
+  const auto result =
+      box.run("generate", generate_arguments(tiny_model, {"--ids", "ids.json", "--new", "4", "--int8"}));
+  check_done(result);
+  const auto one = box.run(
+      "generate", generate_arguments(tiny_model, {"--ids", "ids.json", "--new", "4", "--int8", "--threads", "1"}));
+  CHECK_EQ(one.out, result.out);
+  CHECK_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 2);
+}
+
 TEST_CASE("generate draws with a seed, and every sampling option turns drawing on") {
   const sandbox box;
   const auto out = [&](std::vector<std::string> more) {
@@ -141,6 +154,7 @@ TEST_CASE("generate refuses wrong usage and bad input") {
   refused(2, demo_model, {"--prompt", "a", "--top-p", "1.1"}, "--top-p");
   refused(2, demo_model, {"--prompt", "a", "--top-k", "0"}, "--top-k");
   refused(2, demo_model, {"--prompt", "a", "--seed", "-1"}, "--seed");
+  refused(2, demo_model, {"--prompt", "a", "--int8", "--device", "cuda"}, "--int8: works with --device cpu alone");
   refused(3, "nothing", {"--prompt", "a"}, "nothing");
   refused(3, demo_model, {"--prompt", "ab\xff"}, "prompt 0: byte 2: expected UTF-8, found 0xff");
   refused(3, tiny_model, {"--prompt", "a"}, "vocab.json");

@@ -102,7 +102,7 @@ concept serves_the_host = Space::host || requires(B backend, std::size_t count, 
 /// **Arithmetic.**
 ///
 /// - `linear(x, w, bias, y)`: y (m, n) = x (m, k) wᵀ + bias; w (n, k), [out, in], a `matrix_view`, which has elements
-///   of the type they are stored in; bias (n) or null.
+///   of the type they are stored in, and a scale for each row where it is `scaled`; bias (n) or null.
 /// - `layer_norm(x, gamma, beta, y)`: y = (x - mean) / sqrt(var + 1e-5) * gamma + beta for each row of x (m, n), with
 ///   the biased variance; gamma and beta (n) or null; y may be x.
 /// - `norm_scale(x, scale)`: scale (m, 1) = sqrt(var + 1e-5) of each row of x.

@@ -50,8 +50,11 @@ void product_of_few(thread_pool& pool, tensor_view<const T, 2> x, const matrix_v
   const std::size_t columns = few_columns * std::clamp<std::size_t>(w.rows() / (few_columns * tasks), 1, 16);
   pool.parallel_for(blocks(w.rows(), columns), [&](std::size_t task, std::size_t) {
     const std::size_t first = task * columns, count = std::min(columns, w.rows() - first);
-    kernel::multiply_stored<T>(x, w.slice(first, count), bias == nullptr ? nullptr : bias + first,
-                               {y.data() + first, {x.rows(), count}, y.stride()});
+    const matrix_view<T> some = w.slice(first, count);
+    const tensor_view<T, 2> part{y.data() + first, {x.rows(), count}, y.stride()};
+    const T* const some_bias = bias == nullptr ? nullptr : bias + first;
+    kernel::multiply_stored<T>(x, some, w.scaled() ? nullptr : some_bias, part);
+    if (w.scaled()) kernel::scale_columns<T>(some, some_bias, part);
   });
 }
 
@@ -62,8 +65,11 @@ void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> 
              bool transposed, const T* bias, tensor_view<T, 2> y) {
   const std::size_t n = transposed ? w.rows() : w.cols();
   if (x.rows() == 0 || n == 0) return;
-  if (transposed && x.rows() <= kernel::most_stored_rows) return product_of_few<T>(pool, x, w, bias, y);
-  const std::size_t wanted = 2 * pool.size();  // tasks
+  if (transposed && x.rows() <= kernel::most_stored_rows && kernel::multiplies_stored(w)) {
+    return product_of_few<T>(pool, x, w, bias, y);
+  }
+  const bool scaled = transposed && w.scaled();  // at the end, so that bits are those of few rows
+  const std::size_t wanted = 2 * pool.size();    // tasks
   const std::size_t panel = kernel::panel_width<T>();
   const std::size_t columns =
       panel * std::clamp<std::size_t>(blocks(n, panel) / wanted, 1, slice_bytes / (panel * sizeof(T)));
@@ -76,6 +82,8 @@ void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> 
     const std::size_t row = std::min(x.rows(), task % parts * rows), m = std::min(rows, x.rows() - row);
     if (m == 0) return;
     T* memory = scratch.of<T>(worker);
+    const T* const part_bias = bias == nullptr ? nullptr : bias + first;
+    const tensor_view<T, 2> part{y.row(row).data() + first, {m, count}, y.stride()};
     std::size_t k = 0;
     do {  // once for x without columns, too
       const std::size_t depth = std::min(deepest, x.cols() - k);
@@ -83,13 +91,13 @@ void product(thread_pool& pool, worker_memory& scratch, tensor_view<const T, 2> 
           transposed ? kernel::pack_transposed<T>(w.slice(first, count).columns(k, depth), memory)
                      : kernel::pack<T>(w.slice(k, depth).columns(first, count), memory);
       kernel::multiply_packed<T>({x.row(row).data() + k, {m, depth}, x.stride()}, packed,
-                                 k != 0            ? kernel::product_start::y
-                                 : bias != nullptr ? kernel::product_start::bias
-                                                   : kernel::product_start::zero,
-                                 bias == nullptr ? nullptr : bias + first,
-                                 {y.row(row).data() + first, {m, count}, y.stride()});
+                                 k != 0                       ? kernel::product_start::y
+                                 : bias != nullptr && !scaled ? kernel::product_start::bias
+                                                              : kernel::product_start::zero,
+                                 part_bias, part);
       k += depth;
     } while (k < x.cols());
+    if (scaled) kernel::scale_columns<T>(w.slice(first, count), part_bias, part);
   });
 }
 

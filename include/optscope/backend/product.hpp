@@ -8,6 +8,7 @@
 #include <optscope/core/matrix.hpp>
 #include <optscope/core/simd.hpp>
 #include <optscope/core/tensor.hpp>
+#include <type_traits>
 
 namespace optscope::kernel {
 
@@ -57,7 +58,8 @@ template <class T>
   return {w.data(), w.rows(), w.cols(), w.stride()};
 }
 
-/// Packs wᵀ into `memory`: the columns of the result are the rows of w (columns, depth).
+/// Packs wᵀ into `memory`: the columns of the result are the rows of w (columns, depth); without the scales that w may
+/// have.
 template <class T>
 packed_matrix<T> pack_transposed(const matrix_view<T>& w, T* memory);
 
@@ -77,11 +79,21 @@ void multiply_packed(tensor_view<const T, 2> x, const packed_matrix<T>& w, produ
 /// Rows of x that `multiply_stored` takes.
 inline constexpr std::size_t most_stored_rows = 16;
 
+/// Whether `multiply_stored` takes w. In double, which is for reference values, it is compiled for that alone.
+template <class T>
+[[nodiscard]] bool multiplies_stored(const matrix_view<T>& w) {
+  return std::is_same_v<T, double> ? w.type() == dtype::f64 : !w.scaled() || w.cols() % 2 == 0;
+}
+
 /// y (m, n) = bias + x (m, depth) wᵀ for w (n, depth), for rows so few that packing w would take longer than
 /// multiplying by it: as fast as memory where there is one. `bias` may be null. The bits are those of
-/// `multiply_packed`.
+/// `multiply_packed`. Scales that w may have are left out.
 template <class T>
 void multiply_stored(tensor_view<const T, 2> x, const matrix_view<T>& w, const T* bias, tensor_view<T, 2> y);
+
+/// y (m, n) = y times the scales of w (n, depth) in each row, plus `bias`, which may be null.
+template <class T>
+void scale_columns(const matrix_view<T>& w, const T* bias, tensor_view<T, 2> y);
 
 }  // namespace optscope::kernel
 

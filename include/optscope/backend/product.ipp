@@ -30,19 +30,29 @@ template <class T, int Bytes, dtype Stored>
       out[v] = there ? memory + panel * to.depth + (first - panel) : nowhere;
       gap[v] = there ? to.width(panel) : 0;
     }
-    unpack<T, Stored, Bytes>(rows, to.depth, out, gap);
+    unpack<T, Stored, Bytes>(rows, to.depth / in_element<Stored> * in_element<Stored>, out, gap);
+    for (std::size_t k = to.depth / in_element<Stored> * in_element<Stored>; k < to.depth; ++k) {  // the last of I8
+      for (std::size_t i = 0; i < height; ++i) {
+        out[i / width][k * gap[i / width] + i % width] = static_cast<T>(static_cast<std::int8_t>(rows[i][k]));
+      }
+    }
   }
 }
 
-/// Calls `body` with the type of a matrix's elements as a constant.
-template <class T, class Body>
+/// Calls `body` with the type of a matrix's elements as a constant. `Few`: one that `multiplies_stored`.
+template <class T, bool Few, class Body>
 [[gnu::always_inline]] inline void for_stored(const matrix_view<T>& w, Body&& body) {
-  switch (w.type()) {
-    case dtype::f16: return body(std::integral_constant<dtype, dtype::f16>{});
-    case dtype::bf16: return body(std::integral_constant<dtype, dtype::bf16>{});
-    case dtype::f32: return body(std::integral_constant<dtype, dtype::f32>{});
-    case dtype::f64:
-      if constexpr (std::is_same_v<T, double>) body(std::integral_constant<dtype, dtype::f64>{});
+  if constexpr (std::is_same_v<T, double>) {
+    if (w.type() == dtype::f64) return body(std::integral_constant<dtype, dtype::f64>{});
+  }
+  if constexpr (std::is_same_v<T, float> || !Few) {
+    switch (w.type()) {
+      case dtype::f16: return body(std::integral_constant<dtype, dtype::f16>{});
+      case dtype::bf16: return body(std::integral_constant<dtype, dtype::bf16>{});
+      case dtype::f32: return body(std::integral_constant<dtype, dtype::f32>{});
+      case dtype::i8: return body(std::integral_constant<dtype, dtype::i8>{});
+      case dtype::f64: break;
+    }
   }
 }
 
@@ -52,7 +62,7 @@ template <class T>
 packed_matrix<T> pack_transposed(const matrix_view<T>& w, T* memory) {
   const packed_matrix<T> result{memory, w.cols(), w.rows()};
   simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
-    detail::for_stored(
+    detail::for_stored<T, false>(
         w, [&](auto type) __attribute__((always_inline)) {
           detail::pack_stored<T, decltype(bytes)::value, decltype(type)::value>(w, result, memory);
         });
@@ -72,6 +82,7 @@ packed_matrix<T> pack(const matrix_view<T>& w, T* memory) {
         std::memcpy(out, w.row(k) + first * element, count * element);
       } else {
         convert(w.row(k) + first * element, w.type(), count, out);
+        for (std::size_t i = 0; w.scaled() && i < count; ++i) out[i] *= static_cast<T>(*w.scales(k));
       }
       std::fill(out + count, out + width, T{0});
     }
@@ -306,7 +317,7 @@ template <class T, int Bytes, dtype Stored>
   constexpr std::size_t all = stored_columns, slice = stored_bytes / sizeof(element), piece = piece_size<Stored>,
                         fetches = all * sizeof(element) / fetched_run::line, width = Bytes / sizeof(T);
   constexpr std::size_t most_sums = Bytes == 64 ? 16 : 8;
-  const std::size_t depth = x.cols();
+  const std::size_t depth = x.cols() / in_element<Stored>;
   alignas(64) element columns[slice * all];
   alignas(64) T sums[most_stored_rows * all];
   fetched_rows<T> rows{w};
@@ -340,8 +351,9 @@ template <class T, int Bytes, dtype Stored>
         for (; row + Rows <= x.rows(); row += Rows) {
           for (std::size_t column = 0; column < all; column += vectors * width) {
             const auto multiply = [&](auto each) __attribute__((always_inline)) {
-              multiply_columns<T, Stored, Bytes, Rows, vectors, all>(x.row(row).data() + k, x.stride(), here,
-                                                                     columns + column, sums + row * all + column, each);
+              multiply_columns<T, Stored, Bytes, Rows, vectors, all>(x.row(row).data() + k * in_element<Stored>,
+                                                                     x.stride(), here, columns + column,
+                                                                     sums + row * all + column, each);
             };
             if (row == 0 && column == 0) {
               multiply(fetch);
@@ -364,17 +376,34 @@ template <class T, int Bytes, dtype Stored>
 
 template <class T>
 void multiply_stored(tensor_view<const T, 2> x, const matrix_view<T>& w, const T* bias, tensor_view<T, 2> y) {
-  assert(x.rows() <= most_stored_rows);
+  assert(x.rows() <= most_stored_rows && multiplies_stored(w));
   if (w.rows() == 0) return;
   simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
-    detail::for_stored(
+    detail::for_stored<T, true>(
         w, [&](auto type) __attribute__((always_inline)) {
           detail::multiply_stored_as<T, decltype(bytes)::value, decltype(type)::value>(x, w, bias, y);
         });
   });
 }
 
+template <class T>
+[[gnu::noinline]] void scale_columns(const matrix_view<T>& w, const T* bias, tensor_view<T, 2> y) {
+  for (std::size_t first = 0; first < w.rows();) {
+    const std::size_t count = w.rows_in_block(first);
+    const float* const scales = w.scales(first);
+    for (std::size_t i = 0; i < y.rows(); ++i) {
+      T* const row = y.row(i).data() + first;
+      for (std::size_t j = 0; j < count; ++j) {
+        row[j] = row[j] * static_cast<T>(scales[j]) + (bias == nullptr ? T{0} : bias[first + j]);
+      }
+    }
+    first += count;
+  }
+}
+
 #ifdef OPTSCOPE_COMPILED
+template void scale_columns(const matrix_view<float>&, const float*, tensor_view<float, 2>);
+template void scale_columns(const matrix_view<double>&, const double*, tensor_view<double, 2>);
 template void multiply_stored(tensor_view<const float, 2>, const matrix_view<float>&, const float*,
                               tensor_view<float, 2>);
 template void multiply_stored(tensor_view<const double, 2>, const matrix_view<double>&, const double*,

@@ -80,7 +80,9 @@ template <std::size_t N, std::size_t All, class Vector, std::size_t Steps = N / 
   }
 }
 
-/// Elements of a stored type as they lie in memory.
+/// Elements of a stored type as they lie in memory; of I8 two, one after the other in a row.
+template <dtype Stored>
+inline constexpr std::size_t in_element = Stored == dtype::i8 ? 2 : 1;
 template <dtype Stored>
 using stored_element =
     std::conditional_t<Stored == dtype::f64, double, std::conditional_t<Stored == dtype::f32, float, std::uint16_t>>;
@@ -105,15 +107,21 @@ inline constexpr std::size_t piece_size = 16 / sizeof(stored_element<Stored>);
 template <dtype Stored>
 using piece_of = typename vector_of<stored_element<Stored>, 16>::local;
 
-/// As many stored elements as a vector of T holds, as T: exact.
+/// As many stored elements as a vector of T holds, as T: exact. `which` of the two that an element of I8 holds.
 template <class T, dtype Stored, int Bytes>
-[[gnu::always_inline]] inline void widen(const stored_element<Stored>* from,
+[[gnu::always_inline]] inline void widen(const stored_element<Stored>* from, std::size_t which,
                                          typename vector_of<T, Bytes>::local& to) noexcept {
   using element = stored_element<Stored>;
   constexpr std::size_t width = Bytes / sizeof(T);
   typename vector_of<element, width * sizeof(element)>::local values;
   std::memcpy(&values, from, sizeof values);
-  if constexpr (std::is_same_v<T, element>) {
+  if constexpr (Stored == dtype::i8) {
+    using halves = typename vector_of<std::int16_t, width * 2>::local;
+    using words = typename vector_of<std::int32_t, width * 4>::local;
+    words both = __builtin_convertvector(reinterpret_cast<halves>(values), words);
+    if (which == 0) both <<= 24;
+    to = __builtin_convertvector(both >> (which == 0 ? 24 : 8), typename vector_of<T, Bytes>::local);
+  } else if constexpr (std::is_same_v<T, element>) {
     to = values;
   } else if constexpr (Stored == dtype::f32) {
     to = __builtin_convertvector(values, typename vector_of<T, Bytes>::local);
@@ -140,7 +148,7 @@ template <class T, dtype Stored, int Bytes>
   }
 }
 
-/// `use(k, piece)` for every k < depth, in some order: element k of each of `piece_size` rows.
+/// `use(k, piece)` for every k < depth, which counts elements, in some order: element k of each of `piece_size` rows.
 template <dtype Stored, int Bytes, class Use>
 [[gnu::always_inline]] inline void for_pieces(const std::byte* const* rows, std::size_t depth, Use use,
                                               std::size_t k = 0) noexcept {
@@ -186,26 +194,31 @@ template <class T, dtype Stored, int Bytes>
 inline constexpr int unpacked_bytes = std::min<int>(Bytes, piece_size<Stored> * sizeof(T));
 
 /// out[v][k * gap[v] + i] = element k of row v * width + i as T, for all k < depth and all vectors of `unpacked_bytes`
-/// that the rows take.
+/// that the rows take. `depth` is even for I8.
 template <class T, dtype Stored, int Bytes>
 [[gnu::always_inline]] inline void unpack(const std::byte* const* rows, std::size_t depth, T* const* out,
                                           const std::size_t* gap) noexcept {
   constexpr int size = unpacked_bytes<T, Stored, Bytes>;
   constexpr std::size_t width = size / sizeof(T), vectors = piece_size<Stored> / width;
+  constexpr std::size_t each = in_element<Stored>;
   for_pieces<Stored, Bytes>(
-      rows, depth, [&](std::size_t k, const piece_of<Stored>& piece) __attribute__((always_inline)) {
+      rows, depth / each, [&](std::size_t k, const piece_of<Stored>& piece) __attribute__((always_inline)) {
         stored_element<Stored> values[piece_size<Stored>];
         std::memcpy(values, &piece, sizeof values);
+#pragma GCC unroll 2
+        for (std::size_t which = 0; which < each; ++which) {
 #pragma GCC unroll 8
-        for (std::size_t v = 0; v < vectors; ++v) {
-          typename vector_of<T, size>::local column;
-          widen<T, Stored, size>(values + v * width, column);
-          *reinterpret_cast<typename vector_of<T, size>::type*>(out[v] + k * gap[v]) = column;
+          for (std::size_t v = 0; v < vectors; ++v) {
+            typename vector_of<T, size>::local column;
+            widen<T, Stored, size>(values + v * width, which, column);
+            *reinterpret_cast<typename vector_of<T, size>::type*>(out[v] + (k * each + which) * gap[v]) = column;
+          }
         }
       });
 }
 
-/// sums (Rows, Vectors vectors) += a (Rows, depth) times some columns of transposed elements (depth, width). Every sum
+/// sums (Rows, Vectors vectors) += a (Rows, depth) times some columns of transposed elements (depth, width); of I8
+/// each element takes two columns of a. Every sum
 /// is one chain of additions, as those of `tile` are. `each()` is called for each step of the depth.
 template <class T, dtype Stored, int Bytes, int Rows, int Vectors, std::size_t Width, class Each>
 [[gnu::always_inline]] inline void multiply_columns(const T* a, std::size_t lda, std::size_t depth,
@@ -221,14 +234,17 @@ template <class T, dtype Stored, int Bytes, int Rows, int Vectors, std::size_t W
   }
   for (std::size_t k = 0; k < depth; ++k, columns += Width) {
     each();
-    typename vector_of<T, Bytes>::local column[Vectors];
+#pragma GCC unroll 2
+    for (std::size_t which = 0; which < in_element<Stored>; ++which) {
+      typename vector_of<T, Bytes>::local column[Vectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < Vectors; ++j) widen<T, Stored, Bytes>(columns + j * width, column[j]);
+      for (int j = 0; j < Vectors; ++j) widen<T, Stored, Bytes>(columns + j * width, which, column[j]);
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      const T factor = a[i * lda + k];
+      for (int i = 0; i < Rows; ++i) {
+        const T factor = a[i * lda + k * in_element<Stored> + which];
 #pragma GCC unroll 8
-      for (int j = 0; j < Vectors; ++j) sum[i][j] += factor * column[j];
+        for (int j = 0; j < Vectors; ++j) sum[i][j] += factor * column[j];
+      }
     }
   }
 #pragma GCC unroll 8

@@ -10,19 +10,21 @@
 
 namespace optscope {
 
-/// Floating-point types that checkpoints store.
-enum class dtype { f16, bf16, f32, f64 };
+/// Element types: floating-point numbers as checkpoints store them, and whole numbers from -127 to 127, which a
+/// `matrix_view` has a scale for in each row.
+enum class dtype { f16, bf16, f32, f64, i8 };
 
 [[nodiscard]] constexpr std::size_t size_of(dtype type) noexcept {
-  return type == dtype::f64 ? 8 : type == dtype::f32 ? 4 : 2;
+  return type == dtype::f64 ? 8 : type == dtype::f32 ? 4 : type == dtype::i8 ? 1 : 2;
 }
 
-/// Name as in safetensors: `F16`, `BF16`, `F32`, `F64`.
+/// Name as in safetensors: `F16`, `BF16`, `F32`, `F64`, `I8`.
 [[nodiscard]] constexpr std::string_view name_of(dtype type) noexcept {
   switch (type) {
     case dtype::f16: return "F16";
     case dtype::bf16: return "BF16";
     case dtype::f32: return "F32";
+    case dtype::i8: return "I8";
     default: return "F64";
   }
 }

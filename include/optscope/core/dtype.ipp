@@ -26,6 +26,7 @@ void convert(const std::byte* source, dtype type, std::size_t count, To* target)
     case dtype::bf16: return each(std::uint16_t{}, [](std::uint16_t value) { return bfloat16_to_float(value); });
     case dtype::f32: return each(float{}, [](float value) { return value; });
     case dtype::f64: return each(double{}, [](double value) { return value; });
+    case dtype::i8: return each(std::int8_t{}, [](std::int8_t value) { return value; });
   }
 }
 

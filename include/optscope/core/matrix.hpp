@@ -16,7 +16,8 @@
 namespace optscope {
 
 /// A view of a row-major matrix whose elements are F16, BF16, F32 or T itself, at any alignment; T is float or double,
-/// what it is used as. Its rows may lie in up to three blocks of equally many, as those of W_Q, W_K and W_V do.
+/// what it is used as. Or they are I8, in the host's memory: then an element is that times its row's scale. Its rows
+/// may lie in up to three blocks of equally many, as those of W_Q, W_K and W_V do.
 ///
 ///     matrix_view<float> w{bytes, dtype::f16, {3072, 768}};  // where a checkpoint has them
 ///     matrix_view<float> own = values;                       // (out, in): a tensor_view<const float, 2>, or a tensor
@@ -54,11 +55,18 @@ class matrix_view {
       : parts_{data, nullptr, nullptr}, type_{type}, shape_{shape}, stride_{stride} {
     assert(usable(type));
   }
+  /// Elements of type `i8` with a scale for each row.
+  matrix_view(const std::int8_t* data, const float* scales, std::array<std::size_t, 2> shape)
+    requires(Space::host)
+      : matrix_view{reinterpret_cast<const std::byte*>(data), dtype::i8, shape} {
+    scales_[0] = scales;
+  }
   /// The rows of three matrices one after the other; all have the same type, shape and stride.
   matrix_view(const matrix_view& a, const matrix_view& b, const matrix_view& c) : matrix_view{a} {
     assert(a.type_ == b.type_ && a.type_ == c.type_ && a.shape_ == b.shape_ && a.shape_ == c.shape_);
     assert(a.stride_ == b.stride_ && a.stride_ == c.stride_);
     parts_ = {a.row(0), b.row(0), c.row(0)};
+    if (a.scaled()) scales_ = {a.scales(0), b.scales(0), c.scales(0)};
     first_ = 0;
     part_rows_ = a.rows();
     shape_[0] *= 3;
@@ -68,6 +76,7 @@ class matrix_view {
   [[nodiscard]] static constexpr bool usable(dtype type) noexcept { return type != dtype::f64 || own_type == type; }
 
   [[nodiscard]] dtype type() const noexcept { return type_; }
+  [[nodiscard]] bool scaled() const noexcept { return type_ == dtype::i8; }
   [[nodiscard]] const std::array<std::size_t, 2>& shape() const noexcept { return shape_; }
   [[nodiscard]] std::size_t rows() const noexcept { return shape_[0]; }
   [[nodiscard]] std::size_t cols() const noexcept { return shape_[1]; }
@@ -80,6 +89,13 @@ class matrix_view {
     std::size_t part = 0;
     for (i += first_; i >= part_rows_ && part + 1 < parts_.size(); ++part) i -= part_rows_;
     return parts_[part] + i * stride_ * size_of(type_);
+  }
+
+  /// Where the scale of row i is, and those of the rows after it in the same block. The matrix is `scaled`.
+  [[nodiscard]] const float* scales(std::size_t i) const noexcept {
+    std::size_t part = 0;
+    for (i += first_; i >= part_rows_ && part + 1 < parts_.size(); ++part) i -= part_rows_;
+    return scales_[part] + i;
   }
 
   /// How many rows from row i on, which is one of the matrix, lie in one block, each `stride()` after the one before.
@@ -109,10 +125,14 @@ class matrix_view {
     return result;
   }
 
-  /// Copies rows first to first + count as T.
-  void copy_rows(std::size_t first, std::size_t count, T* to) const {
+  /// Copies rows first to first + count as float or double.
+  template <class To>
+  void copy_rows(std::size_t first, std::size_t count, To* to) const {
     require_host();
-    for (std::size_t i = 0; i < count; ++i) convert(row(first + i), type_, cols(), to + i * cols());
+    for (std::size_t i = 0; i < count; ++i, to += cols()) {
+      convert(row(first + i), type_, cols(), to);
+      for (std::size_t k = 0; scaled() && k < cols(); ++k) to[k] *= static_cast<To>(*scales(first + i));
+    }
   }
   /// Copies all of it as T: (rows, cols).
   void copy_to(T* to) const { copy_rows(0, rows(), to); }
@@ -139,6 +159,7 @@ class matrix_view {
   }
 
   std::array<pointer, 3> parts_{};
+  std::array<const float*, 3> scales_{};  // of the rows of each part, if the type is i8
   dtype type_ = own_type;
   std::size_t first_ = 0;                                            // row of the first part that the view begins with
   std::size_t part_rows_ = std::numeric_limits<std::size_t>::max();  // of each part

@@ -31,8 +31,9 @@ class weight_copies {
 
   [[nodiscard]] matrix_view<T, space> matrix(Backend& backend, const matrix_view<T>& from) {
     if (from.size() == 0) return {};
-    // Rows begin at multiples of 16 bytes.
-    const std::size_t element = size_of(from.type()), in_16 = 16 / element;
+    // Rows begin at multiples of 16 bytes. Eight bits become T: only the host has scales.
+    const dtype type = from.scaled() ? matrix_view<T>::own_type : from.type();
+    const std::size_t element = size_of(type), in_16 = 16 / element;
     const std::size_t stride = (from.cols() + in_16 - 1) / in_16 * in_16, row_bytes = stride * element;
     tensor_in<std::byte, 2, space>& to = next(matrix_memory_, matrices_);
     to.resize(backend, {from.rows(), row_bytes});
@@ -41,12 +42,16 @@ class weight_copies {
       const std::size_t count = std::min(at_once, from.rows() - first);
       backend.write(to.view().slice(first, count), [&](tensor_view<std::byte, 2> rows) {
         for (std::size_t i = 0; i < count; ++i) {
-          std::memcpy(rows.row(i).data(), from.row(first + i), from.row_bytes());
-          std::ranges::fill(rows.row(i).subspan(from.row_bytes()), std::byte{0});
+          if (from.scaled()) {
+            from.copy_rows(first + i, 1, reinterpret_cast<T*>(rows.row(i).data()));
+          } else {
+            std::memcpy(rows.row(i).data(), from.row(first + i), from.row_bytes());
+          }
+          std::ranges::fill(rows.row(i).subspan(from.cols() * element), std::byte{0});
         }
       });
     }
-    return {pointer_to<const std::byte, space>{to.view().data()}, from.type(), from.shape(), stride};
+    return {pointer_to<const std::byte, space>{to.view().data()}, type, from.shape(), stride};
   }
   [[nodiscard]] pointer_to<const T, space> vector(Backend& backend, const T* from, std::size_t size) {
     if (from == nullptr) return {};

@@ -37,12 +37,15 @@ class pruned_layer {
   /// As many bytes an element as the whole matrix has.
   struct matrix {
     std::vector<std::byte> weight;
+    std::vector<float> scales;  // [row], if the type is i8
     dtype type = dtype::f32;
     std::size_t rows = 0, columns = 0;
     std::vector<T> bias;
 
     void resize(dtype stored, std::size_t rows, std::size_t columns);
     [[nodiscard]] std::byte* at(std::size_t row, std::size_t column = 0);
+    /// To be called for each row: `row` has the scale that row `whole_row` has in the whole matrix.
+    void take_scale(std::size_t row, const matrix_view<T>& whole, std::size_t whole_row);
     [[nodiscard]] linear_weights<T> view() const;
   };
 

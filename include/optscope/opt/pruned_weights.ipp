@@ -3,6 +3,8 @@
 // Bodies of pruned_weights.hpp.
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <optscope/opt/pruned_weights.hpp>
 
@@ -30,6 +32,7 @@ void pruned_layer<T>::matrix::resize(dtype stored, std::size_t height, std::size
   rows = height;
   columns = width;
   weight.assign(rows * columns * size_of(type), std::byte{0});  // 0 in every type
+  scales.assign(type == dtype::i8 ? rows : 0, 0);
 }
 
 template <class T>
@@ -38,8 +41,16 @@ std::byte* pruned_layer<T>::matrix::at(std::size_t row, std::size_t column) {
 }
 
 template <class T>
+void pruned_layer<T>::matrix::take_scale(std::size_t row, const matrix_view<T>& whole, std::size_t whole_row) {
+  if (whole.scaled()) scales[row] = *whole.scales(whole_row);
+}
+
+template <class T>
 linear_weights<T> pruned_layer<T>::matrix::view() const {
-  return {.weight = {weight.data(), type, {rows, columns}}, .bias = bias.empty() ? nullptr : bias.data()};
+  const std::array<std::size_t, 2> shape{rows, columns};
+  linear_weights<T> result{.weight = {weight.data(), type, shape}, .bias = bias.empty() ? nullptr : bias.data()};
+  if (!scales.empty()) result.weight = {reinterpret_cast<const std::int8_t*>(weight.data()), scales.data(), shape};
+  return result;
 }
 
 /// bias += what the inputs `columns` of a row add to it, each with its constant value.
@@ -90,11 +101,13 @@ void pruned_layer<T>::cut_neurons(const layer_weights<T>& whole, const layer_rem
   fc2_.bias = bias_to_add_to(whole.fc2.bias, constants, hidden);
   for (std::size_t i = 0; i < kept.size(); ++i) {
     std::memcpy(fc1_.at(i), whole.fc1.weight.row(kept[i]), whole.fc1.weight.row_bytes());
+    fc1_.take_scale(i, whole.fc1.weight, kept[i]);
     if (whole.fc1.bias != nullptr) fc1_.bias[i] = whole.fc1.bias[kept[i]];
   }
   const std::size_t element = size_of(fc2_.type);
   pool.parallel_for(hidden, [&](std::size_t row, std::size_t) {
     const std::byte* from = whole.fc2.weight.row(row);
+    fc2_.take_scale(row, whole.fc2.weight, row);
     for (std::size_t i = 0; i < kept.size(); ++i) std::memcpy(fc2_.at(row, i), from + kept[i] * element, element);
     if (constants) add_constants(whole.fc2.weight, row, what.neurons, what.neuron_values, fc2_.bias[row]);
   });
@@ -118,6 +131,7 @@ void pruned_layer<T>::cut_heads(const layer_weights<T>& whole, const layer_remov
     const std::size_t row = (which * heads + head) * head_dim;
     for (std::size_t d = 0; d < head_dim; ++d) {
       std::memcpy(qkv_.at(i * head_dim + d), whole.qkv.weight.row(row + d), whole.qkv.weight.row_bytes());
+      qkv_.take_scale(i * head_dim + d, whole.qkv.weight, row + d);
     }
     if (whole.qkv.bias != nullptr) std::copy_n(whole.qkv.bias + row, head_dim, qkv_.bias.data() + i * head_dim);
   });
@@ -128,6 +142,7 @@ void pruned_layer<T>::cut_heads(const layer_weights<T>& whole, const layer_remov
   const std::size_t bytes = head_dim * size_of(out_.type);  // of a head in a row of W_O
   pool.parallel_for(hidden, [&](std::size_t row, std::size_t) {
     const std::byte* from = whole.out.weight.row(row);
+    out_.take_scale(row, whole.out.weight, row);
     for (std::size_t i = 0; i < left && !none; ++i) {
       std::memcpy(out_.at(row, i * head_dim), from + kept[i] * bytes, bytes);
     }

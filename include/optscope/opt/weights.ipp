@@ -24,9 +24,7 @@ layer_values<To> copy_layer(const layer_weights<From>& from, std::vector<To>& bu
   };
   const auto linear = [&](const linear_weights<From>& map) -> linear_weights<To, tensor_view<const To, 2>> {
     To* const weight = std::exchange(end, end + map.weight.size());
-    for (std::size_t row = 0; row < map.weight.rows(); ++row) {
-      convert(map.weight.row(row), map.weight.type(), map.weight.cols(), weight + row * map.weight.cols());
-    }
+    map.weight.copy_rows(0, map.weight.rows(), weight);
     return {.weight = {weight, map.weight.shape()}, .bias = copy(map.bias, map.weight.rows())};
   };
   const auto norm = [&](const norm_weights<From>& weights) -> norm_weights<To> {
