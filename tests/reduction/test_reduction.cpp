@@ -115,7 +115,7 @@ TEST_CASE("trustworthiness is scikit-learn's, and its level of chance the mean o
   const double stress_by_chance = stress_of(distances, map).by_chance;
   std::mt19937_64 random{1};
   double trust_sum = 0, stress_sum = 0;
-  const int draws = 200;
+  const int draws = 60;
   for (int draw = 0; draw < draws; ++draw) {
     tensor<double, 2> exchanged = map;
     for (std::size_t i = x.rows(); i > 1; --i)
