@@ -1,11 +1,11 @@
-# Runs the README's lines that begin with g++, and the program that each makes.
+# Runs the README's lines that begin with g++, without optimising, and the program that each makes.
 file(STRINGS ${README} lines REGEX "^g\\+\\+ ")
 list(LENGTH lines count)
 if(NOT count EQUAL 2)
   message(FATAL_ERROR "expected two lines that begin with g++ in ${README}, found ${count}")
 endif()
 foreach(line IN LISTS lines)
-  separate_arguments(command UNIX_COMMAND "${line} -I${INSTALLED}/include -L${INSTALLED}/${LIBDIR} -o ${OUTPUT}")
+  separate_arguments(command UNIX_COMMAND "${line} -O0 -I${INSTALLED}/include -L${INSTALLED}/${LIBDIR} -o ${OUTPUT}")
   execute_process(COMMAND ${command} WORKING_DIRECTORY ${CMAKE_CURRENT_LIST_DIR} COMMAND_ERROR_IS_FATAL ANY)
   execute_process(COMMAND ${OUTPUT} ${MODEL} COMMAND_ERROR_IS_FATAL ANY)
 endforeach()
