@@ -11,11 +11,11 @@ set(names_of_cctype isalnum isspace isdigit)
 set(names_of_charconv from_chars to_chars chars_format)
 set(names_of_chrono chrono)
 set(names_of_cmath sqrt abs isnan isfinite pow exp log lround ceil cos tanh round log10 ldexp expm1 nan log1p llround
-    lgamma hypot floor erfc asin acos sin erf lrint log2 ilogb frexp copysign)
+    lgamma hypot floor erfc asin acos sin erf lrint log2 ilogb frexp copysign nearbyint)
 set(names_of_concepts same_as convertible_to move_constructible invocable derived_from integral copy_constructible
     floating_point default_initializable copyable signed_integral constructible_from)
 set(names_of_cstddef size_t ptrdiff_t byte nullptr_t to_integer)
-set(names_of_cstdint uint64_t uint32_t uint16_t int64_t uint8_t int32_t uintptr_t uintmax_t)
+set(names_of_cstdint uint64_t uint32_t uint16_t int64_t uint8_t int32_t uintptr_t uintmax_t int8_t int16_t)
 set(names_of_cstdio snprintf fclose fwrite rename fopen fflush)
 set(names_of_cstdlib getenv atoi)
 set(names_of_cstring memcpy strerror memcmp memchr)
