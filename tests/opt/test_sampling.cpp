@@ -58,18 +58,18 @@ std::string message(const logits& values, std::size_t tokens, const std::vector<
   return "nothing thrown";
 }
 
-const logits some{0.5f, 2.0f, -1.0f, 1.5f, 0.0f, 2.0f};
+const logits few_logits{0.5f, 2.0f, -1.0f, 1.5f, 0.0f, 2.0f};
 const std::set<token_id> all{0, 1, 2, 3, 4, 5};
 
 }  // namespace
 
 TEST_CASE("greedy takes the largest logit, the lowest id among equals, and never an id that is ruled out") {
-  CHECK_EQ(greedy(span_of(some)), 1);
-  CHECK_EQ(greedy(span_of(some), 1), 0);
-  CHECK_EQ(greedy(span_of(some), 6, {false, true}), 5);
-  CHECK_EQ(greedy(span_of(some), 5, {false, true}), 3);
+  CHECK_EQ(greedy(span_of(few_logits)), 1);
+  CHECK_EQ(greedy(span_of(few_logits), 1), 0);
+  CHECK_EQ(greedy(span_of(few_logits), 6, {false, true}), 5);
+  CHECK_EQ(greedy(span_of(few_logits), 5, {false, true}), 3);
   CHECK_EQ(greedy(span_of(logits{-3.0f, -2.0f})), 1);
-  CHECK_EQ(draws({}, some, 2), token_list{1, 1});
+  CHECK_EQ(draws({}, few_logits, 2), token_list{1, 1});
 }
 
 TEST_CASE("logits that are not finite and sets without a token are refused") {
@@ -88,8 +88,8 @@ TEST_CASE("tokens are drawn in the proportions of the softmax") {
   // 5 degrees of freedom: above 20.5 once in a thousand; the seeds are fixed.
   for (const double temperature : {0.5, 1.0, 3.0}) {
     for (const std::uint64_t seed : {1u, 2u, 3u}) {
-      const auto drawn = draws({.temperature = temperature, .seed = seed}, some, 20000);
-      const double statistic = chi_square(drawn, softmax(some, temperature, all));
+      const auto drawn = draws({.temperature = temperature, .seed = seed}, few_logits, 20000);
+      const double statistic = chi_square(drawn, softmax(few_logits, temperature, all));
       CHECK(statistic >= 0);
       CHECK(statistic < 20.5);
     }
@@ -118,11 +118,11 @@ TEST_CASE("top-k and top-p keep the right set, in the proportions of the softmax
     how.temperature = 1;
     CAPTURE(how.top_k);
     CAPTURE(how.top_p);
-    const double statistic = chi_square(draws(how, some, 20000), softmax(some, 1, r.kept));
+    const double statistic = chi_square(draws(how, few_logits, 20000), softmax(few_logits, 1, r.kept));
     CHECK(statistic >= 0);
     CHECK(statistic < 20.5);
     sampler choose{how};
-    (void)choose(span_of(some));
+    (void)choose(span_of(few_logits));
     std::set<token_id> kept;
     double sum = 0;
     for (const auto& [id, p] : choose.last_choice()) {
@@ -172,18 +172,18 @@ TEST_CASE("top-p of a flat distribution with a banned token likelier than all ot
 TEST_CASE("tokens that are ruled out are never drawn") {
   sampler choose{{.temperature = 100, .seed = 4}};
   for (int i = 0; i < 2000; ++i) {
-    const token_id id = choose(span_of(some), 5, {true, false, true});
+    const token_id id = choose(span_of(few_logits), 5, {true, false, true});
     CHECK((id == 1 || id == 3 || id == 4));
   }
   for (const auto& [id, p] : choose.last_choice()) CHECK((id == 1 || id == 3 || id == 4));
 }
 
 TEST_CASE("a seed always gives the same tokens, another seed different ones") {
-  const auto with_seed = [](std::uint64_t seed) { return draws({.temperature = 1, .seed = seed}, some, 100); };
+  const auto with_seed = [](std::uint64_t seed) { return draws({.temperature = 1, .seed = seed}, few_logits, 100); };
   CHECK_EQ(with_seed(7), with_seed(7));
   CHECK(with_seed(7) != with_seed(8));
   // From the standard's mt19937_64, written down again in Python.
-  CHECK_EQ(draws({.temperature = 1, .seed = 0}, some, 12), token_list{1, 5, 0, 3, 3, 0, 4, 3, 5, 5, 3, 4});
+  CHECK_EQ(draws({.temperature = 1, .seed = 0}, few_logits, 12), token_list{1, 5, 0, 3, 3, 0, 4, 3, 5, 5, 3, 4});
 }
 
 TEST_CASE("all tokens that equal the k-th are kept, as transformers keeps them, banned ones not counted") {
