@@ -4,6 +4,8 @@
 #include <cmath>
 #include <deque>
 #include <iostream>
+#include <map>
+#include <optscope/checkpoint/fingerprint.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/opt/model.hpp>
 #include <optscope/plot/study_report.hpp>
@@ -15,6 +17,7 @@
 #include <optscope/similarity/without.hpp>
 #include <optscope/units/selectivity.hpp>
 
+#include "study_along.hpp"
 #include "study_heads_report.hpp"
 #include "support/device.hpp"
 #include "support/program.hpp"
@@ -25,7 +28,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t seed = 1;  // of random labellings
-constexpr std::size_t most_of_blocks = 20'000, most_of_dimensions = 500, most_of_heads = 5'000;
+constexpr std::size_t most_of_blocks = 20'000, most_of_dimensions = 500, most_of_heads = 5'000, most_of_along = 1'000;
 constexpr std::size_t repeats = 8, repeated_tokens = 50;  // random texts for the induction score
 
 /// What `--metrics` names. A custom metric needs one line: `all.push_back(named<my_metric>());`.
@@ -269,7 +272,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> chosen_metrics{cosine::name, scaled_cosine::name};
   std::vector<std::size_t> dimensions;
   bool heads = false;
-  std::vector<std::string> drawn_heads;
+  std::vector<std::string> drawn_heads, along;
   const std::vector<named_metric> known_metrics = metrics();
   std::vector<std::string> metric_names, left_out;
   for (const named_metric& each : known_metrics) metric_names.push_back(each.name);
@@ -295,11 +298,20 @@ int main(int argc, char** argv) {
                  "commas; if not given, the two that tell the categories apart best")
           .separated_by(',');
 
+  app.option(
+         "--along", &along,
+         "Directions to draw the stream along, separated by commas: pca, discriminants (directions that separate the "
+         "categories), or an edits.json whose directions isolate removed. Says how well each separates texts that it "
+         "was not fitted to")
+      .type("LIST")
+      .separated_by(',');
+
   return program::run_on_device(app, argc, argv, [&](auto backend) {
     keep_first(chosen_metrics);
     keep_first(left_out);
     keep_first(dimensions);
     keep_first(drawn_heads);
+    keep_first(along);
     if (drawn.given() && !heads) throw program::wrong_usage{"--draw-heads", "needs --heads"};
     const corpus input = app.read_input(app.length);
     model<any_opt, float, decltype(backend)> opt{checkpoint{app.model}, backend};
@@ -325,6 +337,11 @@ int main(int argc, char** argv) {
       }
     }
     std::vector<std::size_t> heads_drawn = heads_named(drawn_heads, s.report.layers, opt.shape().heads);
+    std::map<std::string, removal> removals;
+    for (const std::string& each : along) {
+      if (each == "pca" || each == "discriminants") continue;
+      removals[each] = read_removal(each, opt.shape(), fingerprint(opt.files()));
+    }
     const fs::path data = app.make_folder("data");
 
     using probe_type = capture<site::attn_out, site::resid_post, site::z>;
@@ -341,6 +358,7 @@ int main(int argc, char** argv) {
       opt.on_progress({});
     }
     std::vector<std::string> names;
+    std::vector<tensor_view<const float, 2>> streams_of_texts;
     std::vector<std::vector<tensor_view<const float, 2>>> all;  // [site][layer]: (vector, hidden)
     site_list<site::attn_out, site::resid_post>::for_each([&]<class Site>(Site site) {
       std::vector<tensor_view<const float, 2>> layers;
@@ -353,11 +371,25 @@ int main(int argc, char** argv) {
         compare(s, name, by_name(known_metrics, metric), compared, data, opt.backend().pool());
       }
       follow(s, name, layers, data);
+      if (name == "resid_post") streams_of_texts = layers;
       names.push_back(name);
       all.push_back(std::move(compared));
     });
     test(s, names, all);
     std::vector<std::pair<std::string, std::string>> more;
+    std::vector<study_along::kind> directions;
+    for (const std::string& each : along) {
+      const study_along::streams from{
+          .layers = streams_of_texts, .category = s.labels.category, .each = s.report.positions.size()};
+      if (each == "pca" || each == "discriminants") {
+        directions.push_back(study_along::fit(each, from, most_of_along, seed));
+      } else {
+        directions.push_back(study_along::removed(each, removals.at(each), s.report.layers, from, most_of_along, seed));
+      }
+      const study_along::kind& found = directions.back();
+      if (found.values.size() > 0) write_npy(data / ("along-" + found.name + ".npy"), found.values.view());
+    }
+    if (!along.empty()) more.emplace_back("along", study_along::summary_of(directions, s.report.layers));
     std::vector<std::pair<std::string, std::size_t>> seeds{{"labellings", seed}};
     study_heads::results of_heads{.layers = s.report.layers};
     if (heads) {
@@ -375,6 +407,7 @@ int main(int argc, char** argv) {
     {
       program::progress line{"pictures"};
       plot::report page = plot::make_report(s.report, dimensions);
+      if (!along.empty()) study_along::add(page, directions, s.report);
       if (heads) {
         std::vector<std::string> sentences = study_heads::findings(of_heads);
         sentences.push_back("All heads, and what is tested, are on the page heads.html.");

@@ -3,6 +3,7 @@
 // Everything in reduction/: principal components, PHATE with its parts, and how far to trust a map.
 
 #include <optscope/reduction/diffusion.hpp>
+#include <optscope/reduction/discriminants.hpp>
 #include <optscope/reduction/pca.hpp>
 #include <optscope/reduction/phate.hpp>
 #include <optscope/reduction/row_products.hpp>

@@ -348,6 +348,22 @@ TEST_CASE("map: principal components of a model's stream; what does not fit is w
                 "--neighbours 30: expected at least 32 vectors");
 }
 
+TEST_CASE(
+    "study --along: streams along principal components; one category is not tested, a missing file is bad input") {
+  const sandbox box;
+  box.write("ids.json", some_ids());
+  std::vector<std::string> all = study_arguments("out", {"--positions", "6,7,8", "--along", "pca,discriminants"});
+  check_refused(box.run("study", all, true), 1, "study", "gnuplot: not found");
+  const auto along = read_npy<float, 3>(box / "out/data/along-pca.npy");  // (layer, text, position)
+  CHECK_EQ(along.shape(), std::array<std::size_t, 3>{2, text_count, 3});
+  CHECK_FALSE(fs::exists(box / "out/data/along-discriminants.npy"));  // of one category there are none
+  const std::string summary = content_of(box / "out/summary.json");
+  CHECK(summary.find("not tested, that takes two categories") != std::string::npos);
+  CHECK_EQ(summary.find(":nan"), std::string::npos);
+  all.back() = "edits.json";
+  check_refused(box.run("study", all), 3, "study", "edits.json: ");
+}
+
 TEST_CASE("reproduce: every figure in the study's order, each with a verdict; without categories it cannot be told") {
   const sandbox box;
   box.write("ids.json", some_ids());

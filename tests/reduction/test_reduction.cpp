@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -287,4 +288,94 @@ TEST_CASE("odd points give a message or a map at zero, never NaN") {
   zero(3, 1) = std::numeric_limits<float>::infinity();
   CHECK(message_of([&] { (void)phate(std::as_const(zero).view(), {}, pool); }) ==
         "point 3: expected finite numbers, found infinity");
+}
+
+TEST_CASE("linear discriminants are scikit-learn's") {
+  const tensor<double, 2> x = arms();
+  tensor<float, 2> points{x.shape()};
+  std::transform(x.data(), x.data() + x.size(), points.data(), [](double each) { return static_cast<float>(each); });
+  std::vector<std::size_t> category;
+  for (std::size_t i = 0; i < 90; ++i) category.push_back(i % 3);
+  const fitted_axes found = linear_discriminants(points.view(), category, 8, 0);
+  REQUIRE(found.axes.rows() == 2);
+  const std::vector<std::vector<double>> expected{
+      {-0.22123695860524092, -0.3986934263341131, 0.6193112128535999, 0.20699810006392552, 0.23435908299018599,
+       0.5530490048906815, -0.023388408334079028, 0.06609666340913589},
+      {0.6737916012038374, -0.5456414240952372, -0.12224152347490681, -0.18041623791316833, 0.3231650032032544,
+       -0.015359130147059126, -0.2779379817235287, -0.13735451079415223}};
+  for (std::size_t d = 0; d < 2; ++d) {
+    std::vector<double> axis{found.axes.row(d).begin(), found.axes.row(d).end()};
+    double square = 0;
+    for (const double each : axis) square += each * each;
+    const double sign = axis[d == 0 ? 2 : 0] < 0 ? -1 : 1;
+    for (double& each : axis) each *= sign / std::sqrt(square);
+    check_near(axis, expected[d], 1e-9);
+  }
+  const tensor<double, 2> where = coordinates_along(found, points.view());
+  double mean = 0;
+  for (std::size_t i = 0; i < 90; ++i) mean += where(i, 0) / 90;
+  CHECK(std::abs(mean) < 1e-9);
+}
+
+TEST_CASE("cross-validated directions: categories that are there are found, where there are none p is uniform") {
+  const std::vector<std::size_t> category{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2};
+  const std::vector<std::size_t> half = halves_of_texts(category);
+  CHECK(half == std::vector<std::size_t>{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1});
+  std::mt19937_64 bits{7};
+  std::normal_distribution<double> noise;
+  constexpr std::size_t width = 40, each = 3, layers = 2;
+  const auto study = [&](double apart, std::size_t most) {
+    std::vector<std::array<tensor<double, 2>, 2>> all(layers);
+    for (auto& layer : all) {
+      tensor<float, 2> texts{{category.size(), width}};
+      std::array<tensor<float, 2>, 2> points{tensor<float, 2>{{6 * each, width}}, tensor<float, 2>{{6 * each, width}}};
+      std::array<std::size_t, 2> filled{};
+      for (std::size_t t = 0; t < category.size(); ++t) {
+        for (std::size_t j = 0; j < width; ++j) {
+          texts(t, j) = static_cast<float>(noise(bits) + (j == category[t] ? apart : 0));
+        }
+        for (std::size_t v = 0; v < each; ++v, ++filled[half[t]]) {
+          for (std::size_t j = 0; j < width; ++j) {
+            points[half[t]](filled[half[t]], j) = texts(t, j) + static_cast<float>(0.5 * noise(bits));
+          }
+        }
+      }
+      for (std::size_t h = 0; h < 2; ++h) layer[h] = coordinates_along(whitening_axes(points[h].view()), texts.view());
+    }
+    return cross_validate(all, category, most);
+  };
+  const separations clear = study(8, 500);
+  CHECK(clear.layers[0].right >= 11);
+  CHECK(clear.layers[0].p_over_all < 0.01);
+  CHECK(std::abs(clear.by_chance - 4) < 0.4);  // a third of 12
+  CHECK(clear.layers[0].right > clear.level);
+  CHECK(clear.smallest_p < 0.01);
+  std::size_t low = 0, below_half = 0;
+  for (std::size_t draw = 0; draw < 200; ++draw) {
+    const separations none = study(0, 60);
+    double p = 1;
+    for (const separation& layer : none.layers) {
+      p = std::min(p, layer.p_over_all);
+      CHECK((layer.p_over_all <= 0.05) == (layer.right > none.level));
+    }
+    low += p <= 0.05;
+    below_half += p <= 0.5;
+  }
+  CHECK(low <= 22);  // of 200 expected 10 or fewer, since counts are coarse; 0.1 % beyond
+  CHECK(below_half <= 122);
+  CHECK(below_half >= 40);
+}
+
+TEST_CASE("cross-validation without enough texts, or of texts that are alike, claims nothing") {
+  const std::array<tensor<double, 2>, 2> alike{tensor<double, 2>{{4, 3}}, tensor<double, 2>{{4, 3}}};
+  CHECK(cross_validate({alike}, {0, 0, 0, 1}).labelings == 0);  // one text in a category
+  CHECK(cross_validate({alike}, {0, 0, 0, 0}).labelings == 0);  // one category
+  const separations found = cross_validate({alike}, {0, 0, 1, 1});
+  CHECK(found.layers[0].right == 0);
+  CHECK(found.layers[0].p_over_all == 1);
+  CHECK(found.smallest_p == doctest::Approx(0.5));  // 2 x 2 labellings, half of them only other names
+  const tensor<float, 2> equal{{4, 3}};
+  CHECK(finite(whitening_axes(equal.view()).axes));
+  CHECK(finite(linear_discriminants(equal.view(), {0, 0, 1, 1}).axes));
+  CHECK(linear_discriminants(equal.view(), {0, 0, 0, 0}).axes.rows() == 0);
 }

@@ -6,6 +6,7 @@ import numpy as np
 import phate
 from scipy.spatial.distance import pdist, squareform
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.manifold import smacof, trustworthiness
 
 # The same formula as in the tests: three arms of 30 points in 8 dimensions.
@@ -61,3 +62,7 @@ print("stress of scikit-learn", stress(smacof(distances, n_components=2, init=y,
 print("stress of 32 random starts", min(stress(smacof(distances, n_components=2, n_init=1, max_iter=3000, eps=1e-9,
                                                      random_state=s, normalized_stress=False)[0]) for s in range(32)))
 print("map", y[0], y[40], y[89], "distances in it", [np.linalg.norm(y[a] - y[b]) for a, b in ((0, 89), (10, 50), (87, 88))])
+
+# Discriminants of the arms, whose points the test has as floats.
+scalings = LinearDiscriminantAnalysis().fit(x.astype(np.float32).astype(float), np.arange(90) % 3).scalings_.T
+print("discriminants", [list(w / np.linalg.norm(w) * np.sign(w[np.abs(w).argmax()])) for w in scalings])
