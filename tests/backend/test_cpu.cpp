@@ -70,7 +70,8 @@ void check_stored_product() {
       std::vector<T> found(m * n), separate(m * n), fused(m * n);
       const tensor_view<const T, 2> rows{x.data(), {m, k}};
       const auto multiply = [&]() __attribute__((always_inline)) {
-        kernel::detail::multiply_stored_as<T, Bytes, Stored>(rows, w, bias.data(), {found.data(), {m, n}});
+        kernel::detail::multiply_stored_as<T, Bytes, Stored == dtype::bf16 ? dtype::f16 : Stored>(
+            rows, w, bias.data(), {found.data(), {m, n}});
       };
 #if defined(__x86_64__)
       if constexpr (Bytes == 64) {

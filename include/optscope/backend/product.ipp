@@ -39,20 +39,16 @@ template <class T, int Bytes, dtype Stored>
   }
 }
 
-/// Calls `body` with the type of a matrix's elements as a constant. `Few`: one that `multiplies_stored`.
-template <class T, bool Few, class Body>
+/// Calls `body` with the type of a matrix's elements as a constant.
+template <class T, class Body>
 [[gnu::always_inline]] inline void for_stored(const matrix_view<T>& w, Body&& body) {
-  if constexpr (std::is_same_v<T, double>) {
-    if (w.type() == dtype::f64) return body(std::integral_constant<dtype, dtype::f64>{});
-  }
-  if constexpr (std::is_same_v<T, float> || !Few) {
-    switch (w.type()) {
-      case dtype::f16: return body(std::integral_constant<dtype, dtype::f16>{});
-      case dtype::bf16: return body(std::integral_constant<dtype, dtype::bf16>{});
-      case dtype::f32: return body(std::integral_constant<dtype, dtype::f32>{});
-      case dtype::i8: return body(std::integral_constant<dtype, dtype::i8>{});
-      case dtype::f64: break;
-    }
+  switch (w.type()) {
+    case dtype::f16: return body(std::integral_constant<dtype, dtype::f16>{});
+    case dtype::bf16: return body(std::integral_constant<dtype, dtype::bf16>{});
+    case dtype::f32: return body(std::integral_constant<dtype, dtype::f32>{});
+    case dtype::i8: return body(std::integral_constant<dtype, dtype::i8>{});
+    case dtype::f64:
+      if constexpr (std::is_same_v<T, double>) body(std::integral_constant<dtype, dtype::f64>{});
   }
 }
 
@@ -62,7 +58,7 @@ template <class T>
 packed_matrix<T> pack_transposed(const matrix_view<T>& w, T* memory) {
   const packed_matrix<T> result{memory, w.cols(), w.rows()};
   simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
-    detail::for_stored<T, false>(
+    detail::for_stored(
         w, [&](auto type) __attribute__((always_inline)) {
           detail::pack_stored<T, decltype(bytes)::value, decltype(type)::value>(w, result, memory);
         });
@@ -308,16 +304,17 @@ class fetched_rows {
   std::size_t begin_ = 0, row_ = stored_columns;
 };
 
-/// `multiply_stored` for one stored type. Some rows of w are transposed into the first-level cache, as they are stored,
-/// and converted when they are multiplied; meanwhile the second-level cache fetches what comes next.
-template <class T, int Bytes, dtype Stored>
+/// `multiply_stored` for types whose elements are as large as those of `Like`, which are alike until they are
+/// converted. Some rows of w are transposed into the first-level cache, as they are stored, and converted when they are
+/// multiplied; meanwhile the second-level cache fetches what comes next.
+template <class T, int Bytes, dtype Like>
 [[gnu::always_inline]] inline void multiply_stored_as(tensor_view<const T, 2> x, const matrix_view<T>& w, const T* bias,
                                                       tensor_view<T, 2> y) {
-  using element = stored_element<Stored>;
-  constexpr std::size_t all = stored_columns, slice = stored_bytes / sizeof(element), piece = piece_size<Stored>,
+  using element = stored_element<Like>;
+  constexpr std::size_t all = stored_columns, slice = stored_bytes / sizeof(element), piece = piece_size<Like>,
                         fetches = all * sizeof(element) / fetched_run::line, width = Bytes / sizeof(T);
   constexpr std::size_t most_sums = Bytes == 64 ? 16 : 8;
-  const std::size_t depth = x.cols() / in_element<Stored>;
+  const std::size_t depth = w.row_bytes() / sizeof(element);
   alignas(64) element columns[slice * all];
   alignas(64) T sums[most_stored_rows * all];
   fetched_rows<T> rows{w};
@@ -336,8 +333,8 @@ template <class T, int Bytes, dtype Stored>
       for (std::size_t row = 0; row < all; row += piece) {
         const std::byte* from[piece];
         for (std::size_t i = 0; i < piece; ++i) from[i] = rows.row(row + i) + at;
-        for_pieces<Stored, Bytes>(
-            from, here, [&](std::size_t column, const piece_of<Stored>& values) __attribute__((always_inline)) {
+        for_pieces<Like, Bytes>(
+            from, here, [&](std::size_t column, const piece_of<Like>& values) __attribute__((always_inline)) {
               std::memcpy(columns + column * all + row, &values, sizeof values);
             });
       }
@@ -346,7 +343,8 @@ template <class T, int Bytes, dtype Stored>
         for (std::size_t i = 0; i < fetches; ++i) ahead.fetch();
       };
       std::size_t row = 0;
-      const auto some_rows = [&]<int Rows>(std::integral_constant<int, Rows>) __attribute__((always_inline)) {
+      const auto some_rows = [&]<int Rows, dtype Stored>(
+          std::integral_constant<int, Rows>, std::integral_constant<dtype, Stored>) __attribute__((always_inline)) {
         constexpr int vectors = static_cast<int>(std::min(all / width, most_sums / Rows));
         for (; row + Rows <= x.rows(); row += Rows) {
           for (std::size_t column = 0; column < all; column += vectors * width) {
@@ -363,10 +361,21 @@ template <class T, int Bytes, dtype Stored>
           }
         }
       };
-      if constexpr (Bytes == 64) some_rows(std::integral_constant<int, 8>{});
-      some_rows(std::integral_constant<int, 4>{});
-      some_rows(std::integral_constant<int, 2>{});
-      some_rows(std::integral_constant<int, 1>{});
+      const auto all_rows = [&](auto stored) __attribute__((always_inline)) {
+        if constexpr (Bytes == 64) some_rows(std::integral_constant<int, 8>{}, stored);
+        some_rows(std::integral_constant<int, 4>{}, stored);
+        some_rows(std::integral_constant<int, 2>{}, stored);
+        some_rows(std::integral_constant<int, 1>{}, stored);
+      };
+      if constexpr (Like != dtype::f16) {
+        all_rows(std::integral_constant<dtype, Like>{});
+      } else if (w.type() == dtype::f16) {
+        all_rows(std::integral_constant<dtype, dtype::f16>{});
+      } else if (w.type() == dtype::bf16) {
+        all_rows(std::integral_constant<dtype, dtype::bf16>{});
+      } else {
+        all_rows(std::integral_constant<dtype, dtype::i8>{});
+      }
     }
     for (std::size_t i = 0; i < x.rows(); ++i) std::copy_n(sums + i * all, count, y.row(i).data() + first);
   }
@@ -379,10 +388,14 @@ void multiply_stored(tensor_view<const T, 2> x, const matrix_view<T>& w, const T
   assert(x.rows() <= most_stored_rows && multiplies_stored(w));
   if (w.rows() == 0) return;
   simd::run_wide([&](auto bytes) __attribute__((always_inline)) {
-    detail::for_stored<T, true>(
-        w, [&](auto type) __attribute__((always_inline)) {
-          detail::multiply_stored_as<T, decltype(bytes)::value, decltype(type)::value>(x, w, bias, y);
-        });
+    constexpr int size = decltype(bytes)::value;
+    if constexpr (std::is_same_v<T, double>) {
+      detail::multiply_stored_as<T, size, dtype::f64>(x, w, bias, y);
+    } else if (w.type() == dtype::f32) {
+      detail::multiply_stored_as<T, size, dtype::f32>(x, w, bias, y);
+    } else {
+      detail::multiply_stored_as<T, size, dtype::f16>(x, w, bias, y);
+    }
   });
 }
 
