@@ -194,8 +194,8 @@ inline void add_shares(plot::report& page, const results& all) {
   page.picture(
       "Which components say so",
       "What each component adds directly to " + question(all) +
-          " at each position: red for the answer, blue "
-          "against it. Sorted by the share at the last position, of which the " +
+          " at each position: red for the answer, blue against it. Sorted by the share at the last position, of which "
+          "the " +
           std::to_string(half) +
           " largest and smallest are shown; data/attribution.npy has all. Colours leave out the first position.",
       "attribution", plot::heatmap(values, options));
@@ -255,19 +255,17 @@ inline plot::report make_report(const results& all) {
     add_shares(page, all);
   }
   if (!all.patterns.empty()) add_patterns(page, all);
-  page.notes(
-      "How to read this page",
-      {"The lens takes the stream after a layer as if it were the last one: through the final LayerNorm, with the "
-       "stream's own mean and variance, and the unembedding (nostalgebraist 2020). Early layers may hold what it "
-       "cannot "
-       "read: a token that it does not show may still be known there.",
-       "A share is what a component adds directly to the difference of logits, with the final LayerNorm's mean and "
-       "scale as in this run; all shares of a position add up to the difference. What a component does by way of later "
-       "ones is not in it.",
-       "A component that adds much may do so for any token. p compares: each share is divided by the usual size (root "
-       "mean square) of what 999 random tokens, or pairs of them, get from the same component at the last position; p "
-       "is how often the largest of all components is as large for random tokens. By chance, one page in 20 has a "
-       "component with p below 0.05."});
+  page.notes("How to read this page",
+             {"The lens takes the stream after a layer as if it were the last one: through the final LayerNorm, with "
+              "the stream's own mean and variance, and the unembedding (nostalgebraist 2020). Early layers may hold "
+              "what it cannot read: a token that it does not show may still be known there.",
+              "A share is what a component adds directly to the difference of logits, with the final LayerNorm's mean "
+              "and scale as in this run; all shares of a position add up to the difference. What a component does by "
+              "way of later ones is not in it.",
+              "A component that adds much may do so for any token. p compares: each share is divided by the usual size "
+              "(root mean square) of what 999 random tokens, or pairs of them, get from the same component at the last "
+              "position; p is how often the largest of all components is as large for random tokens. By chance, one "
+              "page in 20 has a component with p below 0.05."});
   return page;
 }
 

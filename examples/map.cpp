@@ -68,14 +68,12 @@ void test_categories(maps::results& all, const vector_labels& labels) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{
-      "map",
-      "Shows texts and positions as points in two or three dimensions, layer by layer: by principal components, or by "
-      "PHATE, which puts points near each other if a random walk between neighbours goes from one to the other. Says "
-      "of "
-      "each map how far to trust it, and whether texts of one category lie together. Writes report.html, pictures/, "
-      "data/ and summary.json.",
-      "--model examples/demo-model --texts examples/texts --length 64 --positions 1: --out map"};
+  program::app app{"map",
+                   "Shows texts and positions as points in two or three dimensions, layer by layer: by principal "
+                   "components, or by PHATE, which puts points near each other if a random walk between neighbours "
+                   "goes from one to the other. Says of each map how far to trust it, and whether texts of one "
+                   "category lie together. Writes report.html, pictures/, data/ and summary.json.",
+                   "--model examples/demo-model --texts examples/texts --length 64 --positions 1: --out map"};
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--device", "--out"});
   std::string method = "phate", site = "resid_post";
   phate_settings settings;

@@ -57,7 +57,8 @@ struct results {
     if (of.trust.neighbours > 0) {
       text += "Trustworthiness " + number(of.trust.value) + " (by chance " + number(of.trust.by_chance) + "). ";
     }
-    text += "Stress " + number(of.stress.value) + " (by chance " + number(of.stress.by_chance) + "). ";
+    text += std::string{of.landmarks > 0 ? "Stress of the landmarks " : "Stress "} + number(of.stress.value) +
+            " (by chance " + number(of.stress.by_chance) + "). ";
     if (method == "pca") {
       return text + percent(of.share) + " of the variance (by chance " + percent(of.share_by_chance) + ").";
     }
@@ -125,8 +126,7 @@ struct results {
     if (first && others && texts.size() > 1) {
       limits.push_back(
           "Position 0 is among the positions. If all texts begin with the same token, its vectors are equal, and in "
-          "most "
-          "models far from all others: --positions 1: leaves it out.");
+          "most models far from all others: --positions 1: leaves it out.");
     }
   }
 };
@@ -165,20 +165,17 @@ inline plot::report make_report(const results& all) {
       {pca ? "A dot is a position of a text. The axes are the directions in which the vectors of a layer vary most, so "
              "what is far apart in a map is far apart, but what is near in it may differ in other directions."
            : "A dot is a position of a text. PHATE (Moon et al. 2019) looks at where a random walk between near "
-             "vectors "
-             "gets to from each of them, and puts those near each other that get to the same places. Branches and "
-             "clusters mean something; the axes, and distances between parts without a path, do not.",
+             "vectors gets to from each of them, and puts those near each other that get to the same places. Branches "
+             "and clusters mean something; the axes, and distances between parts without a path, do not.",
        "Trustworthiness is 1 if the nearest neighbours in the map are nearest neighbours among the vectors. Stress is "
-       "0 if "
-       "distances in the map are " +
+       "0 if distances in the map are " +
            std::string{pca ? "those of the vectors" : "those of the random walk's potential"} +
            ". What they are by chance is their expectation if the dots of the map are exchanged at random" +
            (pca ? "; of the share of the variance, if the values of each dimension are exchanged among the vectors."
                 : "."),
        "Whether categories lie together: the mean distance in the map of every two texts. p is the share of ways to "
-       "give "
-       "the categories to the texts for which pairs within a category are at least as much nearer than others, the "
-       "largest of all maps being compared. Texts must be independent documents. Maps of neighbouring layers are "
+       "give the categories to the texts for which pairs within a category are at least as much nearer than others, "
+       "the largest of all maps being compared. Texts must be independent documents. Maps of neighbouring layers are "
        "mirrored so that they agree; otherwise each is by itself."});
   return page;
 }

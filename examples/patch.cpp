@@ -78,14 +78,12 @@ void write_data(const fs::path& data, const patching_report::swept_site& site) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{
-      "patch",
-      "Puts parts of the run of one prompt into the run of another, each by itself, and shows how much of the answer "
-      "each restores: the stream before every layer, what attention and MLP add, at every position; and every head. "
-      "Writes report.html, pictures/, data/ and summary.json.",
-      "--model examples/demo-model --prompt 'err = f(dev); if (err) return' --corrupted 'ret = f(dev); if (ret) "
-      "return' "
-      "--answer ' err' --instead ' ret' --out patch"};
+  program::app app{"patch",
+                   "Puts parts of the run of one prompt into the run of another, each by itself, and shows how much of "
+                   "the answer each restores: the stream before every layer, what attention and MLP add, at every "
+                   "position; and every head. Writes report.html, pictures/, data/ and summary.json.",
+                   "--model examples/demo-model --prompt 'err = f(dev); if (err) return' --corrupted 'ret = f(dev); if "
+                   "(ret) return' --answer ' err' --instead ' ret' --out patch"};
   app.offer({"--model", "--threads", "--out"});
   std::string prompt, corrupted, answer, instead;
   std::vector<std::string> sites = every_site;
@@ -96,8 +94,7 @@ int main(int argc, char** argv) {
       .type("TEXT")
       .required();
   app.option("--answer", &answer,
-             "The token that should come next after the clean prompt, as it is written: a space in "
-             "front counts")
+             "The token that should come next after the clean prompt, as it is written: a space in front counts")
       .type("TOKEN")
       .required();
   app.option("--instead", &instead, "The token that should come next after the corrupted prompt")

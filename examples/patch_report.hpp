@@ -144,8 +144,7 @@ inline std::vector<std::string> findings(const results& all) {
     if (standing == 0) {
       const cell at = cells.front();
       text.push_back(site.name + ": none of " + count +
-                     " places changes this answer more than random pairs of tokens. The "
-                     "largest share is " +
+                     " places changes this answer more than random pairs of tokens. The largest share is " +
                      number(site.patched.share(at.layer, at.place)) + ", of " + name_of(all, site, at) + ".");
     } else {
       text.push_back(site.name + ": " + std::to_string(standing) + " of " + count +
@@ -199,13 +198,12 @@ inline void add_site(plot::report& page, const results& all, const swept_site& s
     options.column_labels.push_back(site.heads ? "head " + std::to_string(i) : token_at(all, first + i));
   }
   if (largest > 0) options.range = plot::value_range{-largest, largest};
-  page.picture(
-      "Patches of " + site.name,
-      "The share restored by " + what_of(site) +
-          ", by layer: red towards the answer, blue away from it. Dots mark places that change this answer more "
-          "than random pairs of tokens (p up to 0.05). " +
-          agreement_text(site),
-      site.name, plot::heatmap(panels, options));
+  page.picture("Patches of " + site.name,
+               "The share restored by " + what_of(site) +
+                   ", by layer: red towards the answer, blue away from it. Dots mark places that change this answer "
+                   "more than random pairs of tokens (p up to 0.05). " +
+                   agreement_text(site),
+               site.name, plot::heatmap(panels, options));
   std::vector<std::vector<std::string>> rows;
   for (const cell at : by_share(site, 10)) {
     rows.push_back({name_of(all, site, at), number(site.patched.share(at.layer, at.place)),
@@ -222,28 +220,22 @@ inline plot::report make_report(const results& all) {
   page.notes("Findings", findings(all));
   if (const auto text = limits(all); !text.empty()) page.notes("Limits", text);
   for (const swept_site& site : all.sites) add_site(page, all, site);
-  page.notes(
-      "How to read this page",
-      {"The model runs over the corrupted prompt, but one part of the run is replaced by what the clean prompt has "
-       "there "
-       "(activation patching). With d the difference of the two logits after the last token, the share restored is "
-       "(d patched - d corrupted) / (d clean - d corrupted): 0 is nothing, 1 is the clean prompt's answer. Shares do "
-       "not add "
-       "up: two parts may each restore the answer, or only together.",
-       "Before the first token that differs both runs are equal, and the share is exactly 0. Where only one token "
-       "differs, "
-       "the stream before layer 0 restores everything there: that says nothing about the model.",
-       "A patch changes the logits of other tokens too. p compares: each share is divided by the usual size (root mean "
-       "square) of what the same patch does to " +
-           std::to_string(random_pairs) +
-           " random pairs of tokens, and p is how often "
-           "the largest of all places is as large for a random pair. By chance, one sweep in 20 has a place with p up "
-           "to 0.05.",
-       "The first-order estimate (attribution patching: Nanda 2023; Syed et al. 2023) is the gradient of d in the "
-       "corrupted "
-       "run times the change, for all places by one backward pass. Its correlation with the patches has an interval "
-       "from "
-       "resampled positions (heads), and chance is what estimates with positions (heads) in random order give."});
+  page.notes("How to read this page",
+             {"The model runs over the corrupted prompt, but one part of the run is replaced by what the clean prompt "
+              "has there (activation patching). With d the difference of the two logits after the last token, the "
+              "share restored is (d patched - d corrupted) / (d clean - d corrupted): 0 is nothing, 1 is the clean "
+              "prompt's answer. Shares do not add up: two parts may each restore the answer, or only together.",
+              "Before the first token that differs both runs are equal, and the share is exactly 0. Where only one "
+              "token differs, the stream before layer 0 restores everything there: that says nothing about the model.",
+              "A patch changes the logits of other tokens too. p compares: each share is divided by the usual size "
+              "(root mean square) of what the same patch does to " +
+                  std::to_string(random_pairs) +
+                  " random pairs of tokens, and p is how often the largest of all places is as large for a random "
+                  "pair. By chance, one sweep in 20 has a place with p up to 0.05.",
+              "The first-order estimate (attribution patching: Nanda 2023; Syed et al. 2023) is the gradient of d in "
+              "the corrupted run times the change, for all places by one backward pass. Its correlation with the "
+              "patches has an interval from resampled positions (heads), and chance is what estimates with positions "
+              "(heads) in random order give."});
   return page;
 }
 

@@ -31,14 +31,11 @@ plot::report page_of(const reproduce::sources& from, const std::vector<reproduce
   }
   page.notes("How to read this page",
              {"The study is \"Searching for Modularity in Large Language Models\" (2022), of OPT-125M and OPT-2.7B. "
-              "Its claims "
-              "are put here so that they can be tested; each verdict is of this model and these texts, with p 0.05 as "
-              "the limit, "
-              "corrected within a figure.",
+              "Its claims are put here so that they can be tested; each verdict is of this model and these texts, with "
+              "p 0.05 as the limit, corrected within a figure.",
               "\"Cannot be told with so few texts\" means that no result of the test could have been below 0.05, or "
-              "that it takes "
-              "more texts or categories. examples/more-texts has more: reproduce.sh --texts examples/texts --texts "
-              "examples/more-texts.",
+              "that it takes more texts or categories. examples/more-texts has more: reproduce.sh --texts "
+              "examples/texts --texts examples/more-texts.",
               "The folders beside this page have each program's own report, with more than is shown here."});
   return page;
 }
@@ -57,12 +54,11 @@ std::string summary_of(const reproduce::sources& from, const std::vector<reprodu
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{
-      "reproduce",
-      "Puts every figure of the similarity study on one page: its claim, what is found, a test, a verdict. Takes "
-      "the folders that `study --heads` and `tight_pass` wrote; examples/reproduce.sh runs these first. Writes "
-      "report.html, pictures/ and summary.json.",
-      "--study out/study --few out/spectra-3 --many out/spectra-34 --out out"};
+  program::app app{"reproduce",
+                   "Puts every figure of the similarity study on one page: its claim, what is found, a test, a "
+                   "verdict. Takes the folders that `study --heads` and `tight_pass` wrote; examples/reproduce.sh runs "
+                   "these first. Writes report.html, pictures/ and summary.json.",
+                   "--study out/study --few out/spectra-3 --many out/spectra-34 --out out"};
   app.offer({"--threads", "--out"});
   fs::path study, few, many;
   app.option("--study", &study, "The folder that `study --heads` wrote, with the metrics cosine and scaled_cosine")

@@ -280,9 +280,8 @@ inline figure of_spectra(const sources& from, bool few) {
                            (few ? " tokens and BOS" : " tokens")};
   result.claim =
       "The singular values of a block's Jacobian break off before their end, so that the block passes less than it "
-      "could: "
-      "with two tokens attention at about 2,200 of 2,304, the dense block near 1,240. (Two tokens were three with "
-      "BOS.)";
+      "could: with two tokens attention at about 2,200 of 2,304, the dense block near 1,240. (Two tokens were three "
+      "with BOS.)";
   std::size_t whole = 0, edges = 0, unexplained = 0;
   std::string examples;
   for (const summary& each : spectra) {
@@ -317,9 +316,8 @@ inline figure of_spectra(const sources& from, bool few) {
   }
   result.test = "A gap counts if one as wide comes among so many values by chance with a probability below 0.05 over " +
                 std::to_string(spectra.size()) +
-                " spectra, and if it is not within 1 % of the structural bound: two "
-                "directions of each token lost in LayerNorm, and in the MLP the active neurons. By chance there is "
-                "such a gap in one model of 20.";
+                " spectra, and if it is not within 1 % of the structural bound: two directions of each token lost in "
+                "LayerNorm, and in the MLP the active neurons. By chance there is such a gap in one model of 20.";
   result.result = whole == 0 ? verdict::cannot_be_told : unexplained > 0 ? verdict::holds : verdict::does_not_hold;
   const std::vector<plot::line_panel> panels{panel_of(from, folder, spectra, "attn", "attention"),
                                              panel_of(from, folder, spectra, "mlp", "MLP")};
@@ -452,11 +450,10 @@ inline std::vector<figure> figures_of(const sources& from) {
   all.push_back(of_spectra(from, true));
   all.push_back(of_spectra(from, false));
   all.push_back(of_widths(from));
-  all.push_back(
-      of_matrices(from, "Scaled cosine",
-                  "Blocks are not due to directions of short vectors: divided by the longest vector of the layer, "
-                  "so that two short vectors stay short, the similarities still have them.",
-                  {"attn_out", "resid_post"}, "scaled_cosine", false));
+  all.push_back(of_matrices(from, "Scaled cosine",
+                            "Blocks are not due to directions of short vectors: divided by the longest vector of the "
+                            "layer, so that two short vectors stay short, the similarities still have them.",
+                            {"attn_out", "resid_post"}, "scaled_cosine", false));
   all.push_back(of_heads(from));
   return all;
 }

@@ -168,19 +168,17 @@ plot::study_report describe_input(const program::app& app, const corpus& input, 
   }
   if (report.positions.size() == 1) report.sets.erase(report.sets.begin());  // the two are one
   report.notes = {
-      "attn_out is what attention adds to the residual stream, resid_post the stream after a layer. In "
-      "scaled_cosine every vector is divided by the length of the layer's longest vector, so that two short vectors "
-      "stay short. centred_cosine is the cosine of vectors less the mean of the layer's vectors; pca_cosine the same "
-      "in "
-      "the principal components that hold 90 % of the variance; whitened_cosine the same in coordinates in which all "
+      "attn_out is what attention adds to the residual stream, resid_post the stream after a layer. In scaled_cosine "
+      "every vector is divided by the length of the layer's longest vector, so that two short vectors stay short. "
+      "centred_cosine is the cosine of vectors less the mean of the layer's vectors; pca_cosine the same in the "
+      "principal components that hold 90 % of the variance; whitened_cosine the same in coordinates in which all "
       "directions vary equally, by a covariance that is shrunk where there are few vectors. euclidean is a distance: "
       "small is alike. rbf is exp(-distance² / 2s²), s the median distance of the layer. p: the share of assignments "
-      "of the category labels to the texts (every different one, or "
-      "a random sample of them) for which the mean similarity within categories minus that between them is at least "
-      "the real one; over all layers, sites and metrics the largest is compared, each in standard deviations. p of "
-      "means: the same for the distances of the categories' mean vectors, weighted as Welch's t is. F: variance "
-      "between the categories' means over variance within categories, of the texts' means. Texts must be independent "
-      "documents."};
+      "of the category labels to the texts (every different one, or a random sample of them) for which the mean "
+      "similarity within categories minus that between them is at least the real one; over all layers, sites and "
+      "metrics the largest is compared, each in standard deviations. p of means: the same for the distances of the "
+      "categories' mean vectors, weighted as Welch's t is. F: variance between the categories' means over variance "
+      "within categories, of the texts' means. Texts must be independent documents."};
   return report;
 }
 
@@ -260,12 +258,11 @@ void keep_first(std::vector<T>& list) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  program::app app{
-      "study",
-      "Compares the attention outputs (attn_out) and decoder outputs (resid_post) of texts, layer by layer: "
-      "similarity matrices, blocks, streams. Texts must be independent documents. Writes report.html, pictures/, data/ "
-      "and summary.json.",
-      "--model examples/demo-model --texts examples/texts --out study-report"};
+  program::app app{"study",
+                   "Compares the attention outputs (attn_out) and decoder outputs (resid_post) of texts, layer by "
+                   "layer: similarity matrices, blocks, streams. Texts must be independent documents. Writes "
+                   "report.html, pictures/, data/ and summary.json.",
+                   "--model examples/demo-model --texts examples/texts --out study-report"};
   app.length = 512;
   app.positions = "475:512:4";
   app.offer({"--model", "--texts", "--ids", "--length", "--layers", "--positions", "--threads", "--device", "--out"});
@@ -288,21 +285,18 @@ int main(int argc, char** argv) {
   app.option("--dimensions", &dimensions,
              "Hidden dimensions to draw as streams; if not given, the three that tell the categories apart best")
       .separated_by(',');
-  app.option(
-      "--heads", &heads,
-      "Single heads, too: how alike their outputs z are, which separate the categories, and what they attend to. "
-      "Writes heads.html, data/z-METRIC.npy and data/z-values.npy");
-  const auto drawn =
-      app.option("--draw-heads", &drawn_heads,
-                 "With --heads, heads LAYER.HEAD to draw as pictures, similarity and values, separated by "
-                 "commas; if not given, the two that tell the categories apart best")
-          .separated_by(',');
+  app.option("--heads", &heads,
+             "Single heads, too: how alike their outputs z are, which separate the categories, and what they attend "
+             "to. Writes heads.html, data/z-METRIC.npy and data/z-values.npy");
+  const auto drawn = app.option("--draw-heads", &drawn_heads,
+                                "With --heads, heads LAYER.HEAD to draw as pictures, similarity and values, separated "
+                                "by commas; if not given, the two that tell the categories apart best")
+                         .separated_by(',');
 
-  app.option(
-         "--along", &along,
-         "Directions to draw the stream along, separated by commas: pca, discriminants (directions that separate the "
-         "categories), or an edits.json whose directions isolate removed. Says how well each separates texts that it "
-         "was not fitted to")
+  app.option("--along", &along,
+             "Directions to draw the stream along, separated by commas: pca, discriminants (directions that separate "
+             "the categories), or an edits.json whose directions isolate removed. Says how well each separates texts "
+             "that it was not fitted to")
       .type("LIST")
       .separated_by(',');
 

@@ -215,23 +215,19 @@ inline plot::report make_page(const results& all, const plot::study_report& stud
   page.notes(
       "How to read this page",
       {"A head is LAYER.HEAD. Its z is what it takes from the tokens that it attends to, before W_O: one vector for "
-       "each "
-       "text and position.",
+       "each text and position.",
        "score: the mean similarity of texts within categories minus that between them, in standard deviations over "
        "exchanges of the texts' categories. p is corrected for all heads and metrics: the share of exchanges under "
-       "which "
-       "the best of them has at least this score. More alike: how often a pair of texts of one category is more alike "
-       "than a pair of two, 50 % by chance. Names of columns sort the table.",
+       "which the best of them has at least this score. More alike: how often a pair of texts of one category is more "
+       "alike than a pair of two, 50 % by chance. Names of columns sort the table.",
        "Attention is a mean over all positions of a text but the first, then over texts. First position: attention to "
        "BOS. Previous token: to the position before. Same token: to earlier positions of the same token, where there "
-       "are "
-       "any. Entropy: of the weights; attention to all positions alike has the largest. Induction: in " +
+       "are any. Entropy: of the weights; attention to all positions alike has the largest. Induction: in " +
            std::to_string(all.repeats) + " texts of " + std::to_string(all.repeated_tokens) +
            " random tokens that come twice, attention to the position that follows the earlier one of the same token. "
            "The column \"all positions alike\" is what attention has that does not choose.",
        "p of a difference is for the ten heads of each measure that differ most between the categories, corrected for "
-       "all "
-       "heads and all measures but induction; where every category has four texts, it is of every second one."});
+       "all heads and all measures but induction; where every category has four texts, it is of every second one."});
   return page;
 }
 
