@@ -314,6 +314,34 @@ TEST_CASE("a patch of any site is a whole run with an edit there, to the bit, ho
   }
 }
 
+TEST_CASE("a model of which heads and neurons were removed is patched as it is: nothing where nothing is left") {
+  const golden_prompts given{"pre-ln"};
+  model<any_opt, float, cpu, pruned_weights<float>> opt{checkpoint{model_goldens + "pre-ln"}};
+  removal gone;
+  gone.layers.resize(opt.layers());
+  gone.layers[0] = {.heads = {0}};
+  gone.layers[1] = {.neurons = {3, 5}};
+  opt.weights().remove(gone, opt.backend().pool());
+  patching sweep{opt, given.clean, given.corrupted, given.pair, {.random_pairs = 5}};
+  const patch_sweep heads = sweep.by_head(), attention = sweep.by_position(site::attn_out{});
+  const std::size_t last = opt.shape().heads - 1;
+  CHECK_EQ(heads.effect(0, last), 0);  // the heads that are left count from 0
+  CHECK_EQ(heads.p(0, last), 1);
+  basic_capture<float, site::z, site::attn_out> clean;
+  opt.run({given.clean}, clean);
+  const auto difference = [&](auto& editor) {
+    capture<site::logits> logits{positions::last()};
+    opt.run({given.corrupted}, editor, logits);
+    return detail::difference_of<float>(logits(site::logits{}).row(0), given.pair) - sweep.corrupted_difference();
+  };
+  for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
+    auto head = edit<site::z>(patch{clean}, where{}.layers({layer}).heads({0}));
+    CHECK_EQ(heads.effect(layer, 0), difference(head));
+    auto position = edit<site::attn_out>(patch{clean}, where{}.layers({layer}).at(positions::these({4})));
+    CHECK_EQ(attention.effect(layer, 4), difference(position));
+  }
+}
+
 TEST_CASE("prompts and tokens that a patching sweep cannot compare are refused") {
   const golden_prompts given{"pre-ln"};
   model<> opt{checkpoint{model_goldens + "pre-ln"}};
