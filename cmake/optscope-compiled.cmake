@@ -30,7 +30,7 @@ foreach(folder IN LISTS compiled_folders)
   target_sources(optscope_compiled PRIVATE ${source})
 endforeach()
 # Tests with sanitizers compile fast, at -O0, and call a library that is not slow where there is much to compute.
-foreach(folder core checkpoint isolation opt spectrum tokenizer)
+foreach(folder core checkpoint isolation opt probe reduction spectrum tokenizer)
   set_property(SOURCE ${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp APPEND PROPERTY
                COMPILE_OPTIONS $<$<CONFIG:Debug>:-O1>)
 endforeach()
