@@ -29,14 +29,14 @@ foreach(folder IN LISTS compiled_folders)
   file(CONFIGURE OUTPUT ${source} CONTENT "${contents_of_${folder}}" @ONLY)
   target_sources(optscope_compiled PRIVATE ${source})
 endforeach()
-# Tests with sanitizers compile fast, at -O0, and call a library that is not slow where there is much to compute.
-foreach(folder core checkpoint isolation opt probe reduction spectrum tokenizer)
-  set_property(SOURCE ${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp APPEND PROPERTY
-               COMPILE_OPTIONS $<$<CONFIG:Debug>:-O1>)
-endforeach()
 # UndefinedBehaviorSanitizer takes clang 14 many minutes for the kernels; tests/backend/test_cpu.cpp has them with it.
 set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/compiled/backend.cpp PROPERTIES
                             COMPILE_OPTIONS "$<IF:$<CONFIG:Debug>,-fno-sanitize=undefined,-O3>")
+# Tests with sanitizers compile fast, at -O0, and call a library that is not slow where there is much to compute.
+foreach(folder backend core checkpoint isolation opt probe spectrum tokenizer)
+  set_property(SOURCE ${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp APPEND PROPERTY
+               COMPILE_OPTIONS $<$<CONFIG:Debug>:-O1>)
+endforeach()
 # What reads files and draws is small rather than fast.
 foreach(folder checkpoint corpus plot)
   set_property(SOURCE ${CMAKE_CURRENT_BINARY_DIR}/compiled/${folder}.cpp APPEND PROPERTY
