@@ -36,7 +36,7 @@ plot::report page_of(const reproduce::sources& from, const std::vector<reproduce
               "\"Cannot be told with so few texts\" means that no result of the test could have been below 0.05, or "
               "that it takes more texts or categories. examples/more-texts has more: reproduce.sh --texts "
               "examples/texts --texts examples/more-texts.",
-              "The folders beside this page have each program's own report, with more than is shown here."});
+              "The folders next to this page have each program's own report, with more than is shown here."});
   return page;
 }
 

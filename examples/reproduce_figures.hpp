@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <numeric>
 #include <optscope/core/errors.hpp>
-#include <optscope/core/json.hpp>
 #include <optscope/interop/npy.hpp>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/lines.hpp>
@@ -18,6 +17,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "reproduce_summary.hpp"
 
 namespace reproduce {
 
@@ -29,57 +30,6 @@ inline std::string number(double value) {
   if (std::isnan(value)) return "none";
   return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
 }
-
-/// A value of a summary, reached by keys and places: `at("heads").at("separation").at(0)`. NaN and empty where the file
-/// has null.
-class summary {
- public:
-  explicit summary(const fs::path& path) : file_{json_file::read(path)}, value_{file_.root()} {}
-
-  [[nodiscard]] bool has(std::string_view key) const {
-    return json_object{file_, value_, where_}.find(key).has_value();
-  }
-  [[nodiscard]] summary at(std::string_view key) const {
-    const json_object object{file_, value_, where_};
-    const auto found = object.find(key);
-    if (!found) object.refuse(key, "what `study` or `tight_pass` write", "nothing");
-    return {file_, *found, object.path_to(key)};
-  }
-  [[nodiscard]] std::vector<summary> list() const {
-    std::vector<json_value> values;
-    if (!value_.get(values)) file_.refuse(where_, "a list", value_.description());
-    std::vector<summary> result;
-    for (const json_value& each : values) result.push_back({file_, each, where_});
-    return result;
-  }
-  [[nodiscard]] double real() const {
-    double value = std::nan("");
-    if (!value_.get(value) && !value_.is_null()) file_.refuse(where_, "a number", value_.description());
-    return value;
-  }
-  [[nodiscard]] std::size_t count() const {
-    std::uint64_t value = 0;
-    if (!value_.get(value)) file_.refuse(where_, "a whole number", value_.description());
-    return value;
-  }
-  [[nodiscard]] std::string text() const {
-    std::string_view value;
-    if (!value_.get(value)) file_.refuse(where_, "a text", value_.description());
-    return std::string{value};
-  }
-  [[nodiscard]] bool is_true() const {
-    bool value = false;
-    return value_.get(value) && value;
-  }
-  [[nodiscard]] bool is_null() const { return value_.is_null(); }
-
- private:
-  summary(json_file file, json_value value, std::string where)
-      : file_{std::move(file)}, value_{value}, where_{std::move(where)} {}
-  json_file file_;
-  json_value value_;
-  std::string where_;
-};
 
 enum class verdict { holds, does_not_hold, cannot_be_told };
 inline std::string text_of(verdict what) {
@@ -314,10 +264,11 @@ inline figure of_spectra(const sources& from, bool few) {
     result.found += " " + std::to_string(spectra.size() - whole) +
                     " spectra were sampled, because all values would take too long; these show no gap.";
   }
-  result.test = "A gap counts if one as wide comes among so many values by chance with a probability below 0.05 over " +
-                std::to_string(spectra.size()) +
-                " spectra, and if it is not within 1 % of the structural bound: two directions of each token lost in "
-                "LayerNorm, and in the MLP the active neurons. By chance there is such a gap in one model of 20.";
+  result.test =
+      "A gap counts if the probability of a gap as wide among this many values by chance is below 0.05 over " +
+      std::to_string(spectra.size()) +
+      " spectra, and if it is not within 1 % of the structural bound: two directions of each token lost in "
+      "LayerNorm, and in the MLP the active neurons. By chance there is such a gap in one model of 20.";
   result.result = whole == 0 ? verdict::cannot_be_told : unexplained > 0 ? verdict::holds : verdict::does_not_hold;
   const std::vector<plot::line_panel> panels{panel_of(from, folder, spectra, "attn", "attention"),
                                              panel_of(from, folder, spectra, "mlp", "MLP")};

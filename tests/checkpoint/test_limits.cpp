@@ -3,6 +3,7 @@
 // goes with a number or with the square of a length does not end.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optscope/checkpoint/checkpoint.hpp>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "attack.hpp"
 #include "count_memory.hpp"
+#include "long_files.hpp"
 
 using namespace optscope;
 using namespace std::string_literals;
@@ -106,44 +108,42 @@ TEST_CASE("large numbers in a small file cost no memory: config and index") {
 }
 
 TEST_CASE("a longer file costs memory and time in proportion") {
-  constexpr std::size_t mega = 1 << 20;
   const auto with = [](const std::string& bytes, auto&& read, const std::string& expected) {
     cheaply_refused(bytes, read, expected, 32 * bytes.size());
   };
-  // Brackets, keys, numbers and a string of two megabytes, as whole files and as the header of safetensors.
+  // Brackets, keys, numbers and a string, as whole files and as the header of safetensors.
   std::string keys = "{", header = "{", numbers = R"({"x":{"dtype":"F32","data_offsets":[0,0],"shape":[)";
-  for (std::size_t i = 0; keys.size() < 2 * mega; ++i) keys += "\"key" + std::to_string(i) + "\":0,";
-  for (std::size_t i = 0; header.size() < 2 * mega; ++i) {
+  for (std::size_t i = 0; keys.size() < long_file; ++i) keys += "\"key" + std::to_string(i) + "\":0,";
+  for (std::size_t i = 0; header.size() < long_file; ++i) {
     header += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},)";
   }
-  while (numbers.size() < 2 * mega) numbers += "1,";
+  while (numbers.size() < long_file) numbers += "1,";
   keys += R"("model_type": "opt", "hidden_size": 0})";
   header += R"("x":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}})";
   numbers += "1]}}";
   with(keys, as_config, "hidden_size");
-  with(repeated("[", 2 * mega), as_config, "JSON");
-  with(repeated("{\"a\":", mega / 2), as_config, "JSON");
-  with(std::string(2 * mega, ' '), as_config, "JSON");
-  with("{\"model_type\": \"" + std::string(2 * mega, 'x') + "\"}", as_config, "expected \"opt\"");
-  with("{\"" + std::string(2 * mega, 'x') + "\": 0}", as_config, "model_type");
-  with("{\"model_type\": \"opt\", \"hidden_size\": " + std::string(2 * mega, '9') + "}", as_config, "hidden_size");
+  with(repeated("[", long_file), as_config, "JSON");
+  with(repeated("{\"a\":", long_file / 5), as_config, "JSON");
+  with(std::string(long_file, ' '), as_config, "JSON");
+  with("{\"model_type\": \"" + std::string(long_file, 'x') + "\"}", as_config, "expected \"opt\"");
+  with("{\"" + std::string(long_file, 'x') + "\": 0}", as_config, "model_type");
+  with("{\"model_type\": \"opt\", \"hidden_size\": " + std::string(long_file, '9') + "}", as_config, "hidden_size");
   with(safetensors(header, std::string(9, '\0')), as_safetensors, "expected to begin at 9");
   with(safetensors(numbers, ""), as_safetensors, "at most 8 axes");
   with(safetensors("{\"__metadata__\":{}," + keys.substr(1), ""), as_safetensors, "a JSON object");
-  with(safetensors(repeated("[", 2 * mega), ""), as_safetensors, "JSON");
+  with(safetensors(repeated("[", long_file), ""), as_safetensors, "JSON");
   // Pickles: marks, values, memo slots, tuples of everything, dicts filled again and again; more than 1048576 of each.
-  constexpr std::size_t many = 3 * mega;
   std::string puts = "N", sets = "}";
-  for (std::uint32_t i = 0; puts.size() < many; ++i) puts += "r" + attack::u32(i * 2654435761u);
-  for (std::uint32_t i = 0; sets.size() < many; ++i) sets += "(NNu";
-  with(bin(pickle(std::string(many, '('))), as_torch, "one value at the end");
-  with(bin(pickle(std::string(many, 'N'))), as_torch, "one value at the end");
-  with(bin(pickle(std::string(many, '}'))), as_torch, "1048576 values");
-  with(bin(pickle("}q\0"s + repeated("h\0"s, many / 2))), as_torch, "one value at the end");
+  for (std::uint32_t i = 0; puts.size() < long_pickle; ++i) puts += "r" + attack::u32(i * 2654435761u);
+  for (std::uint32_t i = 0; sets.size() < long_pickle; ++i) sets += "(NNu";
+  with(bin(pickle(std::string(long_pickle, '('))), as_torch, "one value at the end");
+  with(bin(pickle(std::string(long_pickle, 'N'))), as_torch, "one value at the end");
+  with(bin(pickle(std::string(long_pickle, '}'))), as_torch, "1048576 values");
+  with(bin(pickle("}q\0"s + repeated("h\0"s, long_pickle / 2))), as_torch, "one value at the end");
   with(bin(pickle(puts)), as_torch, "a dict of names");
   with(bin(pickle(sets)), as_torch, "names of tensors as keys, found");
-  with(bin(pickle("(" + repeated("(NNNNt", mega + 1) + "t")), as_torch, "1048576 values");
-  with(bin(pickle(repeated(text(std::string(1000, 'x')), many / 1005))), as_torch, "one value at the end");
+  with(bin(pickle("(" + repeated("(NNNNt", std::max(mega + 1, long_pickle / 6)) + "t")), as_torch, "1048576 values");
+  with(bin(pickle(repeated(text(std::string(1000, 'x')), long_pickle / 1005))), as_torch, "one value at the end");
 }
 
 TEST_CASE("a header or a pickle that is too long is refused before it is read") {

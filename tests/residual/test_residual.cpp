@@ -229,6 +229,14 @@ struct golden_prompts {
   logit_pair pair;
 };
 
+/// The difference of logits after a whole run of the corrupted prompt with an editor.
+template <class Model, class Editor>
+double edited_difference(Model& opt, const golden_prompts& given, Editor& editor) {
+  capture<site::logits> logits{positions::last()};
+  opt.run({given.corrupted}, editor, logits);
+  return detail::difference_of<float>(logits(site::logits{}).row(0), given.pair);
+}
+
 tensor<double, 2> matrix(std::size_t rows, const std::vector<double>& values) {
   tensor<double, 2> result{{rows, values.size() / rows}};
   std::ranges::copy(values, result.data());
@@ -298,9 +306,7 @@ TEST_CASE("a patch of any site is a whole run with an edit there, to the bit, ho
   capture<site::q, site::mlp_post> clean;
   opt.run({given.clean}, clean);
   const auto difference = [&](auto& editor) {
-    capture<site::logits> logits{positions::last()};
-    opt.run({given.corrupted}, editor, logits);
-    return detail::difference_of<float>(logits(site::logits{}).row(0), given.pair) - all.corrupted_difference();
+    return edited_difference(opt, given, editor) - all.corrupted_difference();
   };
   for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
     for (std::size_t at = 0; at < given.clean.size(); ++at) {
@@ -330,9 +336,7 @@ TEST_CASE("a model of which heads and neurons were removed is patched as it is: 
   basic_capture<float, site::z, site::attn_out> clean;
   opt.run({given.clean}, clean);
   const auto difference = [&](auto& editor) {
-    capture<site::logits> logits{positions::last()};
-    opt.run({given.corrupted}, editor, logits);
-    return detail::difference_of<float>(logits(site::logits{}).row(0), given.pair) - sweep.corrupted_difference();
+    return edited_difference(opt, given, editor) - sweep.corrupted_difference();
   };
   for (std::size_t layer = 0; layer < opt.layers(); ++layer) {
     auto head = edit<site::z>(patch{clean}, where{}.layers({layer}).heads({0}));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What texts and files of a tokenizer can cost: memory goes with their length; and so does time, for what goes with the
-// square of a length does not end.
+// What texts and files of a tokenizer can cost: memory goes with their length, and so does time (long_files.hpp).
 #include <doctest/doctest.h>
 
 #include <optscope/tokenizer/token_lists.hpp>
@@ -8,13 +7,12 @@
 
 #include "count_memory.hpp"
 #include "golden_files.hpp"
+#include "long_files.hpp"
 
 using namespace optscope;
 using namespace tokenizer_tests;
 
 namespace {
-constexpr std::size_t mega = 1 << 20;
-
 std::string repeated(std::string_view part, std::size_t bytes) {
   std::string all;
   all.reserve(bytes + part.size());
@@ -40,12 +38,12 @@ TEST_CASE("megabytes of any text become ids and the same text again") {
       REQUIRE(words.decode(std::span{ids}.subspan(1), false) == text);
     });
   };
-  for (const char* part : {"a", " ", "'", "\u0301"}) there_and_back(part, 2 * mega);
+  for (const char* part : {"a", " ", "'", "\u0301"}) there_and_back(part, long_file);
   for (const char* part : {"\n", " \n", "!", "7", "\u00e9", "\u6f22", "\u3000", "t", "a\u0301", "'s", "' ", "'l",
                            "the ", "<", "</s", "</s>", "\U0001F642", "\u200d", "!a1 "}) {
-    there_and_back(part, mega / 4);
+    there_and_back(part, long_text);
   }
-  there_and_back({"\0", 1}, mega / 4);
+  there_and_back({"\0", 1}, long_text);
 }
 
 TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without allocating more than the file") {
@@ -59,34 +57,34 @@ TEST_CASE("a merges.txt of line ends alone, or of one line, is refused without a
   }
 }
 
-TEST_CASE("vocabularies and settings of two megabytes take time in proportion, also with many special tokens") {
+TEST_CASE("vocabularies and settings of megabytes take time in proportion, also with many special tokens") {
   const tiny_folder folder;
   std::string vocab = content_of(folder / "vocab.json"), tokens = "{\"additional_special_tokens\": [\"x\"";
   vocab.resize(vocab.rfind('}'));
   std::size_t id = 600;
-  while (vocab.size() < 2 * mega) {
+  while (vocab.size() < long_file) {
     vocab += ", \"w" + std::to_string(id) + "\": " + std::to_string(id);
     ++id;
   }
   // Tokens with a common beginning, and a text that repeats it everywhere.
   const std::string start(60, '<');
-  for (int i = 0; tokens.size() < 2 * mega; ++i) tokens += ", \"" + start + std::to_string(i) + "\"";
+  for (int i = 0; tokens.size() < long_file; ++i) tokens += ", \"" + start + std::to_string(i) + "\"";
   folder.put("vocab.json", vocab + "}");
   folder.put("special_tokens_map.json", tokens + "]}");
-  const std::string text = std::string(mega / 4, '<') + "17 and " + start + "17";
-  affordable("files", 4 * mega, [&] {
+  const std::string text = std::string(long_text, '<') + "17 and " + start + "17";
+  affordable("files", 2 * long_file, [&] {
     const tokenizer words{folder.path};
-    CHECK_GT(words.size(), id + 20000);
+    CHECK_GT(words.size(), id + long_file / 100);
     const token_list ids = words.encode(text);
     CHECK_EQ(words.decode(std::span{ids}.last(1), false), start + "17");
     CHECK_EQ(words.decode(ids, false), text);
   });
 }
 
-TEST_CASE("two megabytes of token ids are read in proportion") {
+TEST_CASE("megabytes of token ids are read in proportion") {
   const tiny_folder folder;
-  folder.put("ids.json", "[[2" + repeated(",2", 2 * mega) + "]]");
-  affordable("one list", 2 * mega, [&] { CHECK_GT(read_token_lists(folder / "ids.json")[0].size(), mega); });
-  folder.put("ids.json", "[[2]" + repeated(",[2]", 2 * mega) + "]");
-  affordable("many lists", 2 * mega, [&] { CHECK_GT(read_token_lists(folder / "ids.json").size(), mega / 2); });
+  folder.put("ids.json", "[[2" + repeated(",2", long_file) + "]]");
+  affordable("one list", long_file, [&] { CHECK_GT(read_token_lists(folder / "ids.json")[0].size(), long_file / 2); });
+  folder.put("ids.json", "[[2]" + repeated(",[2]", long_file) + "]");
+  affordable("many lists", long_file, [&] { CHECK_GT(read_token_lists(folder / "ids.json").size(), long_file / 5); });
 }

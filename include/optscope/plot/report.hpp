@@ -30,7 +30,7 @@ namespace optscope::plot {
 ///     page.notes("How to read this page", {"..."});
 ///     page.write("results");
 ///
-/// Sections appear in the order of the calls; one without a heading goes on with the one before. All strings are shown
+/// Sections appear in the order of the calls; one without a heading continues the one before. All strings are shown
 /// as they are, never as markup. The page loads nothing: its scripts, styles, pictures and arrays are inside, and a
 /// Content-Security-Policy forbids the rest.
 class report {

@@ -118,7 +118,7 @@ class patched_places {
 
 }  // namespace detail
 
-/// The sites that `patching` keeps of the two runs, unless it is told others.
+/// The sites that `patching` keeps of the two runs by default.
 using patching_sites = site_list<site::resid_pre, site::attn_out, site::mlp_out, site::z>;
 
 /// Two prompts with the same number of tokens, one for which the model prefers the answer and one for which it does
