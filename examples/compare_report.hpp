@@ -2,7 +2,6 @@
 #pragma once
 // The report and the summary of `compare`.
 #include <algorithm>
-#include <cstdio>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/core/output_file.hpp>
 #include <optscope/plot/heatmap.hpp>
@@ -10,6 +9,8 @@
 #include <optscope/similarity/points.hpp>
 #include <string>
 #include <vector>
+
+#include "support/shown.hpp"
 
 namespace compare {
 
@@ -37,10 +38,7 @@ inline std::vector<plot::row_group> groups_of(const std::vector<activation_point
   return groups;
 }
 
-inline std::string number(double value) {
-  char text[40];
-  return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
-}
+using program::number;
 
 /// Each point's most similar other point under each metric.
 inline void add_nearest(plot::report& page, const results& all) {

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "support/shown.hpp"
+
 namespace maps {
 
 using namespace optscope;
@@ -30,11 +32,7 @@ struct layer_map {
   block_summary blocks{};
 };
 
-inline std::string number(double value) {
-  char text[40];
-  if (std::isnan(value)) return "none";
-  return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
-}
+using program::number;
 inline std::string percent(double share) {
   char text[40];
   return std::snprintf(text, sizeof text, "%.0f %%", 100 * share) > 0 ? std::string{text} : std::string{};

@@ -4,7 +4,6 @@
 // verdict.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <numeric>
 #include <optscope/core/errors.hpp>
@@ -19,17 +18,14 @@
 #include <vector>
 
 #include "reproduce_summary.hpp"
+#include "support/shown.hpp"
 
 namespace reproduce {
 
 using namespace optscope;
 namespace fs = std::filesystem;
 
-inline std::string number(double value) {
-  char text[40];
-  if (std::isnan(value)) return "none";
-  return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
-}
+using program::number;
 
 enum class verdict { holds, does_not_hold, cannot_be_told };
 inline std::string text_of(verdict what) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <optscope/core/json_writer.hpp>
 #include <optscope/plot/heatmap.hpp>
 #include <optscope/plot/lines.hpp>
@@ -14,14 +13,11 @@
 #include <vector>
 
 #include "study_heads.hpp"
+#include "support/shown.hpp"
 
 namespace study_heads {
 
-inline std::string number(double value) {
-  char text[40];
-  if (std::isnan(value)) return "none";
-  return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
-}
+using program::number;
 
 /// How the columns of the page and the findings call a measure.
 inline const std::array<std::string, 5> names_of_measures{"first position", "previous token", "same token", "induction",

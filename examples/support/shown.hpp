@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How reports about a prompt show its tokens, and numbers.
+// How reports show tokens and numbers.
 
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -25,9 +26,10 @@ inline std::string shown(std::string_view piece) {
   return text + "\"";
 }
 
-/// Three significant digits.
+/// Three significant digits; "none" for NaN.
 inline std::string number(double value) {
   char text[40];
+  if (std::isnan(value)) return "none";
   return std::snprintf(text, sizeof text, "%.3g", value) > 0 ? std::string{text} : std::string{};
 }
 
